@@ -1,0 +1,1 @@
+"""Alerts as they arrive, their episodes and their timeline."""

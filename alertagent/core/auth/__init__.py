@@ -1,0 +1,1 @@
+"""Tokens, roles and scopes: who is calling and what they may do."""

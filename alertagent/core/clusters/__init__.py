@@ -1,0 +1,1 @@
+"""The monitored clusters: their labels, parameters and configuration types."""

@@ -1,0 +1,1 @@
+"""What each cluster must run, rendered from the rules, and what its sidecars say it runs."""

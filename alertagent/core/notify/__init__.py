@@ -1,0 +1,1 @@
+"""Channels, groups and deliveries: telling people, once, and keeping the answer."""

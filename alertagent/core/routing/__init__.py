@@ -1,0 +1,1 @@
+"""Which channels hear of an alert, in which group and when. Pure."""

@@ -1,0 +1,59 @@
+"""What a notifier is told: one message about one group of alerts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from alertagent.kernel.labels import Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAlert:
+    """One alert inside a message. `status` is `firing` or `resolved`; `ends_at` is None while it fires."""
+
+    fingerprint: str
+    status: str
+    labels: Labels
+    annotations: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime | None = None
+    generator_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageGroup:
+    """The alerts of a message and what they have in common, with the meanings of Alertmanager's webhook.
+
+    `key` is stable for as long as the group lives, so a receiver may thread or deduplicate by it.
+    """
+
+    key: str
+    receiver: str
+    status: str
+    labels: Labels
+    common_labels: Labels
+    common_annotations: Mapping[str, str]
+    alerts: tuple[MessageAlert, ...]
+    external_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is to be told.
+
+    `id` stays the same on every attempt to deliver this message. `severity`, `labels`, `annotations` and
+    `timestamp` (the start) are the first alert's where a channel shows only one; `alert_id` is its fingerprint.
+    `extra` carries what is not part of the alert, such as an analysis.
+    """
+
+    id: str
+    title: str
+    content: str
+    severity: str
+    alert_id: str
+    timestamp: datetime
+    labels: Labels
+    annotations: Mapping[str, str]
+    group: MessageGroup
+    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The notification plugins that ship with AlertAgent, one file a channel."""

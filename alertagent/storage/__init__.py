@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, transactions, named SQL blocks and forward-only migrations."""

@@ -1,0 +1,1 @@
+"""HTTP once for every feature: declared routes, parsing, errors, lists, conditional requests, OpenAPI."""
