@@ -1,0 +1,186 @@
+"""The connection pool and transactions.
+
+Anything that means "PostgreSQL is away or cannot take this now" leaves here as `Unavailable`, so that an API
+answers 503 and a task is tried again; a statement's own errors (a unique violation, say) pass through unchanged.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+import asyncpg
+import orjson
+import structlog
+
+from alertagent.kernel.errors import Unavailable
+
+ACQUIRE_TIMEOUT = timedelta(seconds=2)
+COMMAND_TIMEOUT = timedelta(seconds=30)
+RETRY_AFTER = timedelta(seconds=5)
+
+_AWAY = (
+    OSError,  # includes TimeoutError: no free connection, or a statement over its limit
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, terminated by an administrator, crash recovery
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # connected to a standby during a fail-over
+)
+
+log = structlog.get_logger()
+
+
+class Executor(Protocol):
+    """What runs a statement: the database (each statement its own transaction) or an open transaction."""
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]: ...
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None: ...
+
+    async def fetchval(self, sql: str, *args: object) -> Any: ...
+
+    async def execute(self, sql: str, *args: object) -> str: ...
+
+
+class Transaction:
+    """An open transaction on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._committed: list[Callable[[], None]] = []
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self._connection.fetch(sql, *args)
+        return rows
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        row: asyncpg.Record | None = await self._connection.fetchrow(sql, *args)
+        return row
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        return await self._connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: object) -> str:
+        status: str = await self._connection.execute(sql, *args)
+        return status
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this once the transaction is durable; never called when it rolls back."""
+        self._committed.append(callback)
+
+    def ring(self) -> None:
+        """Run what waited for the commit."""
+        for callback in self._committed:
+            callback()
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connect(cls, url: str, *, connections: int = 10) -> AsyncIterator["Database"]:
+        """Open a pool of at most `connections`. Raises Unavailable when the server does not answer."""
+        with translated():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=connections,
+                timeout=10,
+                command_timeout=COMMAND_TIMEOUT.total_seconds(),
+                init=prepare,
+                server_settings={"application_name": "alertagent", "timezone": "UTC"},
+            )
+        try:
+            yield cls(pool)
+        finally:
+            await _close(pool)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commit at the end of the block, roll back on an exception, then run what waits for the commit."""
+        async with self._acquired() as connection:
+            transaction = Transaction(connection)
+            async with connection.transaction():
+                yield transaction
+        transaction.ring()
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        async with self._acquired() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
+            return rows
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        async with self._acquired() as connection:
+            row: asyncpg.Record | None = await connection.fetchrow(sql, *args)
+            return row
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        async with self._acquired() as connection:
+            return await connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: object) -> str:
+        async with self._acquired() as connection:
+            status: str = await connection.execute(sql, *args)
+            return status
+
+    async def listen(self, channels: Sequence[str], heard: Callable[[str, str], None]) -> None:
+        """Hold one connection and call `heard(channel, payload)` for each NOTIFY, until that connection is lost.
+
+        Raises Unavailable then: notifications may have been missed, so the caller must look for itself once it
+        listens again.
+        """
+        async with self._acquired() as connection:
+            gone = asyncio.Event()
+            connection.add_termination_listener(lambda _: gone.set())
+            for channel in channels:
+                await connection.add_listener(channel, lambda _c, _pid, name, payload: heard(name, payload))
+            heard("", "")
+            await gone.wait()
+            raise Unavailable("the database connection that listens for changes was lost", retry_after=RETRY_AFTER)
+
+    @contextlib.asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Any]:
+        with translated():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT.total_seconds()) as connection:
+                yield connection
+
+
+async def prepare(connection: asyncpg.Connection) -> None:
+    """Teach a new connection to read and write jsonb with orjson."""
+    # The binary form of jsonb is a version byte (1) and the text.
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda value: orjson.loads(value[1:]),
+    )
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn "the server is away" in all its forms into Unavailable."""
+    try:
+        yield
+    except _AWAY as error:
+        if isinstance(error, ValueError):
+            raise  # asyncpg's word for an argument of the wrong type: a defect of ours, not an outage
+        reason = str(error) or type(error).__name__
+        log.warning("database.unavailable", reason=reason)
+        raise Unavailable(
+            f"the database is not available: {reason}", code="database.unavailable", retry_after=RETRY_AFTER
+        ) from error
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
