@@ -1,0 +1,191 @@
+"""Lists by keyset: filtered, sorted and paged by the database, whatever the feature.
+
+A feature says once what its list is (`Listing`); a request says which part of it. The cursor holds the sort
+values of the last row, so a page costs the same however deep it lies and rows that come or go move nothing.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import orjson
+
+from alertagent.kernel.errors import Detail, Invalid
+from alertagent.kernel.matchers import Matcher, Operator, parse_matcher
+from alertagent.storage.database import Executor
+
+# Counting more costs more than anyone reads out of the number.
+COUNT_UP_TO = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A public field: the SQL that gives it, and its type there."""
+
+    sql: str
+    type: str = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a list shows. `source` is a SELECT without parameters; the columns are read from its result.
+
+    `labels` names a jsonb column whose keys can be filtered like fields; `key` is unique and breaks ties.
+    """
+
+    source: str
+    columns: Mapping[str, Column]
+    sort: str
+    key: str = "id"
+    labels: str | None = None
+    search: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """Which part of a list, as the query string says it."""
+
+    limit: int = 50
+    cursor: str | None = None
+    sort: str | None = None
+    filter: Sequence[str] = ()
+    q: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    rows: list[asyncpg.Record]
+    next_cursor: str | None
+    total: int | None
+
+
+@dataclass(slots=True)
+class _Statement:
+    """Conditions and the arguments that they refer to."""
+
+    conditions: list[str] = field(default_factory=list)
+    arguments: list[object] = field(default_factory=list)
+
+    def argument(self, value: object) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+    @property
+    def where(self) -> str:
+        return " AND ".join(f"({condition})" for condition in self.conditions) or "true"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    column: Column
+    descending: bool
+
+
+async def fetch_page(executor: Executor, listing: Listing, request: PageRequest) -> PageOf:
+    """Run the list. Raises Invalid for a bad sort, filter or cursor."""
+    order = _order(listing, request.sort or listing.sort)
+    statement = _filtered(listing, request)
+    try:
+        total = await executor.fetchval(
+            f"SELECT count(*) FROM (SELECT FROM ({listing.source}) AS t WHERE {statement.where}"  # noqa: S608 - ours
+            f" LIMIT {COUNT_UP_TO + 1}) AS counted",
+            *statement.arguments,
+        )
+        if request.cursor is not None:
+            statement.conditions.append(_after(statement, order, _opened(request, listing, len(order))))
+        rows = await executor.fetch(_select(listing, statement, order, request.limit + 1), *statement.arguments)
+    except asyncpg.DataError as error:
+        raise Invalid(f"this filter or cursor does not fit: {error}", code="request.filter_invalid") from error
+    except asyncpg.InvalidRegularExpressionError as error:
+        raise Invalid(f"a regular expression cannot be used here: {error}", code="request.filter_invalid") from error
+    more = len(rows) > request.limit
+    rows = rows[: request.limit]
+    return PageOf(rows, _cursor(request, listing, rows[-1]) if more else None, total if total <= COUNT_UP_TO else None)
+
+
+def _order(listing: Listing, sort: str) -> list[_Order]:
+    order = []
+    for part in sort.split(","):
+        name = part.strip().removeprefix("-")
+        if name not in listing.columns:
+            known = ", ".join(listing.columns)
+            raise Invalid(
+                f'cannot sort by "{name}"; known: {known}',
+                code="request.sort_invalid",
+                details=[Detail(("sort",), f"known: {known}")],
+            )
+        order.append(_Order(listing.columns[name], part.strip().startswith("-")))
+    return [*order, _Order(Column(listing.key), order[-1].descending)]
+
+
+def _filtered(listing: Listing, request: PageRequest) -> _Statement:
+    statement = _Statement()
+    for text in request.filter:
+        statement.conditions.append(_condition(statement, listing, _matcher(text)))
+    if request.q:
+        pattern = "%" + request.q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        place = statement.argument(pattern)
+        statement.conditions.append(" OR ".join(f"{column} ILIKE {place}" for column in listing.search) or "false")
+    return statement
+
+
+def _matcher(text: str) -> Matcher:
+    try:
+        return parse_matcher(text)
+    except ValueError as error:
+        raise Invalid(str(error), code="request.filter_invalid", details=[Detail(("filter",), str(error))]) from error
+
+
+def _condition(statement: _Statement, listing: Listing, matcher: Matcher) -> str:
+    if matcher.name in listing.columns:
+        subject = f"coalesce(({listing.columns[matcher.name].sql})::text, '')"
+    elif listing.labels is not None:
+        subject = f"coalesce({listing.labels} ->> {statement.argument(matcher.name)}, '')"
+    else:
+        message = f'cannot filter by "{matcher.name}"; known: {", ".join(listing.columns)}'
+        raise Invalid(message, code="request.filter_invalid", details=[Detail(("filter",), message)])
+    value = f"^(?:{matcher.value})$" if matcher.operator.is_regex else matcher.value
+    operator = {Operator.EQUAL: "=", Operator.NOT_EQUAL: "<>", Operator.MATCH: "~", Operator.NOT_MATCH: "!~"}
+    return f"{subject} {operator[matcher.operator]} {statement.argument(value)}"
+
+
+def _select(listing: Listing, statement: _Statement, order: list[_Order], limit: int) -> str:
+    keys = ", ".join(f"({part.column.sql})::text" for part in order)
+    by = ", ".join(f"{part.column.sql} {'DESC' if part.descending else 'ASC'}" for part in order)
+    return (
+        f"SELECT t.*, ARRAY[{keys}] AS _keys FROM ({listing.source}) AS t"  # noqa: S608 - the listing is ours
+        f" WHERE {statement.where} ORDER BY {by} LIMIT {limit}"
+    )
+
+
+def _after(statement: _Statement, order: list[_Order], values: list[str]) -> str:
+    """Behind the row with these values: greater in the first column, or equal there and greater in the next …"""
+    alternatives, equal = [], ""
+    for part, value in zip(order, values, strict=True):
+        place = f"{statement.argument(value)}::text::{part.column.type}"
+        alternatives.append(f"{equal}{part.column.sql} {'<' if part.descending else '>'} {place}")
+        equal += f"{part.column.sql} = {place} AND "
+    return " OR ".join(f"({alternative})" for alternative in alternatives)
+
+
+def _cursor(request: PageRequest, listing: Listing, row: Mapping[str, Any]) -> str:
+    content = orjson.dumps([request.sort or listing.sort, *row["_keys"]])
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _opened(request: PageRequest, listing: Listing, length: int) -> list[str]:
+    cursor = request.cursor or ""
+    try:
+        content = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError):
+        content = None
+    sort = request.sort or listing.sort
+    whole = isinstance(content, list) and len(content) == length + 1 and all(isinstance(v, str) for v in content)
+    if not whole or content[0] != sort or any("\x00" in value for value in content):
+        message = "this cursor is not one of this list and this sort; start again without it"
+        raise Invalid(message, code="request.cursor_invalid", details=[Detail(("cursor",), message)])
+    values: list[str] = content[1:]
+    return values

@@ -1,0 +1,19 @@
+-- name: claim_reply
+-- A row comes back only to the one who may do the work: the key is new, its reply too old, or its first request died.
+INSERT INTO idempotent_replies AS kept (key, digest) VALUES ($1, $2)
+ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, status = NULL, headers = NULL, body = NULL, created_at = now()
+ WHERE kept.created_at < now() - $3::interval
+    OR (kept.status IS NULL AND kept.created_at < now() - $4::interval)
+RETURNING key;
+
+-- name: kept_reply
+SELECT digest, status, headers, body FROM idempotent_replies WHERE key = $1;
+
+-- name: keep_reply
+UPDATE idempotent_replies SET status = $2, headers = $3, body = $4 WHERE key = $1;
+
+-- name: release_reply
+DELETE FROM idempotent_replies WHERE key = $1 AND status IS NULL;
+
+-- name: forget_replies
+DELETE FROM idempotent_replies WHERE created_at < now() - $1::interval;

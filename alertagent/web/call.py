@@ -1,0 +1,65 @@
+"""One request as its handler sees it."""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from alertagent.kernel.ids import new_id
+from alertagent.web.access import Principal
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_STRONG_TAG = re.compile(r'(?<!W/)"([^"]*)"')
+
+# No revision is negative: an If-Match that names none of ours can never hold.
+_NEVER = frozenset({-1})
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """Who calls, and what the headers ask for.
+
+    `expected` are the revisions that `If-Match` names, or None where any will do. `trace` is a W3C traceparent.
+    """
+
+    request_id: str
+    trace: str
+    remote: str
+    principal: Principal
+    expected: frozenset[int] | None = None
+
+    @property
+    def actor(self) -> str:
+        return self.principal.name
+
+
+CALL = web.RequestKey("call", Call)
+
+ANYBODY = Principal(id="anonymous", name="anonymous")
+
+
+def open_call(request: web.BaseRequest) -> Call:
+    """Read the headers that every request may carry; ids that do not look like ids are replaced, not refused."""
+    request_id = request.headers.get("X-Request-ID", "")
+    trace = request.headers.get("traceparent", "")
+    return Call(
+        request_id=request_id if _REQUEST_ID.fullmatch(request_id) else new_id(),
+        trace=trace if _TRACEPARENT.fullmatch(trace) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+        remote=request.remote or "",
+        principal=ANYBODY,
+        expected=_expected(request.headers.get("If-Match")),
+    )
+
+
+def _expected(header: str | None) -> frozenset[int] | None:
+    if header is None or header.strip() == "*":
+        return None
+    return frozenset(int(tag) for tag in _STRONG_TAG.findall(header) if tag.isdecimal()) or _NEVER
+
+
+def not_modified(request: web.Request, etag: str) -> bool:
+    """Whether `If-None-Match` names this tag (weak comparison, as RFC 9110 wants it for GET)."""
+    header = request.headers.get("If-None-Match", "")
+    return header.strip() == "*" or f'"{etag}"' in [tag.strip().removeprefix("W/") for tag in header.split(",")]

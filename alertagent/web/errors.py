@@ -1,0 +1,97 @@
+"""Kinds of problems to HTTP statuses, and the one envelope of every error."""
+
+import difflib
+import re
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from math import ceil
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from alertagent.kernel.errors import Delayed, Detail, Invalid, MethodNotAllowed, Problem, Unauthorized
+
+STATUS = {
+    "validation": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "timeout": 408,
+    "conflict": 409,
+    "precondition": 412,
+    "too_large": 413,
+    "unsupported_media": 415,
+    "rate_limit": 429,
+    "internal": 500,
+    "external": 502,
+    "unavailable": 503,
+}
+
+_DEFAULT_RETRY = timedelta(seconds=5)
+_POSITION = re.compile(r" at line (\d+) column (\d+)$")
+
+
+def envelope(problem: Problem, *, path: str, request_id: str) -> web.Response:
+    """The answer that tells of a problem."""
+    error = {
+        "type": problem.type,
+        "code": problem.code,
+        "message": problem.message,
+        "details": [_shown(detail) for detail in problem.details],
+    }
+    body = {"error": error, "timestamp": int(time.time()), "path": path, "request_id": request_id}
+    return web.Response(
+        status=STATUS[problem.type],
+        body=orjson.dumps(body),
+        content_type="application/json",
+        headers=_headers(problem),
+    )
+
+
+def refusal(error: ValidationError, model: type[BaseModel] | None = None) -> Invalid:
+    """Pydantic's findings as one problem with the place of each."""
+    details = [_detail(finding, model) for finding in error.errors(include_url=False, include_context=False)]
+    first = details[0]
+    place = ".".join(map(str, first.loc))
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    code = "request.json_invalid" if error.errors()[0]["type"] == "json_invalid" else "request.invalid"
+    return Invalid(f"{place}: {first.message}{more}" if place else first.message + more, code=code, details=details)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` Did you mean "expression"?`, or nothing when no known name comes close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def _detail(finding: Any, model: type[BaseModel] | None) -> Detail:
+    loc, message = tuple(finding["loc"]), str(finding["msg"])
+    if finding["type"] == "extra_forbidden":
+        known = model.model_fields if model is not None and len(loc) == 1 else ()
+        message = f'unknown field "{loc[-1]}".{did_you_mean(str(loc[-1]), known)}'
+    elif finding["type"] == "json_invalid" and (position := _POSITION.search(message)):
+        return Detail(loc, message, line=int(position[1]), column=int(position[2]))
+    return Detail(loc, message.removeprefix("Value error, "))
+
+
+def _shown(detail: Detail) -> dict[str, Any]:
+    shown: dict[str, Any] = {"loc": list(detail.loc), "message": detail.message}
+    if detail.line is not None:
+        shown["line"] = detail.line
+    if detail.column is not None:
+        shown["column"] = detail.column
+    return shown
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    if isinstance(problem, MethodNotAllowed):
+        return {"Allow": ", ".join(problem.allowed)}
+    if isinstance(problem, Unauthorized):
+        return {"WWW-Authenticate": 'Bearer realm="alertagent"'}
+    if isinstance(problem, Delayed) and STATUS[problem.type] in {429, 503}:
+        return {"Retry-After": str(max(1, ceil((problem.retry_after or _DEFAULT_RETRY).total_seconds())))}
+    return {}

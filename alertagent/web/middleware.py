@@ -1,0 +1,132 @@
+"""What happens around every request: identity, errors, authentication, one log line, one observation."""
+
+import time
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry, Histogram
+
+from alertagent.kernel.errors import Invalid, MethodNotAllowed, NotFound, Problem, TooLarge, Unauthorized
+from alertagent.web.access import Principal
+from alertagent.web.call import CALL, open_call
+from alertagent.web.errors import envelope
+from alertagent.web.routes import Route
+
+ROUTE_OF = web.AppKey("route_of", dict[object, Route])
+
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+log = structlog.get_logger()
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, bearer: str) -> Principal | None:
+        """Who holds this token; None when nobody does."""
+
+
+def middlewares(authenticator: Authenticator, registry: CollectorRegistry) -> list[Middleware]:
+    """Outermost first."""
+    return [_observed(registry), _explained, _authenticated(authenticator)]
+
+
+def _observed(registry: CollectorRegistry) -> Middleware:
+    seconds = Histogram(
+        "alertagent_http_request_duration_seconds",
+        "Time to answer, by route template.",
+        ("route", "method", "code"),
+        registry=registry,
+    )
+
+    @web.middleware
+    async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        call = request[CALL] = open_call(request)
+        started = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=call.request_id):
+            response = await handler(request)
+            elapsed = time.perf_counter() - started
+            template = _template(request)
+            seconds.labels(template, _method(request), str(response.status)).observe(elapsed)
+            _log(request, response, template, elapsed)
+        response.headers["X-Request-ID"] = call.request_id
+        response.headers["traceparent"] = call.trace
+        response.headers.update(_SECURITY_HEADERS)
+        return response
+
+    return observed
+
+
+@web.middleware
+async def _explained(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever was raised into the envelope."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        found = problem
+    except web.HTTPMethodNotAllowed as error:
+        allowed = sorted(error.allowed_methods)
+        found = MethodNotAllowed(f"{request.path} does not take {request.method}", allowed=allowed)
+    except web.HTTPNotFound:
+        found = NotFound(f"there is nothing at {request.path}", code="route.not_found")
+    except web.HTTPRequestEntityTooLarge as error:
+        found = TooLarge(error.text or "the body is too large")
+    except web.HTTPException as error:
+        found = Invalid(error.reason)
+    except Exception as error:
+        log.exception("request.crashed", method=request.method, path=request.path, error=type(error).__name__)
+        found = Problem("an unexpected error; the server's log has it under this request_id")
+    return envelope(found, path=request.path, request_id=request[CALL].request_id)
+
+
+def _authenticated(authenticator: Authenticator) -> Middleware:
+    """Authentication comes before routing below /api: a stranger cannot learn which routes or things exist."""
+
+    @web.middleware
+    async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
+        route = request.app[ROUTE_OF].get(request.match_info.handler)
+        if request.path.startswith("/api") and not (route and route.access.public):
+            request[CALL].principal = await _principal(request, authenticator)
+        return await handler(request)
+
+    return authenticated
+
+
+async def _principal(request: web.Request, authenticator: Authenticator) -> Principal:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized('send "Authorization: Bearer <token>"')
+    principal = await authenticator.authenticate(token.strip())
+    if principal is None:
+        raise Unauthorized("this token is unknown, expired or revoked", code="auth.token_invalid")
+    return principal
+
+
+def _template(request: web.Request) -> str:
+    """The route's path with its parameters by name: a raw path would give every id a series of its own."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
+
+
+def _method(request: web.Request) -> str:
+    return request.method if request.match_info.route.resource is not None else "any"
+
+
+def _log(request: web.Request, response: web.StreamResponse, template: str, elapsed: float) -> None:
+    """Reads and machine traffic are told at debug level, so that what people did stays visible."""
+    route = request.app[ROUTE_OF].get(request.match_info.handler)
+    routine = request.method in {"GET", "HEAD"} or (route is not None and route.access.role is None)
+    tell = log.warning if response.status >= 500 else log.debug if routine else log.info
+    tell(
+        "request.served",
+        method=request.method,
+        route=template,
+        status=response.status,
+        seconds=round(elapsed, 4),
+        actor=request[CALL].actor,
+    )

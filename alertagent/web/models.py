@@ -1,0 +1,30 @@
+"""The base of everything that crosses the border as JSON."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_LIMIT = 500
+
+
+class Model(BaseModel):
+    """Unknown fields are refused by name; infinities and NaN are not numbers here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ListQuery(Model):
+    """The parameters that every list takes."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50
+    cursor: Annotated[
+        str | None, Field(max_length=2048, description="`page.next_cursor` of the page before; opaque.")
+    ] = None
+    sort: Annotated[
+        str | None, Field(max_length=200, description="Fields in order, `-` for descending: `-updated_at,name`.")
+    ] = None
+    filter: Annotated[
+        tuple[Annotated[str, Field(max_length=2048)], ...],
+        Field(max_length=20, description='Matchers, all of which must hold: `severity="critical"`.'),
+    ] = ()
+    q: Annotated[str | None, Field(max_length=200, description="Text to look for.")] = None

@@ -1,0 +1,119 @@
+"""From bytes to typed arguments, and every way that can fail to a 400 with its place."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_origin
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ValidationError
+
+from alertagent.kernel.errors import Detail, Invalid, TimedOut, TooLarge, UnsupportedMedia
+from alertagent.web.errors import did_you_mean, refusal
+from alertagent.web.routes import Route
+
+READ_TIMEOUT_SECONDS = 10.0
+
+# PostgreSQL cannot keep U+0000 in text; an even number of backslashes before it means a literal backslash.
+_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_body(request: web.Request, route: Route) -> bytes:
+    """The body as sent, decompressed, within the route's limit and of a kind that it reads."""
+    if route.body is None:
+        return b""
+    accepted = route.reads if route.body is bytes else ("application/json",)
+    if accepted and request.content_type not in accepted:
+        raise UnsupportedMedia(f'content type "{request.content_type}" is not read here; send {" or ".join(accepted)}')
+    return await _read(request, route.body_limit)
+
+
+def parse_body(raw: bytes, route: Route) -> object:
+    """What the handler gets as `body`."""
+    if isinstance(route.body, type) and issubclass(route.body, BaseModel):
+        return parse_json(raw, route.body)
+    return raw
+
+
+def parse_json(raw: bytes, model: type[M]) -> M:
+    """Validate JSON. Raises Invalid with the place."""
+    if not raw.strip():
+        raise Invalid("the request has no body; send a JSON object", code="request.body_missing")
+    if _NUL_ESCAPE.search(raw):
+        raise Invalid("the body holds the character U+0000, which cannot be stored", code="request.nul")
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise refusal(error, model) from error
+
+
+def read_query(request: web.Request, model: type[BaseModel] | None) -> BaseModel | None:
+    """The query string as a model; a parameter that the route does not know is refused by name."""
+    values = _grouped(request)
+    if model is None:
+        for name in values:
+            raise _unknown_parameter(name, ())
+        return None
+    for name in values:
+        if name not in model.model_fields:
+            raise _unknown_parameter(name, model.model_fields)
+    try:
+        return model.model_validate(_scalars(values, model))
+    except ValidationError as error:
+        raise refusal(error, model) from error
+
+
+def read_path(request: web.Request, names: tuple[str, ...]) -> Mapping[str, str]:
+    """The named parts of the path."""
+    for name in names:
+        _refuse_nul(name, request.match_info[name])
+    return {name: request.match_info[name] for name in names}
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
+    """Read at most `limit` bytes after decompression, within a deadline: a slow sender holds a connection only."""
+    received = bytearray()
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            while chunk := await request.content.readany():
+                received += chunk
+                if len(received) > limit:
+                    raise TooLarge(f"the body is over the limit of {limit} bytes")
+    except TimeoutError as error:
+        raise TimedOut(f"the body did not arrive within {READ_TIMEOUT_SECONDS:.0f} s") from error
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        raise Invalid(f"the body cannot be decoded: {error}", code="request.body_unreadable") from error
+    return bytes(received)
+
+
+def _grouped(request: web.Request) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in request.query.items():
+        _refuse_nul(name, value)
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _scalars(values: Mapping[str, list[str]], model: type[BaseModel]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, given in values.items():
+        if get_origin(model.model_fields[name].annotation) is tuple:
+            found[name] = given
+        elif len(given) > 1:
+            raise Invalid(f'the parameter "{name}" stands {len(given)} times', details=[Detail((name,), "repeated")])
+        else:
+            found[name] = given[0]
+    return found
+
+
+def _unknown_parameter(name: str, known: Mapping[str, object] | tuple[()]) -> Invalid:
+    message = f'unknown parameter "{name[:80]}".{did_you_mean(name, known)}'
+    return Invalid(message, code="request.parameter_unknown", details=[Detail((name,), message)])
+
+
+def _refuse_nul(name: str, value: str) -> None:
+    if "\x00" in value or "\x00" in name:
+        raise Invalid(f'"{name}" holds the character U+0000', code="request.nul", details=[Detail((name,), "NUL")])

@@ -1,0 +1,37 @@
+"""What a handler may answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply(Generic[T]):
+    """One resource, `{"data": …}`. `etag` is the bare tag, without quotes; `status` overrides the route's."""
+
+    data: T
+    etag: str | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a list: `{"data": […], "page": {"next_cursor", "total"}}`. `total` is None where unknown."""
+
+    items: Sequence[T]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """Bytes as they are."""
+
+    body: bytes
+    content_type: str
+    etag: str | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)

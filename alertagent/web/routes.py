@@ -1,0 +1,137 @@
+"""Routes, declared once: the decorator and the handler's own signature say all there is to know.
+
+    @put("/rules/{id}", access=editor("rules:write"))
+    async def revise(self, call: Call, id: str, body: RuleChange) -> Reply[RuleView]: ...
+
+From this come parsing, validation, the required role and the OpenAPI document. `body` is a pydantic model (JSON)
+or `bytes` (as sent), `query` a pydantic model, every other parameter a part of the path.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+
+from alertagent.web.access import Access
+from alertagent.web.replies import Page, Raw, Reply
+
+BODY_LIMIT = 1024 * 1024
+LARGE_BODY_LIMIT = 16 * 1024 * 1024
+
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of one path. `reads` are the media types of a raw body; empty means any."""
+
+    method: str
+    path: str
+    access: Access
+    status: int
+    summary: str
+    tag: str
+    body: type[BaseModel] | type[bytes] | None
+    body_limit: int
+    reads: tuple[str, ...]
+    query: type[BaseModel] | None
+    path_parameters: tuple[str, ...]
+    answer: Any
+    answer_shape: type[Page[Any]] | type[Raw] | type[Reply[Any]] | None
+    secret: bool
+    handler: Callable[..., Awaitable[Any]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    method: str
+    path: str
+    access: Access
+    status: int
+    body_limit: int
+    reads: tuple[str, ...]
+    secret: bool
+
+
+def route(
+    method: str,
+    path: str,
+    *,
+    access: Access,
+    status: int = 200,
+    body_limit: int = BODY_LIMIT,
+    reads: tuple[str, ...] = (),
+    prefix: str = "/api/v1",
+    secret: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Declare a handler. `secret`: its answer shows a secret once, so it is never kept for a repeated request."""
+
+    def declare(handler: Handler) -> Handler:
+        declared = _Declared(method, prefix + path, access, status, body_limit, reads, secret)
+        handler.__dict__["declared"] = declared
+        return handler
+
+    return declare
+
+
+def get(path: str, **options: Any) -> Callable[[Handler], Handler]:
+    return route("GET", path, **options)
+
+
+def post(path: str, **options: Any) -> Callable[[Handler], Handler]:
+    return route("POST", path, **options)
+
+
+def put(path: str, **options: Any) -> Callable[[Handler], Handler]:
+    return route("PUT", path, **options)
+
+
+def delete(path: str, **options: Any) -> Callable[[Handler], Handler]:
+    return route("DELETE", path, **{"status": 204, **options})
+
+
+def routes_of(api: object) -> Iterator[Route]:
+    """The routes that the methods of an object declare; the tag is the feature's folder."""
+    for _, method in inspect.getmembers(api, inspect.ismethod):
+        declared = method.__func__.__dict__.get("declared")
+        if declared is not None:
+            yield _route(declared, method)
+
+
+def _route(declared: _Declared, method: Callable[..., Awaitable[Any]]) -> Route:
+    hints = get_type_hints(method)
+    answer, shape = _answer(hints.pop("return"))
+    hints.pop("call", None)
+    body, query = hints.pop("body", None), hints.pop("query", None)
+    return Route(
+        method=declared.method,
+        path=declared.path,
+        access=declared.access,
+        status=declared.status,
+        summary=(inspect.getdoc(method) or "").split("\n", 1)[0],
+        tag=method.__module__.split(".")[-2],
+        body=body,
+        body_limit=declared.body_limit,
+        reads=declared.reads,
+        query=query,
+        path_parameters=tuple(hints),
+        answer=answer,
+        answer_shape=shape,
+        secret=declared.secret,
+        handler=method,
+    )
+
+
+def _answer(hint: Any) -> tuple[Any, Any]:
+    if hint is Raw:
+        return None, Raw
+    origin = get_origin(hint)
+    if origin in {Reply, Page}:
+        return get_args(hint)[0], origin
+    return (None, None) if hint is type(None) else (hint, Reply)

@@ -1,0 +1,92 @@
+"""From declared routes to a running aiohttp application."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from pydantic_core import to_json
+
+from alertagent.kernel.errors import Forbidden
+from alertagent.web.call import CALL, not_modified
+from alertagent.web.idempotency import KeptReplies, once
+from alertagent.web.middleware import ROUTE_OF, Authenticator, middlewares
+from alertagent.web.parsing import parse_body, read_body, read_path, read_query
+from alertagent.web.replies import Page, Raw, Reply
+from alertagent.web.routes import LARGE_BODY_LIMIT, Route, routes_of
+
+
+def collect(apis: Iterable[object]) -> list[Route]:
+    """Every route of these features. Raises ValueError when two declare the same one."""
+    routes = [route for api in apis for route in routes_of(api)]
+    names = [route.name for route in routes]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"declared twice: {', '.join(sorted(twice))}")
+    return sorted(routes, key=lambda route: (route.path, route.method))
+
+
+def application(
+    routes: Sequence[Route],
+    *,
+    authenticator: Authenticator,
+    replies: KeptReplies,
+    registry: CollectorRegistry,
+) -> web.Application:
+    """The application that serves these routes."""
+    app = web.Application(middlewares=middlewares(authenticator, registry), client_max_size=LARGE_BODY_LIMIT)
+    app[ROUTE_OF] = {}
+    app.on_response_prepare.append(_hide_server)
+    for route in routes:
+        endpoint = _endpoint(route, replies)
+        app[ROUTE_OF][endpoint] = route
+        app.router.add_route(route.method, route.path, endpoint)
+    return app
+
+
+def _endpoint(route: Route, replies: KeptReplies) -> Any:
+    async def endpoint(request: web.Request) -> web.StreamResponse:
+        call = request[CALL]
+        if not route.access.permits(call.principal):
+            raise Forbidden(f"{call.principal.name} may not {route.method} {request.path}")
+        arguments: dict[str, Any] = {"call": call, **read_path(request, route.path_parameters)}
+        query = read_query(request, route.query)
+        if query is not None:
+            arguments["query"] = query
+        raw = await read_body(request, route)
+        if route.body is not None:
+            arguments["body"] = parse_body(raw, route)
+
+        async def work() -> web.Response:
+            return _response(request, route, await route.handler(**arguments))
+
+        return await once(request, route, raw, replies, work)
+
+    return endpoint
+
+
+def _response(request: web.Request, route: Route, result: Any) -> web.Response:
+    if result is None:
+        return web.Response(status=route.status)
+    if isinstance(result, Page):
+        page = {"next_cursor": result.next_cursor, "total": result.total}
+        return _json(route.status, {"data": result.items, "page": page})
+    reply = result if isinstance(result, Raw | Reply) else Reply(data=result)
+    if reply.etag is not None and request.method == "GET" and not_modified(request, reply.etag):
+        return web.Response(status=304, headers={**reply.headers, "ETag": f'"{reply.etag}"'})
+    status = reply.status or route.status
+    if isinstance(reply, Raw):
+        response = web.Response(status=status, body=reply.body, content_type=reply.content_type)
+    else:
+        response = _json(status, {"data": reply.data})
+    response.headers.update(reply.headers)
+    if reply.etag is not None:
+        response.headers["ETag"] = f'"{reply.etag}"'
+    return response
+
+
+def _json(status: int, content: Any) -> web.Response:
+    return web.Response(status=status, body=to_json(content), content_type="application/json")
+
+
+async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "AlertAgent"
