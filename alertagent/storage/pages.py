@@ -8,7 +8,6 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 import orjson
@@ -171,7 +170,7 @@ def _after(statement: _Statement, order: list[_Order], values: list[str]) -> str
     return " OR ".join(f"({alternative})" for alternative in alternatives)
 
 
-def _cursor(request: PageRequest, listing: Listing, row: Mapping[str, Any]) -> str:
+def _cursor(request: PageRequest, listing: Listing, row: asyncpg.Record) -> str:
     content = orjson.dumps([request.sort or listing.sort, *row["_keys"]])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 

@@ -1,8 +1,11 @@
 """The base of everything that crosses the border as JSON."""
 
+from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from alertagent.kernel.durations import format_duration, parse_duration
 
 MAX_LIMIT = 500
 
@@ -28,3 +31,20 @@ class ListQuery(Model):
         Field(max_length=20, description='Matchers, all of which must hold: `severity="critical"`.'),
     ] = ()
     q: Annotated[str | None, Field(max_length=200, description="Text to look for.")] = None
+
+
+def _read_duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a duration is a text such as 30s, 5m or 1d12h")  # noqa: TRY004 - pydantic wants ValueError
+    return parse_duration(value)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_read_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["5m", "1d12h"], "description": "A Prometheus duration."}),
+]
+"""A duration as Prometheus writes it; a bare number is refused, because nobody can tell seconds from minutes."""

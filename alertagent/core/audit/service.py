@@ -1,0 +1,32 @@
+"""The audit log: a row is written in the transaction of the change that it tells of, and never altered."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from alertagent.core.audit.model import Actor
+from alertagent.storage.database import Executor
+from alertagent.storage.queries import load_queries
+
+sql = load_queries("alertagent.core.audit")
+
+Document = Mapping[str, Any]
+
+
+class Audit:
+    """Adds rows. Documents must be free of secrets: whoever may read the log reads them."""
+
+    async def record(
+        self,
+        transaction: Executor,
+        actor: Actor,
+        action: str,
+        subject: tuple[str, str],
+        *,
+        before: Document | None = None,
+        after: Document | None = None,
+    ) -> None:
+        """`action` is a word such as `rule.updated`, `subject` the kind and id of what was changed."""
+        kind, id = subject
+        await transaction.execute(
+            sql.record, actor.name, action, kind, id, before, after, actor.request_id, actor.remote
+        )

@@ -1,0 +1,284 @@
+"""Every setting, its default and what it means; `config.example.yaml` is made from this file.
+
+A flag beats the environment (`ALERTAGENT_<SECTION>__<KEY>`), that beats the file, that beats the default.
+A secret may stand in a file of its own: `auth.admin_token_file` instead of `auth.admin_token`.
+"""
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from alertagent.kernel.durations import format_duration
+from alertagent.kernel.errors import Fatal
+from alertagent.web.errors import did_you_mean
+from alertagent.web.models import Duration
+
+ENV_PREFIX = "ALERTAGENT_"
+_FILE_TWIN = "_file"
+
+
+class Section(BaseModel):
+    """One part of the file. A secret given by `…_file` is read when the settings are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        found = dict(values)
+        for name in [name for name in found if name.endswith(_FILE_TWIN) and found[name] is not None]:
+            secret = name.removesuffix(_FILE_TWIN)
+            if found.get(secret) is not None:
+                raise ValueError(f'"{secret}" and "{name}" are both set; keep one')
+            found[secret] = _secret_in(Path(str(found[name])))
+        return found
+
+
+class ServerSettings(Section):
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8080
+    external_url: Annotated[
+        str | None,
+        Field(description="How people reach this server, for links in messages. Default: the address above."),
+    ] = None
+
+
+class DatabaseSettings(Section):
+    url: Annotated[
+        SecretStr | None,
+        Field(description="postgresql://user:password@host/database, 14 or newer. Empty: an embedded PostgreSQL."),
+    ] = None
+    url_file: Annotated[Path | None, Field(description="A file that holds the URL.")] = None
+    connections: Annotated[int, Field(ge=4, le=500, description="The most connections this process opens.")] = 10
+
+
+class RedisSettings(Section):
+    url: Annotated[
+        SecretStr | None,
+        Field(description="redis://, rediss:// or unix://; Redis 6.2 or Valkey. Empty: an embedded Valkey."),
+    ] = None
+    url_file: Annotated[Path | None, Field(description="A file that holds the URL.")] = None
+
+
+class AuthSettings(Section):
+    admin_token: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=16,
+            description="A fixed token that may do everything. Empty: the first start makes one and shows it once.",
+        ),
+    ] = None
+    admin_token_file: Annotated[Path | None, Field(description="A file that holds the token.")] = None
+
+
+class OutgoingSettings(Section):
+    allow_networks: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Private networks (CIDR) that channels, analyzers and query URLs may reach. "
+            "Public addresses are always allowed, others never."
+        ),
+    ] = ()
+    timeout: Annotated[Duration, Field(description="How long one outgoing request may take.")] = timedelta(seconds=10)
+
+    @model_validator(mode="after")
+    def _networks_parse(self) -> Self:
+        for network in self.allow_networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"allow_networks: {error}; write networks as 10.0.0.0/8") from error
+        return self
+
+
+class AlertSettings(Section):
+    resolve_timeout: Annotated[
+        Duration, Field(description="An alert posted without an end counts as resolved after this silence.")
+    ] = timedelta(minutes=5)
+    stale_after: Annotated[
+        Duration,
+        Field(description="An alert that Alertmanager said is firing counts as resolved after this silence."),
+    ] = timedelta(hours=24)
+
+
+class QueueSettings(Section):
+    lease: Annotated[Duration, Field(description="How long a task stays with a worker that stopped answering.")] = (
+        timedelta(seconds=10)
+    )
+    grace: Annotated[Duration, Field(description="How long running tasks may go on while the process stops.")] = (
+        timedelta(seconds=8)
+    )
+    notification_workers: Annotated[int, Field(ge=1, le=1000, description="Notifications worked on at once.")] = 32
+    analysis_workers: Annotated[int, Field(ge=1, le=1000, description="Analyses worked on at once.")] = 8
+    config_workers: Annotated[int, Field(ge=1, le=1000, description="Configuration changes worked on at once.")] = 2
+    keep_ended: Annotated[Duration, Field(description="How long ended tasks stay in the database.")] = timedelta(days=7)
+
+
+class LogSettings(Section):
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="The least level that is written.")
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"],
+        Field(description="JSON lines or for people; auto: for people on a terminal."),
+    ] = "auto"
+
+
+class Settings(BaseSettings):
+    """All of it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, case_sensitive=False
+    )
+
+    data_dir: Annotated[
+        Path, Field(description="Where the embedded engines and generated secrets live.", validate_default=True)
+    ] = Path("data")
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    auth: AuthSettings = AuthSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
+    alerts: AlertSettings = AlertSettings()
+    queue: QueueSettings = QueueSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
+    """The merged settings, and for each one that is not a default where it came from.
+
+    Raises Fatal with one line for each mistake.
+    """
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for source, values in (
+        (str(file), _from_file(file) if file else {}),
+        ("environment", _from_environment()),
+        ("flag", dict(flags or {})),
+    ):
+        _merge(merged, values)
+        origins.update({name: source for name, _ in flattened(values)})
+    try:
+        return Settings(**merged), origins
+    except ValidationError as error:
+        raise Fatal(_complaints(error, origins)) from error
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`{"server": {"port": 1}}` as `("server.port", 1)`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def known_settings(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, Any]:
+    """Every setting by its dotted name."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            found |= known_settings(field.annotation, f"{name}.")
+        else:
+            found[prefix + name] = field
+    return found
+
+
+def example() -> str:
+    """`config.example.yaml`: every setting with its meaning and its default, commented out."""
+    lines = [
+        "# AlertAgent's settings. Everything has a default: an empty file, or none, is fine.",
+        "# A flag beats the environment (ALERTAGENT_SERVER__PORT=8080), which beats this file.",
+    ]
+    section = ""
+    for name, field in known_settings().items():
+        head, _, key = name.rpartition(".")
+        if head != section or not head:
+            lines += ["", *([f"{head}:"] if head else [])]
+            section = head
+        indent = "  " if head else ""
+        lines += [f"{indent}# {field.description}", f"{indent}# {key or name}: {_shown_default(field.default)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _shown_default(value: Any) -> str:
+    if isinstance(value, timedelta):
+        value = format_duration(value)
+    if isinstance(value, tuple):
+        value = list(value)
+    return yaml.safe_dump(str(value) if isinstance(value, Path) else value).removesuffix("...\n").strip()
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise Fatal(f"cannot read the settings file {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Fatal(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise Fatal(f"{file} must hold sections such as `server:`, not a {type(content).__name__}")
+    # A section whose keys are all commented out reads as null.
+    return {str(name): {} if value is None else value for name, value in content.items()}
+
+
+def _from_environment() -> dict[str, Any]:
+    known = {ENV_PREFIX + name.upper().replace(".", "__") for name in known_settings()}
+    for name in os.environ:
+        if name.startswith(ENV_PREFIX) and "__" in name and name.upper() not in known:
+            raise Fatal(f"unknown setting {name} in the environment.{did_you_mean(name, known)}")
+    try:
+        return EnvSettingsSource(Settings)()
+    except (ValueError, TypeError) as error:
+        raise Fatal(f"cannot read the environment: {error}; lists are written as JSON") from error
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _complaints(error: ValidationError, origins: Mapping[str, str]) -> str:
+    return "; ".join(_complaint(finding, origins) for finding in error.errors(include_url=False))
+
+
+def _complaint(finding: Any, origins: Mapping[str, str]) -> str:
+    name = ".".join(map(str, finding["loc"]))
+    source = next((origin for known, origin in origins.items() if known.startswith(name)), None)
+    place = f"{source}: " if source else ""
+    if finding["type"] == "extra_forbidden":
+        names = [*known_settings(), *Settings.model_fields]
+        return f'{place}unknown setting "{name}".{did_you_mean(name, names)}'
+    return f'{place}setting "{name}": {finding["msg"].removeprefix("Value error, ")}'
+
+
+def _secret_in(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from error
