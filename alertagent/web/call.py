@@ -11,7 +11,9 @@ from alertagent.web.access import Principal
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_STRONG_TAG = re.compile(r'(?<!W/)"([^"]*)"')
+# A tag is a revision, and for some resources what else the answer shows: `"7"`, `"7-active"`. Only the revision
+# guards a change.
+_STRONG_TAG = re.compile(r'(?<!W/)"(\d{1,9})(?:-\w+)?"')
 
 # No revision is negative: an If-Match that names none of ours can never hold.
 _NEVER = frozenset({-1})
@@ -56,7 +58,7 @@ def open_call(request: web.BaseRequest) -> Call:
 def _expected(header: str | None) -> frozenset[int] | None:
     if header is None or header.strip() == "*":
         return None
-    return frozenset(int(tag) for tag in _STRONG_TAG.findall(header) if tag.isdecimal()) or _NEVER
+    return frozenset(map(int, _STRONG_TAG.findall(header))) or _NEVER
 
 
 def not_modified(request: web.Request, etag: str) -> bool:

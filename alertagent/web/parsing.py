@@ -23,7 +23,7 @@ M = TypeVar("M", bound=BaseModel)
 
 async def read_body(request: web.Request, route: Route) -> bytes:
     """The body as sent, decompressed, within the route's limit and of a kind that it reads."""
-    if route.body is None:
+    if route.body is None or not request.body_exists:
         return b""
     accepted = route.reads if route.body is bytes else ("application/json",)
     if accepted and request.content_type not in accepted:
@@ -41,7 +41,9 @@ def parse_body(raw: bytes, route: Route) -> object:
 def parse_json(raw: bytes, model: type[M]) -> M:
     """Validate JSON. Raises Invalid with the place."""
     if not raw.strip():
-        raise Invalid("the request has no body; send a JSON object", code="request.body_missing")
+        if any(field.is_required() for field in model.model_fields.values()):
+            raise Invalid("the request has no body; send a JSON object", code="request.body_missing")
+        raw = b"{}"
     if _NUL_ESCAPE.search(raw):
         raise Invalid("the body holds the character U+0000, which cannot be stored", code="request.nul")
     try:

@@ -94,7 +94,7 @@ class TokensApi:
     @get("/tokens", access=admin())
     async def list(self, call: Call, query: ListQuery) -> Page[TokenView]:
         """The tokens that are not revoked, without their text."""
-        page = await self._tokens.list(PageRequest(**query.model_dump()))
+        page = await self._tokens.page(PageRequest(**query.model_dump()))
         views = [TokenView(**{name: row[name] for name in TokenView.model_fields}) for row in page.rows]
         return Page(items=views, next_cursor=page.next_cursor, total=page.total)
 

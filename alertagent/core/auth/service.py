@@ -91,7 +91,7 @@ class Tokens:
             await self._note(transaction, actor, "token.revoked", _token(row))
         self._remembered.clear()
 
-    async def list(self, request: PageRequest) -> PageOf:
+    async def page(self, request: PageRequest) -> PageOf:
         return await fetch_page(self._database, LISTING, request)
 
     async def first_admin(self) -> str | None:

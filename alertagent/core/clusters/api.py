@@ -93,7 +93,7 @@ class ClustersApi:
     @get("/clusters", access=viewer("clusters:read"))
     async def list(self, call: Call, query: ListQuery) -> Page[ClusterView]:
         """The clusters."""
-        page = await self._clusters.list(PageRequest(**query.model_dump()))
+        page = await self._clusters.page(PageRequest(**query.model_dump()))
         views = [_view(cluster_of(row)) for row in page.rows]
         return Page(items=views, next_cursor=page.next_cursor, total=page.total)
 

@@ -43,7 +43,7 @@ class Clusters:
     async def all(self) -> list[Cluster]:
         return [cluster_of(row) for row in await self._database.fetch(sql.all)]
 
-    async def list(self, request: PageRequest) -> PageOf:
+    async def page(self, request: PageRequest) -> PageOf:
         return await fetch_page(self._database, LISTING, request)
 
     async def get(self, id: str) -> Cluster:
@@ -65,7 +65,7 @@ class Clusters:
         return cluster
 
     async def register(self, actor: Actor, id: str, config_type: ConfigType) -> Cluster:
-        """The cluster of this id, made or widened if it has to be."""
+        """The cluster of this id, made if it has to be."""
         async with self._database.transaction() as transaction:
             row = await transaction.fetchrow(sql.find_for_change, id)
             if row is None:
@@ -81,7 +81,7 @@ class Clusters:
         await self._check_query_url(changes)
         async with self._database.transaction() as transaction:
             before = await self._current(transaction, id, expected)
-            values = {name: getattr(before, name) for name in _EDITABLE} | changes
+            values = {name: getattr(before, name) for name in _EDITABLE} | dict(changes)
             if all(getattr(before, name) == values[name] for name in _EDITABLE):
                 return before
             after = cluster_of(await transaction.fetchrow(sql.replace, id, *_columns(values)))
@@ -130,9 +130,13 @@ def cluster_of(row: Any) -> Cluster:
 
 
 def _columns(values: Mapping[str, Any]) -> list[Any]:
-    defaults = {"labels": {}, "parameters": {}, "config_types": (ConfigType.PROMETHEUS,), "query_url": None}
-    full = {**defaults, **values}
-    return [full["name"], full["labels"], full["parameters"], list(full["config_types"]), full["query_url"]]
+    return [
+        values["name"],
+        values.get("labels", {}),
+        values.get("parameters", {}),
+        list(values.get("config_types", (ConfigType.PROMETHEUS,))),
+        values.get("query_url"),
+    ]
 
 
 def _unknown(id: str) -> NotFound:

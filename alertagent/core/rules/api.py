@@ -1,0 +1,185 @@
+"""Rules over HTTP."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from alertagent.core.audit.model import actor_of
+from alertagent.core.rules.check import check_rule
+from alertagent.core.rules.model import DEFAULT_GROUP, Dialect, Kind, Rule, RuleContent, Status
+from alertagent.core.rules.service import Rules, Statuses
+from alertagent.kernel.errors import Detail
+from alertagent.storage.pages import PageRequest
+from alertagent.web.access import editor, viewer
+from alertagent.web.call import Call
+from alertagent.web.models import Duration, ListQuery, Model
+from alertagent.web.replies import Page, Reply
+from alertagent.web.routes import delete, get, post, put
+
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+Group = Annotated[str, Field(min_length=1, max_length=200, description="The group whose rules run in sequence.")]
+Text = Annotated[str, Field(max_length=16_384)]
+Texts = Annotated[dict[Annotated[str, Field(max_length=500)], Text], Field(max_length=100)]
+Targets = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...],
+    Field(max_length=1000, description='Ids of clusters, or selectors of their labels such as `env="prod"`.'),
+]
+Expression = Annotated[str, Field(min_length=1, max_length=65_536)]
+Severity = Annotated[str, Field(min_length=1, max_length=100)]
+Comment = Annotated[str, Field(max_length=1000, description="Why, for the history.")]
+Record = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class RuleRequest(Model):
+    name: Name
+    expression: Expression
+    duration: Duration = timedelta()
+    severity: Severity | None = None
+    labels: Texts = {}
+    annotations: Texts = {}
+    targets: Targets = ()
+    group: Group = DEFAULT_GROUP
+    interval: Duration | None = None
+    keep_firing_for: Duration | None = None
+    kind: Kind = Kind.ALERTING
+    record: Record | None = None
+    dialect: Dialect = Dialect.PROMQL
+    enabled: bool = True
+    comment: Comment = ""
+
+    def content(self) -> RuleContent:
+        return RuleContent(**{name: getattr(self, name) for name in RuleRequest.model_fields if name != "comment"})
+
+
+class RuleChange(Model):
+    """What is given replaces, what is absent stays, `null` clears what is optional."""
+
+    name: Name | None = None
+    expression: Expression | None = None
+    duration: Duration | None = None
+    severity: Severity | None = None
+    labels: Texts | None = None
+    annotations: Texts | None = None
+    targets: Targets | None = None
+    group: Group | None = None
+    interval: Duration | None = None
+    keep_firing_for: Duration | None = None
+    kind: Kind | None = None
+    record: Record | None = None
+    dialect: Dialect | None = None
+    enabled: bool | None = None
+    comment: Comment = ""
+
+    @field_validator("name", "expression")
+    @classmethod
+    def _is_not_optional(cls, value: str | None) -> str:
+        if value is None:
+            raise ValueError("cannot be cleared")
+        return value
+
+    def changes(self) -> dict[str, Any]:
+        cleared = RuleRequest.model_fields
+        given = {name: getattr(self, name) for name in self.model_fields_set if name != "comment"}
+        return {name: cleared[name].default if value is None else value for name, value in given.items()}
+
+
+class RuleView(Model):
+    id: str
+    name: str
+    kind: Kind
+    record: str | None
+    dialect: Dialect
+    expression: str
+    duration: Duration
+    keep_firing_for: Duration | None
+    severity: str | None
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    targets: tuple[str, ...]
+    group: str
+    interval: Duration | None
+    enabled: bool
+    version: str
+    status: Status
+    created_by: str
+    created_at: datetime
+    updated_by: str
+    updated_at: datetime
+
+
+class Finding(Model):
+    loc: tuple[str | int, ...]
+    message: str
+    line: int | None
+    column: int | None
+
+
+class Verdict(Model):
+    valid: bool
+    errors: tuple[Finding, ...]
+
+
+class RulesApi:
+    def __init__(self, rules: Rules, statuses: Statuses) -> None:
+        self._rules = rules
+        self._statuses = statuses
+
+    @post("/rules", access=editor("rules:write"), status=201)
+    async def add(self, call: Call, body: RuleRequest) -> Reply[RuleView]:
+        """Make a rule; its targets get it within seconds."""
+        return await self._reply(await self._rules.add(actor_of(call), body.content(), body.comment))
+
+    @get("/rules", access=viewer("rules:read"))
+    async def list(self, call: Call, query: ListQuery) -> Page[RuleView]:
+        """The rules."""
+        page = await self._rules.page(PageRequest(**query.model_dump()))
+        statuses = await self._statuses.of(page.rules)
+        views = [_view(rule, statuses[rule.id]) for rule in page.rules]
+        return Page(items=views, next_cursor=page.next_cursor, total=page.total)
+
+    @get("/rules/{id}", access=viewer("rules:read"))
+    async def read(self, call: Call, id: str) -> Reply[RuleView]:
+        """One rule."""
+        return await self._reply(await self._rules.get(id))
+
+    @put("/rules/{id}", access=editor("rules:write"))
+    async def revise(self, call: Call, id: str, body: RuleChange) -> Reply[RuleView]:
+        """Change a rule; the result is validated as a whole."""
+        return await self._reply(
+            await self._rules.revise(actor_of(call), id, body.changes(), call.expected, body.comment)
+        )
+
+    @delete("/rules/{id}", access=editor("rules:write"))
+    async def remove(self, call: Call, id: str) -> None:
+        """Delete a rule, here and on every target."""
+        await self._rules.remove(actor_of(call), id, call.expected)
+
+    @post("/rules/validate", access=viewer("rules:read"))
+    async def validate(self, call: Call, body: RuleRequest) -> Verdict:
+        """Say what is wrong with a rule, without storing it."""
+        findings = [_finding(found) for found in check_rule(body.content())]
+        return Verdict(valid=not findings, errors=tuple(findings))
+
+    async def _reply(self, rule: Rule) -> Reply[RuleView]:
+        statuses = await self._statuses.of([rule])
+        status = statuses[rule.id]
+        return Reply(data=_view(rule, status), etag=f"{rule.revision}-{status}")
+
+
+def _view(rule: Rule, status: Status) -> RuleView:
+    content = {name: getattr(rule.content, name) for name in RuleContent.__dataclass_fields__}
+    return RuleView(
+        id=rule.id,
+        **content,
+        version=rule.version,
+        status=status,
+        created_by=rule.created_by,
+        created_at=rule.created_at,
+        updated_by=rule.updated_by,
+        updated_at=rule.updated_at,
+    )
+
+
+def _finding(found: Detail) -> Finding:
+    return Finding(loc=found.loc, message=found.message, line=found.line, column=found.column)
