@@ -23,7 +23,8 @@ _NEVER = frozenset({-1})
 class Call:
     """Who calls, and what the headers ask for.
 
-    `expected` are the revisions that `If-Match` names, or None where any will do. `trace` is a W3C traceparent.
+    `expected` are the revisions that `If-Match` names, or None where any will do; `known` are the tags of
+    `If-None-Match`, without quotes. `trace` is a W3C traceparent.
     """
 
     request_id: str
@@ -31,6 +32,11 @@ class Call:
     remote: str
     principal: Principal
     expected: frozenset[int] | None = None
+    known: frozenset[str] = frozenset()
+
+    def knows(self, etag: str) -> bool:
+        """Whether the caller has this representation already (weak comparison, as RFC 9110 wants it for GET)."""
+        return etag in self.known or "*" in self.known
 
     @property
     def actor(self) -> str:
@@ -52,6 +58,7 @@ def open_call(request: web.BaseRequest) -> Call:
         remote=request.remote or "",
         principal=ANYBODY,
         expected=_expected(request.headers.get("If-Match")),
+        known=_known(request.headers.get("If-None-Match", "")),
     )
 
 
@@ -61,7 +68,5 @@ def _expected(header: str | None) -> frozenset[int] | None:
     return frozenset(map(int, _STRONG_TAG.findall(header))) or _NEVER
 
 
-def not_modified(request: web.Request, etag: str) -> bool:
-    """Whether `If-None-Match` names this tag (weak comparison, as RFC 9110 wants it for GET)."""
-    header = request.headers.get("If-None-Match", "")
-    return header.strip() == "*" or f'"{etag}"' in [tag.strip().removeprefix("W/") for tag in header.split(",")]
+def _known(header: str) -> frozenset[str]:
+    return frozenset(tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip())

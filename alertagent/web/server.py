@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from pydantic_core import to_json
 
 from alertagent.kernel.errors import Forbidden
-from alertagent.web.call import CALL, not_modified
+from alertagent.web.call import CALL
 from alertagent.web.idempotency import KeptReplies, once
 from alertagent.web.middleware import ROUTE_OF, Authenticator, middlewares
 from alertagent.web.parsing import parse_body, read_body, read_path, read_query
@@ -71,7 +71,7 @@ def _response(request: web.Request, route: Route, result: Any) -> web.Response:
         page = {"next_cursor": result.next_cursor, "total": result.total}
         return _json(route.status, {"data": result.items, "page": page})
     reply = result if isinstance(result, Raw | Reply) else Reply(data=result)
-    if reply.etag is not None and request.method == "GET" and not_modified(request, reply.etag):
+    if reply.etag is not None and request.method == "GET" and request[CALL].knows(reply.etag):
         return web.Response(status=304, headers={**reply.headers, "ETag": f'"{reply.etag}"'})
     status = reply.status or route.status
     if isinstance(reply, Raw):

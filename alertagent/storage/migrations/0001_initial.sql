@@ -160,6 +160,25 @@ CREATE TABLE alerts (
 CREATE INDEX alerts_firing ON alerts (fingerprint) WHERE status = 'firing';
 CREATE INDEX alerts_by_update ON alerts (updated_at, fingerprint);
 
+-- What an incoming alert means for the stored one:
+--   begin  a new episode; end  the running one is over; repeat  nothing new;
+--   late   old news that must not overturn newer: "firing" after the source itself said "resolved", or the end of
+--          an episode before this one.
+-- An alert that only fell silent may come back with its old start (Prometheus restores it after an outage), and
+-- a source that insists on "firing" for longer than `patience` is believed.
+CREATE FUNCTION alert_verdict(
+    old_status text, old_starts_at timestamptz, old_ends_at timestamptz, old_ended_by text, old_updated_at timestamptz,
+    is_firing boolean, new_starts_at timestamptz, new_ends_at timestamptz, at timestamptz, patience interval
+) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN (old_status = 'firing') = is_firing THEN 'repeat'
+        WHEN old_status = 'firing' THEN CASE WHEN new_ends_at < old_starts_at THEN 'late' ELSE 'end' END
+        WHEN new_starts_at > old_starts_at AND new_starts_at >= old_ends_at THEN 'begin'
+        WHEN old_ended_by = 'silence' OR at - old_updated_at > patience THEN 'begin'
+        ELSE 'late'
+    END
+$$;
+
 CREATE TABLE alert_events (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     fingerprint text NOT NULL,

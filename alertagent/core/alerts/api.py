@@ -1,0 +1,132 @@
+"""Alerts over HTTP: the two doors by which they come in, and where people look at them."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from prometheus_client import Counter
+from pydantic import Field
+
+from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2, read_webhook
+from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
+from alertagent.core.alerts.service import Alerts
+from alertagent.kernel.clock import Clock
+from alertagent.kernel.errors import Invalid
+from alertagent.storage.pages import PageRequest
+from alertagent.web.access import scoped, viewer
+from alertagent.web.call import Call
+from alertagent.web.models import ListQuery, Model
+from alertagent.web.replies import Page, Reply
+from alertagent.web.routes import LARGE_BODY_LIMIT, get, post
+
+INGEST = scoped("ingest")
+
+
+class Accepted(Model):
+    """How many alerts of the post are durable now."""
+
+    received: int
+
+
+class AlertView(Model):
+    """`id` is Alertmanager's fingerprint; `ends_at` is null while the alert fires."""
+
+    id: str
+    status: AlertStatus
+    severity: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    generator_url: str
+    source: str
+    starts_at: datetime
+    ends_at: datetime | None
+    last_seen_at: datetime
+    updated_at: datetime
+    episode: int
+    analysis_status: AnalysisStatus
+    analysis_result: dict[str, Any] | None
+    task_id: str | None
+    notification_status: NotificationStatus
+    acknowledged_by: str | None
+
+
+class EventView(Model):
+    id: int
+    kind: str
+    at: datetime
+    starts_at: datetime
+    actor: str
+    detail: dict[str, Any]
+
+
+class TimelineQuery(Model):
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    cursor: Annotated[int | None, Field(ge=1, le=2**63 - 1, description="`page.next_cursor` of the page before.")] = (
+        None
+    )
+
+
+class AlertsApi:
+    def __init__(self, alerts: Alerts, clock: Clock, timeouts: Timeouts, received: Counter) -> None:
+        self._alerts = alerts
+        self._clock = clock
+        self._timeouts = timeouts
+        self._received = received
+
+    @post("/alerts/webhook", access=INGEST, body_limit=LARGE_BODY_LIMIT)
+    async def webhook(self, call: Call, body: bytes) -> Accepted:
+        """Take alerts as Alertmanager's webhook sends them; answered once they are durable."""
+        return await self._take(call, body, read_webhook)
+
+    @post("/api/v2/alerts", prefix="", access=INGEST, body_limit=LARGE_BODY_LIMIT)
+    async def api_v2(self, call: Call, body: bytes) -> Accepted:
+        """Take alerts as Prometheus and vmalert post them to an Alertmanager; answered once they are durable."""
+        return await self._take(call, body, read_api_v2)
+
+    @get("/alerts", access=viewer("alerts:read"))
+    async def list(self, call: Call, query: ListQuery) -> Page[AlertView]:
+        """The alerts, last changed first."""
+        alerts, next_cursor, total = await self._alerts.page(PageRequest(**query.model_dump()))
+        return Page(items=[_view(alert) for alert in alerts], next_cursor=next_cursor, total=total)
+
+    @get("/alerts/{id}", access=viewer("alerts:read"))
+    async def read(self, call: Call, id: str) -> Reply[AlertView]:
+        """One alert."""
+        return Reply(data=_view(await self._alerts.get(id)))
+
+    @get("/alerts/{id}/timeline", access=viewer("alerts:read"))
+    async def timeline(self, call: Call, id: str, query: TimelineQuery) -> Page[EventView]:
+        """Everything that happened to an alert, newest first."""
+        events = await self._alerts.timeline(id, before=query.cursor, limit=query.limit + 1)
+        shown = [
+            EventView(**{name: getattr(event, name) for name in EventView.model_fields})
+            for event in events[: query.limit]
+        ]
+        return Page(items=shown, next_cursor=str(shown[-1].id) if len(events) > query.limit else None)
+
+    async def _take(self, call: Call, raw: bytes, read: Callable[..., Received]) -> Accepted:
+        received = read(raw, cluster=call.principal.cluster_id, timeouts=self._timeouts, now=self._clock.now())
+        await self._alerts.ingest(received.alerts)
+        for alert in received.alerts:
+            self._received.labels(alert.source, alert.status).inc()
+        if received.refused:
+            first = received.refused[0]
+            place = ".".join(map(str, first.loc))
+            raise Invalid(
+                f"{len(received.refused)} findings, the first at {place}: {first.message}; "
+                f"the other {len(received.alerts)} alerts are stored",
+                code="alerts.partly_invalid",
+                details=received.refused[:100],
+            )
+        return Accepted(received=len(received.alerts))
+
+
+def _view(alert: Alert) -> AlertView:
+    values = asdict(alert)
+    return AlertView(
+        **{name: values[name] for name in AlertView.model_fields if name in values and name != "ends_at"},
+        id=alert.fingerprint,
+        severity=alert.severity,
+        ends_at=alert.ends_at if alert.status is AlertStatus.RESOLVED else None,
+    )

@@ -1,0 +1,81 @@
+"""An alert as it comes in and as it is kept. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class AlertStatus(StrEnum):
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class AnalysisStatus(StrEnum):
+    PENDING = "pending"
+    ANALYZING = "analyzing"
+    ANALYZED = "analyzed"
+    FAILED = "failed"
+
+
+class NotificationStatus(StrEnum):
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingAlert:
+    """One alert of a post, understood.
+
+    `ends_at` is when it ended, or, while it fires, when silence will count as its end.
+    """
+
+    fingerprint: str
+    status: AlertStatus
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    generator_url: str
+    source: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A stored alert in its current or last episode."""
+
+    fingerprint: str
+    status: AlertStatus
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    generator_url: str
+    source: str
+    starts_at: datetime
+    ends_at: datetime
+    last_seen_at: datetime
+    updated_at: datetime
+    episode: int
+    analysis_status: AnalysisStatus
+    analysis_result: Mapping[str, Any] | None
+    task_id: str | None
+    notification_status: NotificationStatus
+    acknowledged_by: str | None
+
+    @property
+    def severity(self) -> str:
+        return self.labels.get("severity", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEvent:
+    """Something that happened to an alert. `starts_at` names the episode."""
+
+    id: int
+    fingerprint: str
+    starts_at: datetime
+    kind: str
+    at: datetime
+    actor: str
+    detail: Mapping[str, Any]

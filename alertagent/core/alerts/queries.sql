@@ -1,0 +1,129 @@
+-- name: ingest
+-- Alerts, their events and the task that tells of them, in one statement and so in one commit. Rows are locked in
+-- the order of their fingerprints, so that two processes cannot wait for each other.
+WITH incoming AS (
+    SELECT *
+      FROM unnest($1::text[], $2::boolean[], $3::jsonb[], $4::jsonb[], $5::text[], $6::text[],
+                  $7::timestamptz[], $8::timestamptz[])
+        AS t (fingerprint, is_firing, labels, annotations, generator_url, source, starts_at, ends_at)
+     ORDER BY fingerprint
+), written AS (
+    INSERT INTO alerts AS old (
+        fingerprint, status, labels, annotations, generator_url, source, starts_at, ends_at, ended_by,
+        last_seen_at, updated_at, transition
+    )
+    SELECT fingerprint, CASE WHEN is_firing THEN 'firing' ELSE 'resolved' END, labels, annotations, generator_url,
+           source, starts_at, ends_at, CASE WHEN is_firing THEN '' ELSE 'source' END, $9, $9,
+           CASE WHEN is_firing THEN 'firing' ELSE 'resolved' END
+      FROM incoming
+    ON CONFLICT (fingerprint) DO UPDATE
+       SET (status, starts_at, ends_at, ended_by, not_before, episode, transition, updated_at, last_seen_at,
+            annotations, generator_url, source, analysis_status, analysis_result, notification_status,
+            acknowledged_by, acknowledged_at) = (
+           SELECT
+               CASE verdict WHEN 'begin' THEN 'firing' WHEN 'end' THEN 'resolved' ELSE old.status END,
+               CASE WHEN verdict = 'begin' THEN greatest(excluded.starts_at, old.ends_at)
+                    WHEN verdict = 'repeat' AND old.status = 'firing'
+                         THEN greatest(least(old.starts_at, excluded.starts_at), old.not_before)
+                    ELSE old.starts_at END,
+               CASE verdict WHEN 'begin' THEN excluded.ends_at
+                            WHEN 'end' THEN excluded.ends_at
+                            WHEN 'repeat' THEN greatest(old.ends_at, excluded.ends_at)
+                            ELSE old.ends_at END,
+               CASE verdict WHEN 'begin' THEN '' WHEN 'end' THEN 'source' ELSE old.ended_by END,
+               CASE verdict WHEN 'begin' THEN old.ends_at ELSE old.not_before END,
+               old.episode + CASE verdict WHEN 'begin' THEN 1 ELSE 0 END,
+               CASE verdict WHEN 'begin' THEN 'firing' WHEN 'end' THEN 'resolved' ELSE '' END,
+               CASE WHEN verdict IN ('begin', 'end') THEN $9 ELSE old.updated_at END,
+               $9,
+               CASE verdict WHEN 'late' THEN old.annotations ELSE excluded.annotations END,
+               CASE verdict WHEN 'late' THEN old.generator_url ELSE excluded.generator_url END,
+               excluded.source,
+               CASE verdict WHEN 'begin' THEN 'pending' ELSE old.analysis_status END,
+               CASE verdict WHEN 'begin' THEN NULL ELSE old.analysis_result END,
+               CASE verdict WHEN 'begin' THEN 'pending' ELSE old.notification_status END,
+               CASE verdict WHEN 'begin' THEN NULL ELSE old.acknowledged_by END,
+               CASE verdict WHEN 'begin' THEN NULL ELSE old.acknowledged_at END
+           FROM alert_verdict(old.status, old.starts_at, old.ends_at, old.ended_by, old.updated_at,
+                              excluded.status = 'firing', excluded.starts_at, excluded.ends_at, $9, $10) AS verdict)
+    RETURNING fingerprint, starts_at, transition
+), events AS (
+    INSERT INTO alert_events (fingerprint, starts_at, kind, at)
+    SELECT fingerprint, starts_at, transition, $9 FROM written WHERE transition <> ''
+), task AS (
+    INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at, trace)
+    SELECT $11, 'notification', 'dispatch', jsonb_build_object('alerts', jsonb_agg(fingerprint)), 2, 5, $9, $12
+      FROM written WHERE transition <> ''
+    HAVING count(*) > 0
+)
+SELECT fingerprint, transition FROM written WHERE transition <> '';
+
+-- name: expire
+-- Silence ends an alert. After a start of ours nobody is blamed for the time in which nobody could post: an alert
+-- last seen before $2 gets until $3.
+WITH due AS (
+    SELECT fingerprint FROM alerts
+     WHERE status = 'firing' AND ends_at < $1 AND (last_seen_at >= $2 OR $1 >= $3)
+     ORDER BY fingerprint
+     LIMIT 1000
+       FOR UPDATE SKIP LOCKED
+), ended AS (
+    UPDATE alerts SET status = 'resolved', ended_by = 'silence', transition = 'resolved', updated_at = $1
+      FROM due WHERE alerts.fingerprint = due.fingerprint
+    RETURNING alerts.fingerprint, alerts.starts_at
+), events AS (
+    INSERT INTO alert_events (fingerprint, starts_at, kind, at, detail)
+    SELECT fingerprint, starts_at, 'resolved', $1, '{"because": "silence"}' FROM ended
+), task AS (
+    INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at)
+    SELECT $4, 'notification', 'dispatch', jsonb_build_object('alerts', jsonb_agg(fingerprint)), 2, 5, $1
+      FROM ended
+    HAVING count(*) > 0
+)
+SELECT fingerprint FROM ended;
+
+-- name: next_expiry
+SELECT min(ends_at) FROM alerts WHERE status = 'firing';
+
+-- name: find
+SELECT * FROM alerts WHERE fingerprint = $1;
+
+-- name: find_all
+SELECT * FROM alerts WHERE fingerprint = ANY ($1) ORDER BY fingerprint;
+
+-- name: related
+-- Other firing alerts that share a place with this one.
+SELECT * FROM alerts
+ WHERE status = 'firing' AND fingerprint <> $1
+   AND (labels ->> 'instance' = $2 OR labels ->> 'namespace' = $3 OR labels ->> 'cluster' = $4)
+ ORDER BY starts_at
+ LIMIT 50;
+
+-- name: recent_episodes
+SELECT count(*) FROM alert_events WHERE fingerprint = $1 AND kind = 'firing' AND at >= $2;
+
+-- name: note
+INSERT INTO alert_events (fingerprint, starts_at, kind, at, actor, detail)
+SELECT fingerprint, starts_at, $3, $4, $5, $6 FROM unnest($1::text[], $2::timestamptz[]) AS t (fingerprint, starts_at);
+
+-- name: timeline
+SELECT * FROM alert_events
+ WHERE fingerprint = $1 AND ($2::bigint IS NULL OR id < $2)
+ ORDER BY id DESC
+ LIMIT $3;
+
+-- name: analysis_planned
+UPDATE alerts SET analysis_status = 'analyzing', task_id = $2 WHERE fingerprint = ANY ($1) AND status = 'firing';
+
+-- name: analysis_ended
+-- Only the episode that was analysed gets the result.
+UPDATE alerts SET analysis_status = $3, analysis_result = coalesce($4, analysis_result)
+ WHERE fingerprint = $1 AND starts_at = $2;
+
+-- name: notified
+UPDATE alerts SET notification_status = $3
+  FROM unnest($1::text[], $2::timestamptz[]) AS told (fingerprint, starts_at)
+ WHERE alerts.fingerprint = told.fingerprint AND alerts.starts_at = told.starts_at;
+
+-- name: listing
+SELECT * FROM alerts

@@ -1,0 +1,248 @@
+"""Taking alerts in, ending the silent ones, and knowing what became of each."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+
+from alertagent.core.alerts.group_commit import GroupCommit
+from alertagent.core.alerts.model import (
+    Alert,
+    AlertEvent,
+    AlertStatus,
+    AnalysisStatus,
+    IncomingAlert,
+    NotificationStatus,
+)
+from alertagent.kernel.backoff import full_jitter
+from alertagent.kernel.clock import Clock
+from alertagent.kernel.errors import NotFound, Unavailable
+from alertagent.kernel.ids import new_id
+from alertagent.queue.producer import Producer
+from alertagent.queue.task import NewTask
+from alertagent.storage.database import Database, Executor
+from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
+from alertagent.storage.queries import load_queries
+
+sql = load_queries("alertagent.core.alerts")
+
+QUEUE = "notification"
+DISPATCH = "dispatch"
+PRIORITY, MAX_RETRY = 2, 5
+
+# How long a source must insist on "firing" before it is believed over its own earlier "resolved".
+PATIENCE = timedelta(minutes=5)
+
+# After a start, how long the sources get to repeat what fires: they could not reach us before.
+GRACE_AFTER_START = timedelta(minutes=1)
+SWEEP_EVERY = timedelta(seconds=1)
+
+_CONFLICT_TRIES = 5
+
+LISTING = Listing(
+    source=sql.listing,
+    columns={
+        "id": Column("t.fingerprint"),
+        "status": Column("t.status"),
+        "starts_at": Column("t.starts_at", "timestamptz"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+        "analysis_status": Column("t.analysis_status"),
+        "notification_status": Column("t.notification_status"),
+    },
+    sort="-updated_at",
+    key="t.fingerprint",
+    labels="t.labels",
+    search=("t.labels::text", "t.annotations::text"),
+)
+
+log = structlog.get_logger()
+
+
+class Alerts:
+    """All alerts. `committing` and `sweeping` run for as long as the process takes alerts in."""
+
+    def __init__(self, database: Database, producer: Producer, clock: Clock) -> None:
+        self._database = database
+        self._producer = producer
+        self._clock = clock
+        self._started_at = clock.now()
+        self._commits = GroupCommit(self._write)
+
+    async def ingest(self, alerts: Sequence[IncomingAlert]) -> None:
+        """Return once the alerts are durable. Raises Unavailable when they should be sent again."""
+        if alerts:
+            await self._commits.add(alerts)
+
+    async def committing(self) -> None:
+        await self._commits.run()
+
+    async def sweeping(self) -> None:
+        """End what fell silent, as soon as it counts as silent."""
+        while True:
+            try:
+                delay = await self._sweep()
+            except Unavailable:
+                delay = SWEEP_EVERY * 5
+            await asyncio.sleep(delay.total_seconds())
+
+    async def get(self, fingerprint: str) -> Alert:
+        """Raises NotFound."""
+        row = await self._database.fetchrow(sql.find, fingerprint)
+        if row is None:
+            raise NotFound(f'there is no alert "{fingerprint}"', code="alert.not_found")
+        return _alert(row)
+
+    async def find(self, fingerprints: Iterable[str], executor: Executor | None = None) -> list[Alert]:
+        """Those of these alerts that exist."""
+        rows = await (executor or self._database).fetch(sql.find_all, list(fingerprints))
+        return [_alert(row) for row in rows]
+
+    async def page(self, request: PageRequest) -> tuple[list[Alert], str | None, int | None]:
+        page = await fetch_page(self._database, LISTING, request)
+        return [_alert(row) for row in page.rows], page.next_cursor, page.total
+
+    async def timeline(self, fingerprint: str, *, before: int | None, limit: int) -> list[AlertEvent]:
+        """What happened to this alert, newest first. Raises NotFound."""
+        await self.get(fingerprint)
+        rows = await self._database.fetch(sql.timeline, fingerprint, before, limit)
+        return [AlertEvent(**dict(row)) for row in rows]
+
+    async def related(self, alert: Alert) -> list[Alert]:
+        """Other firing alerts of the same instance, namespace or cluster."""
+        place = [alert.labels.get(name) for name in ("instance", "namespace", "cluster")]
+        return [_alert(row) for row in await self._database.fetch(sql.related, alert.fingerprint, *place)]
+
+    async def episodes_since(self, fingerprint: str, since: datetime) -> int:
+        """How often this alert began to fire since then."""
+        count: int = await self._database.fetchval(sql.recent_episodes, fingerprint, since)
+        return count
+
+    async def note(
+        self,
+        executor: Executor,
+        episodes: Sequence[tuple[str, datetime]],
+        kind: str,
+        detail: Mapping[str, Any],
+        actor: str = "alertagent",
+    ) -> None:
+        """Write the same event into the timeline of several alerts."""
+        await executor.execute(sql.note, *_columns(episodes), kind, self._clock.now(), actor, detail)
+
+    async def analysis_planned(self, executor: Executor, fingerprints: Sequence[str], task_id: str) -> None:
+        await executor.execute(sql.analysis_planned, list(fingerprints), task_id)
+
+    async def analysis_ended(self, alert: Alert, status: AnalysisStatus, result: Mapping[str, Any] | None) -> None:
+        """Keep what an analysis found, for the episode that it was about."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(sql.analysis_ended, alert.fingerprint, alert.starts_at, status, result)
+            await self.note(transaction, [(alert.fingerprint, alert.starts_at)], status, result or {})
+
+    async def notified(
+        self, executor: Executor, episodes: Sequence[tuple[str, datetime]], status: NotificationStatus
+    ) -> None:
+        await executor.execute(sql.notified, *_columns(episodes), status)
+
+    async def _write(self, alerts: Sequence[IncomingAlert]) -> None:
+        for wave in waves(alerts):
+            await self._write_wave(wave)
+
+    async def _write_wave(self, alerts: Sequence[IncomingAlert]) -> None:
+        task_id, now = new_id(), self._clock.now()
+        arguments: list[object] = [*_arrays(alerts), now, PATIENCE, task_id, None]
+        changed = await self._settled(arguments)
+        if changed:
+            self._announce(task_id, now, [row["fingerprint"] for row in changed])
+
+    async def _settled(self, arguments: list[object]) -> list[asyncpg.Record]:
+        """Run the statement; two processes that meet on the same rows may have to try again."""
+        for attempt in range(_CONFLICT_TRIES):
+            try:
+                return await self._database.fetch(sql.ingest, *arguments)
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+                delay = full_jitter(
+                    attempt, base=timedelta(milliseconds=5), cap=timedelta(milliseconds=100), random=random.random()
+                )
+                await asyncio.sleep(delay.total_seconds())
+        raise Unavailable("too many processes write the same alerts at once", retry_after=timedelta(seconds=1))
+
+    async def _sweep(self) -> timedelta:
+        now, task_id = self._clock.now(), new_id()
+        ended = await self._database.fetch(
+            sql.expire, now, self._started_at, self._started_at + GRACE_AFTER_START, task_id
+        )
+        if ended:
+            log.info("alerts.expired", count=len(ended))
+            self._announce(task_id, now, [row["fingerprint"] for row in ended])
+        next_expiry: datetime | None = await self._database.fetchval(sql.next_expiry)
+        if next_expiry is None:
+            return SWEEP_EVERY
+        return min(max(next_expiry - self._clock.now(), SWEEP_EVERY / 10), SWEEP_EVERY)
+
+    def _announce(self, task_id: str, now: datetime, fingerprints: list[str]) -> None:
+        """Ring for the task that the statement wrote."""
+        self._producer.announce(
+            [
+                NewTask(
+                    id=task_id,
+                    queue=QUEUE,
+                    type=DISPATCH,
+                    payload={"alerts": fingerprints},
+                    priority=PRIORITY,
+                    max_retry=MAX_RETRY,
+                    due=now,
+                )
+            ]
+        )
+
+
+def waves(alerts: Sequence[IncomingAlert]) -> list[list[IncomingAlert]]:
+    """The alerts in order, split so that none holds a fingerprint twice: one statement writes a row once.
+
+    An exact repetition is left out; "firing" and then "resolved" in one batch become two waves, as if they had
+    come one after the other.
+    """
+    result: list[dict[str, IncomingAlert]] = []
+    depth: dict[str, int] = {}
+    for alert in alerts:
+        level = depth.get(alert.fingerprint, 0)
+        if level and result[level - 1][alert.fingerprint] == alert:
+            continue
+        if level == len(result):
+            result.append({})
+        result[level][alert.fingerprint] = alert
+        depth[alert.fingerprint] = level + 1
+    return [list(wave.values()) for wave in result]
+
+
+def _arrays(alerts: Sequence[IncomingAlert]) -> list[list[Any]]:
+    return [
+        [alert.fingerprint for alert in alerts],
+        [alert.status is AlertStatus.FIRING for alert in alerts],
+        [alert.labels for alert in alerts],
+        [alert.annotations for alert in alerts],
+        [alert.generator_url for alert in alerts],
+        [alert.source for alert in alerts],
+        [alert.starts_at for alert in alerts],
+        [alert.ends_at for alert in alerts],
+    ]
+
+
+def _columns(episodes: Sequence[tuple[str, datetime]]) -> tuple[list[str], list[datetime]]:
+    return [fingerprint for fingerprint, _ in episodes], [starts_at for _, starts_at in episodes]
+
+
+def _alert(row: Any) -> Alert:
+    values = {field.name: row[field.name] for field in fields(Alert)}
+    return Alert(
+        **{
+            **values,
+            "status": AlertStatus(row["status"]),
+            "analysis_status": AnalysisStatus(row["analysis_status"]),
+            "notification_status": NotificationStatus(row["notification_status"]),
+        }
+    )

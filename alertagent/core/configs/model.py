@@ -1,0 +1,155 @@
+"""Snapshots of configurations, what sidecars report, and how far a rule has come. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
+from alertagent.core.configs.render import belongs
+from alertagent.core.rules.model import Rule, Status, version_name
+
+RULE_TYPES = (ConfigType.PROMETHEUS, ConfigType.VMALERT)
+
+
+class SyncStatus(StrEnum):
+    """How a sidecar's last try ended."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class State(StrEnum):
+    """How far one rule is on one target: still only wanted, proven to run, or refused."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A rendered configuration as it is served. `generation` counts the changes that it takes into account."""
+
+    cluster_id: str
+    config_type: ConfigType
+    revision: int
+    generation: int
+    hash: str
+    body: bytes
+    rules: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a sidecar says about itself and its target."""
+
+    cluster_id: str
+    config_type: ConfigType
+    instance: str
+    status: SyncStatus
+    sync_time: datetime
+    error_message: str | None = None
+    error_class: str | None = None
+    phase: str | None = None
+    config_hash: str | None = None
+    applied_hash: str | None = None
+    rejected_hash: str | None = None
+    checker: str | None = None
+    target_version: str | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarStatus:
+    """The last report of one sidecar, beside what its target should run."""
+
+    report: Report
+    received_at: datetime
+    desired_hash: str | None
+    desired_revision: int | None
+
+    @property
+    def refuses_desired(self) -> bool:
+        """Whether the failure is about what is wanted now, and not about something older."""
+        about = {self.report.rejected_hash, self.report.config_hash} - {None}
+        return self.report.status is SyncStatus.FAILED and (not about or self.desired_hash in about)
+
+
+Applied = Mapping[tuple[str, str, str, str], int]
+"""(cluster, type, instance, rule) -> the revision of the rule that this target runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """One rule on one target. `instance` is None while no sidecar has reported."""
+
+    cluster_id: str
+    config_type: ConfigType
+    instance: str | None = None
+    state: State = State.PENDING
+    sync_status: str = "pending"
+    config_hash: str | None = None
+    applied_version: str | None = None
+    sync_time: datetime | None = None
+    error_message: str | None = None
+
+
+def target_states(
+    rule: Rule, clusters: Iterable[Cluster], sidecars: Iterable[SidecarStatus], applied: Applied
+) -> list[TargetState]:
+    """Every place where this rule should run, whether anybody is there or not."""
+    if not rule.content.enabled:
+        return []
+    known = list(clusters)
+    reports: dict[tuple[str, str], list[SidecarStatus]] = {}
+    for sidecar in sidecars:
+        reports.setdefault((sidecar.report.cluster_id, sidecar.report.config_type), []).append(sidecar)
+    states: list[TargetState] = []
+    for cluster, config_type in _places(rule, known):
+        found = reports.get((cluster.id, config_type), [])
+        states += [_judged(rule, sidecar, applied) for sidecar in found] or [
+            TargetState(cluster_id=cluster.id, config_type=config_type)
+        ]
+    return states + _nowhere(rule, known)
+
+
+def status_of(rule: Rule, states: Iterable[TargetState]) -> Status:
+    """The worst of its targets: refused before pending before active."""
+    found = {state.state for state in states}
+    if not found:
+        return Status.INACTIVE
+    worst = State.ERROR if State.ERROR in found else State.PENDING if State.PENDING in found else State.ACTIVE
+    return Status(worst)
+
+
+def _places(rule: Rule, clusters: Iterable[Cluster]) -> Iterator[tuple[Cluster, ConfigType]]:
+    for cluster in clusters:
+        for config_type in RULE_TYPES:
+            if config_type in cluster.config_types and belongs(rule, cluster, config_type):
+                yield cluster, config_type
+
+
+def _judged(rule: Rule, sidecar: SidecarStatus, applied: Applied) -> TargetState:
+    report = sidecar.report
+    revision = applied.get((report.cluster_id, report.config_type, report.instance, rule.id))
+    current = revision == rule.revision
+    refused = not current and sidecar.refuses_desired
+    return TargetState(
+        cluster_id=report.cluster_id,
+        config_type=report.config_type,
+        instance=report.instance,
+        state=State.ACTIVE if current else State.ERROR if refused else State.PENDING,
+        sync_status=report.status,
+        config_hash=report.applied_hash,
+        applied_version=version_name(revision) if revision is not None else None,
+        sync_time=report.sync_time,
+        error_message=report.error_message,
+    )
+
+
+def _nowhere(rule: Rule, clusters: Iterable[Cluster]) -> list[TargetState]:
+    """Targets that name nobody yet: they wait for a cluster to appear."""
+    known = list(clusters)
+    missing = (target for target in rule.content.targets if not any(is_targeted(c, target) for c in known))
+    return [TargetState(cluster_id=target, config_type=ConfigType.PROMETHEUS) for target in missing]

@@ -1,0 +1,62 @@
+-- name: latest
+SELECT * FROM config_snapshots
+ WHERE cluster_id = $1 AND config_type = $2
+ ORDER BY revision DESC
+ LIMIT 1;
+
+-- name: lock
+-- One renderer at a time for each configuration.
+SELECT pg_advisory_xact_lock(hashtextextended('config ' || $1 || ' ' || $2, 0));
+
+-- name: add_snapshot
+INSERT INTO config_snapshots (cluster_id, config_type, revision, generation, hash, body, rules)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING *;
+
+-- name: confirm_snapshot
+-- The bytes are the same; what they stand for may have moved on.
+UPDATE config_snapshots SET generation = $4, rules = $5
+ WHERE cluster_id = $1 AND config_type = $2 AND revision = $3
+RETURNING *;
+
+-- name: forget_snapshots
+DELETE FROM config_snapshots WHERE cluster_id = $1 AND config_type = $2 AND revision <= $3;
+
+-- name: announce
+SELECT pg_notify('alertagent_config', $1 || '/' || $2);
+
+-- name: report
+INSERT INTO config_sync_status (
+    cluster_id, config_type, instance, status, sync_time, error_message, error_class, phase, config_hash,
+    applied_hash, rejected_hash, checker, target_version, duration_ms
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (cluster_id, config_type, instance) DO UPDATE
+   SET status = excluded.status, sync_time = excluded.sync_time, error_message = excluded.error_message,
+       error_class = excluded.error_class, phase = excluded.phase, config_hash = excluded.config_hash,
+       applied_hash = excluded.applied_hash, rejected_hash = excluded.rejected_hash, checker = excluded.checker,
+       target_version = excluded.target_version, duration_ms = excluded.duration_ms, received_at = now();
+
+-- name: statuses
+SELECT status.*, latest.hash AS desired_hash, latest.revision AS desired_revision
+  FROM config_sync_status AS status
+  LEFT JOIN LATERAL (
+      SELECT hash, revision FROM config_snapshots AS snapshot
+       WHERE snapshot.cluster_id = status.cluster_id AND snapshot.config_type = status.config_type
+       ORDER BY revision DESC LIMIT 1
+  ) AS latest ON true
+ WHERE $1::text[] IS NULL OR status.cluster_id = ANY ($1)
+ ORDER BY status.cluster_id, status.config_type, status.instance;
+
+-- name: revisions_applied
+-- Which revision of each of these rules is in what each sidecar says its target runs.
+SELECT status.cluster_id, status.config_type, status.instance, rule.id AS rule_id,
+       (snapshot.rules ->> rule.id)::int AS revision
+  FROM config_sync_status AS status
+  JOIN LATERAL (
+      SELECT rules FROM config_snapshots AS snapshot
+       WHERE snapshot.cluster_id = status.cluster_id AND snapshot.config_type = status.config_type
+         AND snapshot.hash = status.applied_hash
+       ORDER BY revision DESC LIMIT 1
+  ) AS snapshot ON true
+ CROSS JOIN unnest($2::text[]) AS rule (id)
+ WHERE status.cluster_id = ANY ($1) AND snapshot.rules ? rule.id;

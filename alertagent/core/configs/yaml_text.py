@@ -1,0 +1,42 @@
+"""Scalars as a person would write them in YAML, and as every YAML reader reads them back. Pure.
+
+Prometheus reads YAML 1.1 words and numbers of its own; so anything that could be taken for something else than
+a text is quoted.
+"""
+
+import json
+import re
+
+_PLAIN = re.compile(r"[A-Za-z_](?:[^\x00-\x1f\x7f-\U0010ffff]*[^\x00-\x20\x7f-\U0010ffff:])?")
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+def scalar(text: str, indent: int) -> str:
+    """One text as a value; `indent` is the column, in spaces, at which a block's lines go."""
+    if _is_plain(text):
+        return text
+    if _UNPRINTABLE.search(text) or "\t" in text:
+        return _quoted(text)
+    if "\n" in text:
+        return _block(text, indent)
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None and ": " not in text and " #" not in text and text.lower() not in _WORDS
+
+
+def _block(text: str, indent: int) -> str:
+    """A literal block keeps line breaks as they are; only where it can hold the text without loss."""
+    body = text.removesuffix("\n")
+    lines = body.split("\n")
+    if text.endswith("\n\n") or not lines[0] or lines[0][0] == " " or any(line != line.rstrip() for line in lines):
+        return _quoted(text)
+    head = "|\n" if text.endswith("\n") else "|-\n"
+    return head + "\n".join(" " * indent + line if line else "" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    """JSON's string is YAML's too, but for the characters that JSON may show and YAML may not."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))

@@ -1,0 +1,113 @@
+"""How a plugin describes its settings, and how their secrets stay secret.
+
+Settings travel in three shapes: *raw* (a JSON object as a client sends it and as it is stored), *parsed* (the
+plugin's frozen model) and *masked* (raw with `"***"` in place of every secret, which is all that is ever read
+back). `"***"` sent back means "the one you have".
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from alertagent.kernel.errors import Detail, Invalid
+from alertagent.plugins.addresses import parse_url
+from alertagent.plugins.languages import Bilingual
+
+MASK = "***"
+
+
+class PluginConfig(BaseModel):
+    """The base of every plugin's settings: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=PluginConfig)
+
+
+def described(title: Bilingual, description: Bilingual, *, secret: bool = False, **constraints: Any) -> Any:
+    """What forms show for a setting, in both languages; stands inside `Annotated[...]`.
+
+    `title` and `description` of the JSON Schema are English; `x-title` and `x-description` have both. A secret is
+    `writeOnly` and `x-secret`; type it SecretStr, or as a mapping to SecretStr.
+    """
+    extra: dict[str, Any] = {"x-title": asdict(title), "x-description": asdict(description)}
+    if secret:
+        extra |= {"writeOnly": True, "x-secret": True}
+    return Field(title=title.en, description=description.en, json_schema_extra=extra, **constraints)
+
+
+def _callable_url(url: str) -> str:
+    parse_url(url)
+    return url
+
+
+def _callable_secret(url: SecretStr) -> SecretStr:
+    parse_url(url.get_secret_value())
+    return url
+
+
+Url = Annotated[str, AfterValidator(_callable_url)]
+SecretUrl = Annotated[SecretStr, AfterValidator(_callable_secret)]
+
+
+def parse(model: type[ConfigT], raw: object) -> ConfigT:
+    """Check raw settings. Raises Invalid with one detail for each finding; no value is ever repeated in it."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [Detail(finding["loc"], _wording(finding["type"], finding["msg"])) for finding in found]
+    summary = "; ".join(": ".join(filter(None, (_path(detail.loc), detail.message))) for detail in details)
+    raise Invalid(f"the configuration is not valid: {summary}", code="config.invalid", details=details)
+
+
+def _wording(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "there is no such setting"
+    if kind == "tuple_type":
+        return "Input should be a valid list"  # JSON knows no tuples
+    return message.removeprefix("Value error, ")
+
+
+def _path(loc: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, loc))
+
+
+def secret_fields(model: type[PluginConfig]) -> frozenset[str]:
+    """The names of the settings that must never be read back."""
+    return frozenset(name for name, field in model.model_fields.items() if _is_secret(field.json_schema_extra))
+
+
+def _is_secret(extra: object) -> bool:
+    return isinstance(extra, Mapping) and extra.get("x-secret") is True
+
+
+def mask(raw: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
+    """Raw settings fit for reading. Of a secret mapping the keys stay visible."""
+    return {name: _masked(value) if name in secrets else value for name, value in raw.items()}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, MASK)
+    return MASK if value else value
+
+
+def merge(new: Mapping[str, Any], stored: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
+    """The new raw settings, with each `"***"` replaced by the stored secret. Raises Invalid where there is none."""
+    return {name: _kept(value, stored.get(name), (name,)) if name in secrets else value for name, value in new.items()}
+
+
+def _kept(value: Any, stored: Any, loc: tuple[str, ...]) -> Any:
+    if isinstance(value, Mapping):
+        old = stored if isinstance(stored, Mapping) else {}
+        return {key: _kept(part, old.get(key), (*loc, str(key))) for key, part in value.items()}
+    if value != MASK:
+        return value
+    if not stored:
+        message = f'"{MASK}" stands for the stored secret, and none is stored'
+        raise Invalid(f"{_path(loc)}: {message}", code="config.invalid", details=[Detail(loc, message)])
+    return stored

@@ -1,0 +1,61 @@
+"""Prints notifications, for trying things out: `serve --demo` has one."""
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TextIO
+
+from alertagent import __version__
+from alertagent.kernel.clock import rfc3339
+from alertagent.kernel.message import Message, MessageAlert
+from alertagent.plugins.base import Health, NotificationPlugin
+from alertagent.plugins.config import PluginConfig
+from alertagent.plugins.languages import Bilingual
+from alertagent.plugins.outcome import Delivered, Outcome
+from alertagent.plugins.text import one_line
+from alertagent.plugins.transport import Transport
+
+
+class ConsoleConfig(PluginConfig):
+    """Nothing to set."""
+
+
+class Console(NotificationPlugin[ConsoleConfig]):
+    """Writes to `stream`, or to whatever is standard output in the moment of sending."""
+
+    name = "console"
+    version = __version__
+    display_name = Bilingual(zh="控制台", en="Console")
+    description = Bilingual(zh="打印到标准输出", en="Prints to standard output")
+    Config = ConsoleConfig
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    async def send(self, config: ConsoleConfig, message: Message, transport: Transport, *, now: datetime) -> Outcome:
+        stream = self._stream or sys.stdout
+        stream.write(readable(message))
+        stream.flush()
+        return Delivered()
+
+    async def health_check(self, config: ConsoleConfig, transport: Transport) -> Health:
+        return Health(healthy=True)
+
+
+def readable(message: Message) -> str:
+    """The message as a few lines; every value is stripped of what a terminal would obey."""
+    status = one_line(message.group.status).upper()
+    lines = [
+        f"[{status}] {one_line(message.title)} ({one_line(message.severity)}) since {rfc3339(message.timestamp)}",
+        *(f"  {one_line(line)}" for line in message.content.splitlines()),
+        *(_line(alert) for alert in message.group.alerts),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(alert: MessageAlert) -> str:
+    return f"  - {one_line(alert.status)} {_pairs(alert.labels)}"
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return " ".join(f'{one_line(name)}="{one_line(value)}"' for name, value in sorted(labels.items()))

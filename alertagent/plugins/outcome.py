@@ -1,0 +1,97 @@
+"""What became of one attempt to deliver, and what a bare HTTP status says about it. Pure.
+
+HTTP 200 is not delivery: DingTalk, Feishu, WeCom and Slack report a refusal inside a 200. So a plugin asks
+`failure()` first and then reads the body.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from alertagent.plugins.text import cut, one_line
+
+MAX_RETRY_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The provider took it. `message_id` is the provider's name for it, where it gives one."""
+
+    code: str = ""
+    text: str = ""
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryAfter:
+    """Not delivered, and trying again makes sense: after `after`, or when the caller's own backoff says.
+
+    `pause_channel` says that the provider blocks the whole channel: anything sent before `after` prolongs it.
+    """
+
+    after: timedelta | None = None
+    code: str
+    text: str
+    pause_channel: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Not delivered, and no repetition can help. `gone`: the receiver asks never to be called again."""
+
+    code: str
+    text: str
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ambiguous:
+    """It may have been delivered or not: repeat at most once, since a duplicate is possible."""
+
+    code: str
+    text: str
+
+
+Outcome = Delivered | RetryAfter | Refused | Ambiguous
+
+
+def failure(status: int, headers: Mapping[str, str], body: bytes) -> RetryAfter | Refused | None:
+    """What an HTTP status alone decides; None for 2xx.
+
+    The rule of Alertmanager's notify/util.go: 5xx and 429 are repeated, any other 4xx is final. A redirect is
+    final too, because it is never followed.
+    """
+    if 200 <= status < 300:
+        return None
+    code, text = f"http.{status}", excerpt(body) or f"HTTP status {status}"
+    if status == 429 or status >= 500:
+        return RetryAfter(after=retry_after(headers), code=code, text=text)
+    return Refused(code=code, text=text, gone=status == 410)
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Read `Retry-After` (RFC 9110, 10.2.3): seconds, or a moment. At most a day; None when it says nothing usable.
+
+    A moment is measured against the answer's own `Date`, so that neither side's clock has to be right.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(timedelta(seconds=int(value[:9])), MAX_RETRY_AFTER)
+    until, sent = _moment(value), _moment(headers.get("Date", ""))
+    if until is None or sent is None:
+        return None
+    return min(max(until - sent, timedelta()), MAX_RETRY_AFTER)
+
+
+def _moment(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of an answer, fit for a log and a page."""
+    return cut(one_line(body[:4096].decode("utf-8", "replace")), 500)

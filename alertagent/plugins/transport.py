@@ -1,0 +1,160 @@
+"""The only place that sends HTTP on behalf of users: guarded addresses, no redirects, bounded time and size.
+
+Nothing of a URL but its origin ever appears in an error: robots carry their credentials in path and query.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from aiohttp import (
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientSSLError,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+)
+
+from alertagent import __version__
+from alertagent.kernel.errors import External, Permanent
+from alertagent.plugins.addresses import SETTING, AddressGuard, ForbiddenAddress, origin, parse_url
+
+MAX_BODY = 64 * 1024
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """One request as it will be on the wire. Its repr shows no URL, header or body: any of them may be secret."""
+
+    method: str = "POST"
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """What came back, whatever the status. Names in `headers` match in any case; `body` is cut at 64 KiB."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Unreachable(External):
+    """The request never left: no address, no connection, no TLS. Trying again cannot make a duplicate."""
+
+    default_code = "outgoing.unreachable"
+
+
+class Unanswered(External):
+    """The connection stood, but no whole answer came: the other side may have acted on the request or not."""
+
+    default_code = "outgoing.unanswered"
+
+
+class Transport:
+    """Sends requests through one pool of guarded connections. An async context manager.
+
+    `trace` names the W3C traceparent of the work at hand; each request goes out as a child of it.
+    """
+
+    def __init__(
+        self,
+        guard: AddressGuard,
+        *,
+        timeout: timedelta = timedelta(seconds=10),
+        connect_timeout: timedelta = timedelta(seconds=5),
+        trace: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._guard = guard
+        self._timeout = ClientTimeout(total=timeout.total_seconds(), connect=connect_timeout.total_seconds())
+        self._trace = trace
+        self._session: ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # `Accept-Encoding: identity` and no decompression: a small answer must not unfold into a large one.
+        self._session = ClientSession(
+            connector=self._guard.connector(),
+            timeout=self._timeout,
+            cookie_jar=DummyCookieJar(),
+            auto_decompress=False,
+            headers={"User-Agent": f"AlertAgent/{__version__}", "Accept-Encoding": "identity"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send once and read the answer, of whatever status; a redirect is an answer like any other.
+
+        Raises Unreachable, Unanswered, or Permanent where the address is forbidden or the request malformed.
+        """
+        where = origin(request.url)
+        try:
+            return await self._exchange(request)
+        except ClientConnectorError as error:
+            raise _unconnected(where, error) from error
+        except ConnectionTimeoutError as error:
+            raise Unreachable(f"{where} did not accept a connection in time") from error
+        except TimeoutError as error:
+            raise Unanswered(f"{where} did not answer in {self._timeout.total:g} s") from error
+        except ValueError:
+            # aiohttp's InvalidURL is one, and repeats the URL.
+            raise Permanent(
+                f"{where} cannot be called: the URL or a header is malformed", code="outgoing.malformed"
+            ) from None
+        except (ClientError, OSError) as error:
+            raise Unanswered(f"{where} broke off before it had answered ({type(error).__name__})") from error
+
+    async def _exchange(self, request: HttpRequest) -> HttpResponse:
+        if self._session is None:
+            raise RuntimeError("the transport is not open; use it as `async with Transport(...)`")
+        headers = {**request.headers, "traceparent": _child_of(self._trace())}
+        async with self._session.request(
+            request.method, parse_url(request.url), data=request.body, headers=headers, allow_redirects=False
+        ) as response:
+            return HttpResponse(status=response.status, headers=response.headers, body=await _read(response))
+
+
+async def _read(response: ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(MAX_BODY):
+        body += chunk
+        if len(body) >= MAX_BODY:
+            break
+    return bytes(body[:MAX_BODY])
+
+
+def _unconnected(where: str, error: ClientConnectorError) -> Unreachable | Permanent:
+    if isinstance(error, ClientSSLError):
+        return Unreachable(f"{where} could not be reached: the TLS handshake failed")
+    if isinstance(error.os_error, ForbiddenAddress):
+        return Permanent(
+            f"{where} leads to an address that is not public; add its network to `{SETTING}` to allow it",
+            code="outgoing.forbidden",
+        )
+    if isinstance(error, ClientConnectorDNSError):
+        return Unreachable(f"{where} does not resolve to any address")
+    return Unreachable(f"{where} could not be reached: {type(error.os_error).__name__}")
+
+
+def _child_of(traceparent: str | None) -> str:
+    """A traceparent with its own span in the given trace, or in a new one (W3C Trace Context, level 1)."""
+    parent = _TRACEPARENT.fullmatch(traceparent or "")
+    trace, flags = parent.groups() if parent else (os.urandom(16).hex(), "01")
+    return f"00-{trace}-{os.urandom(8).hex()}-{flags}"

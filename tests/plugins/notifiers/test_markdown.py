@@ -1,0 +1,167 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from alertagent.plugins.notifiers.markdown import escaped, layout
+from alertagent.plugins.text import json_size
+from tests.support.messages import NOON, make_alert, make_message
+
+FIRING = """\
+## 【告警】HighCPU
+
+- **级别**：严重
+- **时间**：2026-11-22 22:40:00 (UTC+8)
+
+**内容**
+
+CPU usage is over 90%
+
+since an hour
+
+**标签**
+
+- alertname: HighCPU
+- instance: a:9100
+- job: node_exporter
+- severity: critical
+
+**注解**
+
+- runbook_url: https://wiki.example/cpu?a=b#c
+- summary: CPU > 90%"""
+
+GROUP = """\
+## 【告警】HighCPU
+
+- **级别**：警告
+- **时间**：2026-11-22 22:40:00 (UTC+8)
+
+**告警列表（3）**
+
+- 【告警】HighCPU：instance=a
+- 【告警】HighCPU：instance=b，zone=z1
+- 【恢复】HighCPU：instance=c
+
+**内容**
+
+CPU usage is over 90%
+
+**标签**
+
+- alertname: HighCPU
+- severity: warning"""
+
+RESOLVED = """\
+## 【恢复】Disk full
+
+- **级别**：page
+- **时间**：2026-11-22 22:40:00 (UTC+8)
+- **恢复时间**：2026-11-22 22:45:00 (UTC+8)
+
+**标签**
+
+- alertname: Disk full
+- severity: page"""
+
+
+def test_one_alert_is_shown_whole() -> None:
+    alert = make_alert(
+        severity="critical",
+        instance="a:9100",
+        job="node_exporter",
+        annotations={"summary": "CPU > 90%", "runbook_url": "https://wiki.example/cpu?a=b#c"},
+    )
+
+    assert layout(make_message(alert, content="CPU usage is over 90%\n\n  since an hour\n")) == FIRING
+
+
+def test_of_a_group_every_alert_is_named_with_what_is_its_own() -> None:
+    message = make_message(
+        make_alert(severity="warning", instance="a"),
+        make_alert(severity="warning", instance="b", zone="z1"),
+        make_alert(severity="warning", instance="c", status="resolved", ends_at=NOON),
+    )
+
+    assert layout(message) == GROUP
+
+
+def test_a_resolved_alert_says_since_when() -> None:
+    alert = make_alert("Disk full", status="resolved", severity="page", ends_at=NOON + timedelta(minutes=5))
+
+    assert layout(make_message(alert, content="")) == RESOLVED
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("node_cpu_seconds_total", "node_cpu_seconds_total"),
+        ("a:9100, 10.0.0.1, 3 > 2 & 50%", "a:9100, 10.0.0.1, 3 > 2 & 50%"),
+        ("@所有人", "＠所有人"),
+        ("@13800000000", "＠13800000000"),
+        ("[click](http://evil.test)", "［click］(http://evil.test)"),
+        ("![](http://evil.test/pixel.png)", "!［］(http://evil.test/pixel.png)"),
+        ("<font color=red>x</font><a href=//e>", "＜font color=red>x＜/font>＜a href=//e>"),
+        ("**bold** `code` ~~gone~~", "＊＊bold＊＊ ｀code｀ ～～gone～～"),
+        ("_emphasis_ __init__", "＿emphasis＿ ＿＿init＿＿"),
+        ("a\n## heading\n- item", "a ## heading - item"),
+        ("\x1b]8;;http://evil\x07link", "]8;;http://evillink".replace("]", "］")),
+        ("\u202etxt.exe", "txt.exe"),
+    ],
+)
+def test_a_value_is_shown_as_it_stands_and_does_nothing(text: str, shown: str) -> None:
+    assert escaped(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("# heading", "＃ heading"),
+        ("#heading", "＃heading"),
+        ("> quotation", "＞ quotation"),
+        ("- item", "－ item"),
+        ("+ item", "＋ item"),
+        ("* item", "＊ item"),
+        ("12. item", "12． item"),
+        ("1) item", "1） item"),
+        ("---", "－--"),
+        ("===", "＝=="),
+        ("| a | b |", "｜ a | b |"),
+        ("    code", "code"),
+        ("```sh", "｀｀｀sh"),
+        ("-5 degrees", "-5 degrees"),
+        ("3.5 GB", "3.5 GB"),
+        ("over 90% # now", "over 90% # now"),
+    ],
+)
+def test_no_line_of_the_content_starts_a_block(line: str, shown: str) -> None:
+    assert f"first\n\n{shown}\n\n**标签**" in layout(make_message(content=f"first\n{line}"))
+
+
+def test_hostile_labels_mention_nobody_and_link_nowhere() -> None:
+    hostile = "@所有人 [x](http://evil)\n# h\n![](http://evil)"
+    alerts = [make_alert(hostile, severity=hostile, status=hostile, number=str(n)) for n in range(2)]
+
+    text = layout(make_message(*alerts, content=hostile, title=hostile))
+
+    assert "@" not in text
+    assert "](" not in text
+    assert "\n# h" not in text
+
+
+def test_the_link_cannot_be_broken_out_of() -> None:
+    alerts = [make_alert(f"Alert{number}", junk=f"{number}" + "x" * 300) for number in range(100)]
+    message = make_message(*alerts)
+    group = replace(message.group, external_url="http://aa/) [x](http://evil")
+
+    assert "[查看全部](http://aa/%29%20%5Bx%5D%28http://evil)" in layout(make_message(*alerts, group=group))
+
+
+def test_one_long_value_does_not_push_the_others_out() -> None:
+    alert = make_alert(instance="b", annotations={"a_stack": "x" * 50_000, "summary": "short"})
+
+    text = layout(make_message(alert, content="告" * 50_000))
+
+    assert "- instance: b\n" in text
+    assert text.endswith("- summary: short")
+    assert json_size(text) < 10_000

@@ -1,0 +1,45 @@
+import pytest
+
+from alertagent.plugins.text import cut, json_size, one_line, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain text, 中文", "plain text, 中文"),
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("a\x00b\x7fc\x9bd", "abcd"),
+        ("safe\u202etxt.exe", "safetxt.exe"),
+        ("lone \ud800 surrogate", "lone  surrogate"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ("👩‍👩‍👧 stays one", "👩‍👩‍👧 stays one"),
+    ],
+)
+def test_what_a_terminal_or_chat_would_obey_is_taken_out(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_one_line_has_no_breaks() -> None:
+    assert one_line(" a\r\n b\t\tc \u2028") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "short"),
+    [
+        ("abc", 3, "abc"),
+        ("abcdef", 5, "ab…"),
+        ("严重告警", 12, "严重告警"),
+        ("严重告警", 11, "严重…"),
+        ("😀😀😀", 8, "😀…"),
+        ("abcdef", 2, "…"),
+    ],
+)
+def test_a_cut_falls_between_characters(text: str, limit: int, short: str) -> None:
+    assert cut(text, limit) == short
+
+
+def test_a_cut_by_json_size_counts_escapes() -> None:
+    short = cut("\n" * 100, 43, size=json_size)
+
+    assert short == "\n" * 20 + "…"
+    assert json_size(short) == 43
