@@ -55,7 +55,7 @@ class EventView(Model):
     id: int
     kind: str
     at: datetime
-    starts_at: datetime
+    episode: int
     actor: str
     detail: dict[str, Any]
 

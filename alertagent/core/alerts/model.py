@@ -56,6 +56,7 @@ class Alert:
     ends_at: datetime
     last_seen_at: datetime
     updated_at: datetime
+    fired_at: datetime
     episode: int
     analysis_status: AnalysisStatus
     analysis_result: Mapping[str, Any] | None
@@ -64,17 +65,26 @@ class Alert:
     acknowledged_by: str | None
 
     @property
+    def key(self) -> str:
+        """This episode of this alert: acknowledgement, analysis and deliveries belong to it."""
+        return f"{self.fingerprint}/{self.episode}"
+
+    @property
+    def is_firing(self) -> bool:
+        return self.status is AlertStatus.FIRING
+
+    @property
     def severity(self) -> str:
         return self.labels.get("severity", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertEvent:
-    """Something that happened to an alert. `starts_at` names the episode."""
+    """Something that happened to an alert in one of its episodes."""
 
     id: int
     fingerprint: str
-    starts_at: datetime
+    episode: int
     kind: str
     at: datetime
     actor: str

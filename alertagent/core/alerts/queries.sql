@@ -10,15 +10,15 @@ WITH incoming AS (
 ), written AS (
     INSERT INTO alerts AS old (
         fingerprint, status, labels, annotations, generator_url, source, starts_at, ends_at, ended_by,
-        last_seen_at, updated_at, transition
+        last_seen_at, updated_at, fired_at, transition
     )
     SELECT fingerprint, CASE WHEN is_firing THEN 'firing' ELSE 'resolved' END, labels, annotations, generator_url,
-           source, starts_at, ends_at, CASE WHEN is_firing THEN '' ELSE 'source' END, $9, $9,
+           source, starts_at, ends_at, CASE WHEN is_firing THEN '' ELSE 'source' END, $9, $9, $9,
            CASE WHEN is_firing THEN 'firing' ELSE 'resolved' END
       FROM incoming
     ON CONFLICT (fingerprint) DO UPDATE
-       SET (status, starts_at, ends_at, ended_by, not_before, episode, transition, updated_at, last_seen_at,
-            annotations, generator_url, source, analysis_status, analysis_result, notification_status,
+       SET (status, starts_at, ends_at, ended_by, not_before, episode, fired_at, transition, updated_at,
+            last_seen_at, annotations, generator_url, source, analysis_status, analysis_result, notification_status,
             acknowledged_by, acknowledged_at) = (
            SELECT
                CASE verdict WHEN 'begin' THEN 'firing' WHEN 'end' THEN 'resolved' ELSE old.status END,
@@ -33,6 +33,7 @@ WITH incoming AS (
                CASE verdict WHEN 'begin' THEN '' WHEN 'end' THEN 'source' ELSE old.ended_by END,
                CASE verdict WHEN 'begin' THEN old.ends_at ELSE old.not_before END,
                old.episode + CASE verdict WHEN 'begin' THEN 1 ELSE 0 END,
+               CASE verdict WHEN 'begin' THEN $9 ELSE old.fired_at END,
                CASE verdict WHEN 'begin' THEN 'firing' WHEN 'end' THEN 'resolved' ELSE '' END,
                CASE WHEN verdict IN ('begin', 'end') THEN $9 ELSE old.updated_at END,
                $9,
@@ -46,13 +47,13 @@ WITH incoming AS (
                CASE verdict WHEN 'begin' THEN NULL ELSE old.acknowledged_at END
            FROM alert_verdict(old.status, old.starts_at, old.ends_at, old.ended_by, old.updated_at,
                               excluded.status = 'firing', excluded.starts_at, excluded.ends_at, $9, $10) AS verdict)
-    RETURNING fingerprint, starts_at, transition
+    RETURNING fingerprint, episode, transition
 ), events AS (
-    INSERT INTO alert_events (fingerprint, starts_at, kind, at)
-    SELECT fingerprint, starts_at, transition, $9 FROM written WHERE transition <> ''
+    INSERT INTO alert_events (fingerprint, episode, kind, at)
+    SELECT fingerprint, episode, transition, $9 FROM written WHERE transition <> ''
 ), task AS (
     INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at, trace)
-    SELECT $11, 'notification', 'dispatch', jsonb_build_object('alerts', jsonb_agg(fingerprint)), 2, 5, $9, $12
+    SELECT $11, 'notification', 'dispatch', jsonb_build_object('alerts', jsonb_agg(fingerprint)), 2, 20, $9, $12
       FROM written WHERE transition <> ''
     HAVING count(*) > 0
 )
@@ -70,13 +71,13 @@ WITH due AS (
 ), ended AS (
     UPDATE alerts SET status = 'resolved', ended_by = 'silence', transition = 'resolved', updated_at = $1
       FROM due WHERE alerts.fingerprint = due.fingerprint
-    RETURNING alerts.fingerprint, alerts.starts_at
+    RETURNING alerts.fingerprint, alerts.episode
 ), events AS (
-    INSERT INTO alert_events (fingerprint, starts_at, kind, at, detail)
-    SELECT fingerprint, starts_at, 'resolved', $1, '{"because": "silence"}' FROM ended
+    INSERT INTO alert_events (fingerprint, episode, kind, at, detail)
+    SELECT fingerprint, episode, 'resolved', $1, '{"because": "silence"}' FROM ended
 ), task AS (
     INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at)
-    SELECT $4, 'notification', 'dispatch', jsonb_build_object('alerts', jsonb_agg(fingerprint)), 2, 5, $1
+    SELECT $4, 'notification', 'dispatch', jsonb_build_object('alerts', jsonb_agg(fingerprint)), 2, 20, $1
       FROM ended
     HAVING count(*) > 0
 )
@@ -103,8 +104,8 @@ SELECT * FROM alerts
 SELECT count(*) FROM alert_events WHERE fingerprint = $1 AND kind = 'firing' AND at >= $2;
 
 -- name: note
-INSERT INTO alert_events (fingerprint, starts_at, kind, at, actor, detail)
-SELECT fingerprint, starts_at, $3, $4, $5, $6 FROM unnest($1::text[], $2::timestamptz[]) AS t (fingerprint, starts_at);
+INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
+SELECT fingerprint, episode, $3, $4, $5, $6 FROM unnest($1::text[], $2::int[]) AS t (fingerprint, episode);
 
 -- name: timeline
 SELECT * FROM alert_events
@@ -118,12 +119,12 @@ UPDATE alerts SET analysis_status = 'analyzing', task_id = $2 WHERE fingerprint 
 -- name: analysis_ended
 -- Only the episode that was analysed gets the result.
 UPDATE alerts SET analysis_status = $3, analysis_result = coalesce($4, analysis_result)
- WHERE fingerprint = $1 AND starts_at = $2;
+ WHERE fingerprint = $1 AND episode = $2;
 
 -- name: notified
 UPDATE alerts SET notification_status = $3
-  FROM unnest($1::text[], $2::timestamptz[]) AS told (fingerprint, starts_at)
- WHERE alerts.fingerprint = told.fingerprint AND alerts.starts_at = told.starts_at;
+  FROM unnest($1::text[], $2::int[]) AS told (fingerprint, episode)
+ WHERE alerts.fingerprint = told.fingerprint AND alerts.episode = told.episode;
 
 -- name: listing
 SELECT * FROM alerts

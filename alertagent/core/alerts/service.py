@@ -31,9 +31,12 @@ from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.alerts")
 
+Episode = tuple[str, int]
+"""A fingerprint and the number of its episode."""
+
 QUEUE = "notification"
 DISPATCH = "dispatch"
-PRIORITY, MAX_RETRY = 2, 5
+PRIORITY, MAX_RETRY = 2, 20
 
 # How long a source must insist on "firing" before it is believed over its own earlier "resolved".
 PATIENCE = timedelta(minutes=5)
@@ -125,7 +128,7 @@ class Alerts:
     async def note(
         self,
         executor: Executor,
-        episodes: Sequence[tuple[str, datetime]],
+        episodes: Sequence[Episode],
         kind: str,
         detail: Mapping[str, Any],
         actor: str = "alertagent",
@@ -139,12 +142,10 @@ class Alerts:
     async def analysis_ended(self, alert: Alert, status: AnalysisStatus, result: Mapping[str, Any] | None) -> None:
         """Keep what an analysis found, for the episode that it was about."""
         async with self._database.transaction() as transaction:
-            await transaction.execute(sql.analysis_ended, alert.fingerprint, alert.starts_at, status, result)
-            await self.note(transaction, [(alert.fingerprint, alert.starts_at)], status, result or {})
+            await transaction.execute(sql.analysis_ended, alert.fingerprint, alert.episode, status, result)
+            await self.note(transaction, [(alert.fingerprint, alert.episode)], status, result or {})
 
-    async def notified(
-        self, executor: Executor, episodes: Sequence[tuple[str, datetime]], status: NotificationStatus
-    ) -> None:
+    async def notified(self, executor: Executor, episodes: Sequence[Episode], status: NotificationStatus) -> None:
         await executor.execute(sql.notified, *_columns(episodes), status)
 
     async def _write(self, alerts: Sequence[IncomingAlert]) -> None:
@@ -232,8 +233,8 @@ def _arrays(alerts: Sequence[IncomingAlert]) -> list[list[Any]]:
     ]
 
 
-def _columns(episodes: Sequence[tuple[str, datetime]]) -> tuple[list[str], list[datetime]]:
-    return [fingerprint for fingerprint, _ in episodes], [starts_at for _, starts_at in episodes]
+def _columns(episodes: Sequence[Episode]) -> tuple[list[str], list[int]]:
+    return [fingerprint for fingerprint, _ in episodes], [episode for _, episode in episodes]
 
 
 def _alert(row: Any) -> Alert:

@@ -1,0 +1,220 @@
+"""Channels, plugins and deliveries over HTTP."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from alertagent.core.audit.model import actor_of
+from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.deliver import Deliveries
+from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.plugins.base import NotificationPlugin
+from alertagent.plugins.outcome import Delivered, Outcome
+from alertagent.plugins.registry import Registry
+from alertagent.storage.pages import PageRequest
+from alertagent.web.access import editor, viewer
+from alertagent.web.call import Call
+from alertagent.web.models import ListQuery, Model
+from alertagent.web.replies import Page, Reply
+from alertagent.web.routes import delete, get, post, put
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Fallback = Annotated[
+    tuple[Name, ...], Field(max_length=10, description="Channels to try, in order, when this one cannot deliver.")
+]
+Default = Annotated[bool, Field(description="Gets every alert while no routing document is stored.")]
+
+
+class ChannelRequest(Model):
+    name: Name
+    plugin_name: Name
+    config: dict[str, Any] = {}
+    enabled: bool = True
+    user_id: Name | None = None
+    fallback: Fallback = ()
+    default: Default = False
+
+
+class ChannelChange(Model):
+    """What is given replaces, what is absent stays; `"***"` inside config keeps a secret."""
+
+    name: Name | None = None
+    plugin_name: Name | None = None
+    config: dict[str, Any] | None = None
+    enabled: bool | None = None
+    user_id: Name | None = None
+    fallback: Fallback | None = None
+    default: Default | None = None
+
+    def changes(self) -> dict[str, Any]:
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        kept = {name: value for name, value in given.items() if value is not None or name == "user_id"}
+        return {"is_default" if name == "default" else name: value for name, value in kept.items()}
+
+
+class ChannelView(Model):
+    """A channel; secrets in `config` read as `"***"`."""
+
+    id: str
+    name: str
+    plugin_name: str
+    config: dict[str, Any]
+    enabled: bool
+    user_id: str | None
+    fallback: tuple[str, ...]
+    default: bool
+    paused_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class PluginView(Model):
+    name: str
+    display_name: dict[str, str]
+    version: str
+    description: dict[str, str]
+    config_schema: dict[str, Any]
+    limits: dict[str, Any]
+
+
+class TestRequest(Model):
+    config: dict[str, Any] = {}
+
+
+class TestResult(Model):
+    """What the provider said to a test message."""
+
+    delivered: bool
+    outcome: str
+    code: str
+    message: str
+
+
+class DeliveryView(Model):
+    id: str
+    channel_id: str
+    group_key: str
+    alerts: tuple[str, ...]
+    status: DeliveryStatus
+    attempts: int
+    provider_code: str
+    provider_message: str
+    message_id: str | None
+    latency_ms: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class NotifyApi:
+    def __init__(self, channels: Channels, deliveries: Deliveries, registry: Registry) -> None:
+        self._channels = channels
+        self._deliveries = deliveries
+        self._registry = registry
+
+    @get("/plugins", access=viewer("channels:read"))
+    async def plugins(self, call: Call) -> Page[PluginView]:
+        """The notification plugins and the settings that each of them takes."""
+        views = [_plugin(plugin) for _, plugin in sorted(self._registry.notifiers.items())]
+        return Page(items=views, total=len(views))
+
+    @get("/plugins/{name}", access=viewer("channels:read"))
+    async def plugin(self, call: Call, name: str) -> PluginView:
+        """One notification plugin."""
+        return _plugin(self._registry.notifier(name))
+
+    @post("/plugins/{name}/test", access=editor("channels:write"))
+    async def test_plugin(self, call: Call, name: str, body: TestRequest) -> TestResult:
+        """Send one test message with these settings and show what the provider said."""
+        self._registry.notifier(name)
+        return _result(await self._channels.send_test(name, body.config))
+
+    @get("/channels", access=viewer("channels:read"))
+    async def list(self, call: Call, query: ListQuery) -> Page[ChannelView]:
+        """The channels."""
+        channels, next_cursor, total = await self._channels.page(PageRequest(**query.model_dump()))
+        return Page(items=[self._view(channel) for channel in channels], next_cursor=next_cursor, total=total)
+
+    @post("/channels", access=editor("channels:write"), status=201)
+    async def add(self, call: Call, body: ChannelRequest) -> Reply[ChannelView]:
+        """Make a channel."""
+        values = body.model_dump(exclude={"default"}) | {"is_default": body.default}
+        return self._reply(await self._channels.add(actor_of(call), values))
+
+    @get("/channels/{id}", access=viewer("channels:read"))
+    async def read(self, call: Call, id: str) -> Reply[ChannelView]:
+        """One channel."""
+        return self._reply(await self._channels.get(id))
+
+    @put("/channels/{id}", access=editor("channels:write"))
+    async def revise(self, call: Call, id: str, body: ChannelChange) -> Reply[ChannelView]:
+        """Change a channel."""
+        return self._reply(await self._channels.revise(actor_of(call), id, body.changes(), call.expected))
+
+    @delete("/channels/{id}", access=editor("channels:write"))
+    async def remove(self, call: Call, id: str) -> None:
+        """Delete a channel; what it was still to be told is dropped."""
+        await self._channels.remove(actor_of(call), id, call.expected)
+
+    @post("/channels/{id}/test", access=editor("channels:write"))
+    async def test(self, call: Call, id: str) -> TestResult:
+        """Send one test message through a channel and show what the provider said."""
+        channel = await self._channels.get(id)
+        return _result(await self._channels.send_test(channel.plugin_name, channel.config))
+
+    @get("/channels/{id}/deliveries", access=viewer("deliveries:read"))
+    async def deliveries_of(self, call: Call, id: str, query: ListQuery) -> Page[DeliveryView]:
+        """What a channel was told, newest first, with the provider's own words."""
+        await self._channels.get(id)
+        request = PageRequest(**query.model_dump())
+        only = PageRequest(**{**asdict(request), "filter": (*request.filter, f'channel_id="{id}"')})
+        return await self._page(only)
+
+    @get("/deliveries", access=viewer("deliveries:read"))
+    async def deliveries(self, call: Call, query: ListQuery) -> Page[DeliveryView]:
+        """What was told to whom, newest first, with the provider's own words."""
+        return await self._page(PageRequest(**query.model_dump()))
+
+    async def _page(self, request: PageRequest) -> Page[DeliveryView]:
+        deliveries, next_cursor, total = await self._deliveries.page(request)
+        return Page(items=[_delivery(delivery) for delivery in deliveries], next_cursor=next_cursor, total=total)
+
+    def _view(self, channel: Channel) -> ChannelView:
+        values = {name: getattr(channel, name) for name in ChannelView.model_fields if name != "default"}
+        return ChannelView(**{**values, "config": self._channels.masked(channel), "default": channel.is_default})
+
+    def _reply(self, channel: Channel) -> Reply[ChannelView]:
+        return Reply(data=self._view(channel), etag=str(channel.revision))
+
+
+def _plugin(plugin: NotificationPlugin[Any]) -> PluginView:
+    return PluginView(
+        name=plugin.name,
+        display_name=asdict(plugin.display_name),
+        version=plugin.version,
+        description=asdict(plugin.description),
+        config_schema=plugin.config_schema(),
+        limits={
+            "rates": [
+                {"messages": rate.messages, "window_seconds": rate.window.total_seconds()}
+                for rate in plugin.limits.rates
+            ],
+            "max_bytes": plugin.limits.max_bytes,
+            "max_alerts": plugin.limits.max_alerts,
+        },
+    )
+
+
+def _result(outcome: Outcome) -> TestResult:
+    return TestResult(
+        delivered=isinstance(outcome, Delivered),
+        outcome=type(outcome).__name__.lower(),
+        code=outcome.code,
+        message=outcome.text,
+    )
+
+
+def _delivery(delivery: Delivery) -> DeliveryView:
+    values = {name: getattr(delivery, name) for name in DeliveryView.model_fields if name != "alerts"}
+    return DeliveryView(**values, alerts=tuple(alert.fingerprint for alert in delivery.alerts))

@@ -1,0 +1,222 @@
+"""Channels: making, changing and reading them, secrets kept to ourselves."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from alertagent.core.audit.model import SYSTEM, Actor
+from alertagent.core.audit.service import Audit
+from alertagent.core.notify.groups import regroup_task
+from alertagent.core.notify.model import Channel
+from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
+from alertagent.kernel.ids import new_id
+from alertagent.kernel.message import Message, MessageAlert, MessageGroup
+from alertagent.plugins.addresses import AddressGuard
+from alertagent.plugins.outcome import Outcome
+from alertagent.plugins.registry import Registry
+from alertagent.plugins.transport import Transport
+from alertagent.queue.producer import Producer
+from alertagent.storage.database import Database, Executor
+from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
+from alertagent.storage.queries import load_queries
+
+sql = load_queries("alertagent.core.notify")
+
+LISTING = Listing(
+    source=sql.channels,
+    columns={
+        "id": Column("t.id"),
+        "name": Column("t.name"),
+        "plugin_name": Column("t.plugin_name"),
+        "enabled": Column("t.enabled", "boolean"),
+        "default": Column("t.is_default", "boolean"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+    },
+    sort="name",
+    key="t.id",
+    search=("t.name",),
+)
+
+_EDITABLE = ("name", "plugin_name", "config", "enabled", "is_default", "fallback", "user_id")
+
+
+class Channels:
+    """All channels, and the plugins they are made of."""
+
+    def __init__(
+        self,
+        database: Database,
+        audit: Audit,
+        producer: Producer,
+        *,
+        registry: Registry,
+        guard: AddressGuard,
+        transport: Transport,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._audit = audit
+        self._producer = producer
+        self._guard = guard
+        self._transport = transport
+
+    async def get(self, id: str) -> Channel:
+        """Raises NotFound."""
+        row = await self._database.fetchrow(sql.find_channel, id)
+        if row is None:
+            raise _unknown(id)
+        return channel_of(row)
+
+    async def page(self, request: PageRequest) -> tuple[list[Channel], str | None, int | None]:
+        page = await fetch_page(self._database, LISTING, request)
+        return [channel_of(row) for row in page.rows], page.next_cursor, page.total
+
+    async def add(self, actor: Actor, values: Mapping[str, Any]) -> Channel:
+        """Store a channel. Raises Invalid with the place of each finding, Conflict when the name is taken."""
+        config = await self._checked(values["plugin_name"], values["config"], {})
+        async with self._database.transaction() as transaction:
+            row = await transaction.fetchrow(sql.add_channel, new_id(), *_columns({**values, "config": config}))
+            if row is None:
+                raise _taken(values["name"])
+            channel = channel_of(row)
+            await self._note(transaction, actor, "channel.created", None, channel)
+            await self._producer.enqueue(transaction, regroup_task())
+        return channel
+
+    async def revise(
+        self, actor: Actor, id: str, changes: Mapping[str, Any], expected: frozenset[int] | None
+    ) -> Channel:
+        """Replace what is given; `"***"` keeps a secret. Raises NotFound, Stale, Invalid, Conflict."""
+        current = await self.get(id)
+        values = {name: getattr(current, name) for name in _EDITABLE} | dict(changes)
+        same_plugin = values["plugin_name"] == current.plugin_name
+        if "config" in changes or not same_plugin:
+            stored = current.config if same_plugin else {}
+            values["config"] = await self._checked(values["plugin_name"], values["config"], stored)
+        async with self._database.transaction() as transaction:
+            before = await self._current(transaction, id, expected)
+            if await self._name_is_taken(transaction, id, values["name"]):
+                raise _taken(values["name"])
+            if all(getattr(before, name) == values[name] for name in _EDITABLE):
+                return before
+            after = channel_of(await transaction.fetchrow(sql.replace_channel, id, *_columns(values)))
+            await self._note(transaction, actor, "channel.updated", before, after)
+            await self._producer.enqueue(transaction, regroup_task())
+        return after
+
+    async def remove(self, actor: Actor, id: str, expected: frozenset[int] | None) -> None:
+        async with self._database.transaction() as transaction:
+            before = await self._current(transaction, id, expected)
+            await transaction.execute(sql.remove_channel, id)
+            await self._note(transaction, actor, "channel.deleted", before, None)
+
+    async def disable(self, channel: Channel, reason: str) -> None:
+        """The receiver asks never to be called again."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(sql.disable_channel, channel.id)
+            await self._audit.record(
+                transaction, SYSTEM, "channel.disabled", ("channel", channel.id), after={"reason": reason}
+            )
+
+    async def send_test(self, plugin_name: str, config: Mapping[str, Any]) -> Outcome:
+        """Send one marked message with these settings and tell what the provider said."""
+        plugin = self._registry.notifier(plugin_name)
+        settings = plugin.validate_config(await self._checked(plugin_name, config, {}))
+        now = datetime.now(UTC)
+        return await plugin.send(settings, _test_message(now), self._transport, now=now)
+
+    def masked(self, channel: Channel) -> dict[str, Any]:
+        """The settings fit for reading; of a plugin that is gone, nothing is known to be harmless."""
+        plugin = self._registry.notifiers.get(channel.plugin_name)
+        return plugin.mask_config(channel.config) if plugin else dict.fromkeys(channel.config, "***")
+
+    async def _checked(self, plugin_name: str, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            plugin = self._registry.notifier(plugin_name)
+        except NotFound as problem:
+            raise Invalid(
+                problem.message, code="channel.plugin_unknown", details=[Detail(("plugin_name",), problem.message)]
+            ) from problem
+        merged = plugin.merge_config(config, stored)
+        try:
+            await plugin.check_config(plugin.validate_config(merged), self._guard)
+        except Invalid as problem:
+            details = [Detail(("config", *found.loc), found.message) for found in problem.details]
+            raise Invalid(problem.message, code=problem.code, details=details) from problem
+        return merged
+
+    async def _current(self, transaction: Executor, id: str, expected: frozenset[int] | None) -> Channel:
+        row = await transaction.fetchrow(sql.find_channel_for_change, id)
+        if row is None:
+            raise _unknown(id)
+        if expected is not None and row["revision"] not in expected:
+            raise Stale(f'channel "{row["name"]}" was changed in the meantime; it is at revision {row["revision"]}')
+        return channel_of(row)
+
+    async def _name_is_taken(self, transaction: Executor, id: str, name: str) -> bool:
+        taken: bool = await transaction.fetchval(sql.name_is_taken, name, id)
+        return taken
+
+    async def _note(
+        self, transaction: Executor, actor: Actor, action: str, before: Channel | None, after: Channel | None
+    ) -> None:
+        channel = after or before
+        if channel is not None:
+            await self._audit.record(
+                transaction,
+                actor,
+                action,
+                ("channel", channel.id),
+                before=self._audited(before),
+                after=self._audited(after),
+            )
+
+    def _audited(self, channel: Channel | None) -> dict[str, Any] | None:
+        if channel is None:
+            return None
+        return {name: getattr(channel, name) for name in _EDITABLE} | {"config": self.masked(channel)}
+
+
+def channel_of(row: Any) -> Channel:
+    values = {field.name: row[field.name] for field in fields(Channel)}
+    return Channel(**{**values, "fallback": tuple(row["fallback"])})
+
+
+def _columns(values: Mapping[str, Any]) -> list[Any]:
+    return [*(values[name] for name in _EDITABLE[:5]), list(values["fallback"]), values["user_id"]]
+
+
+def _test_message(now: datetime) -> Message:
+    labels = {"alertname": "AlertAgentTest", "severity": "info"}
+    annotations = {"summary": "A test message from AlertAgent. Nothing is wrong. 这是一条测试消息。"}
+    alert = MessageAlert(fingerprint="0" * 16, status="firing", labels=labels, annotations=annotations, starts_at=now)
+    group = MessageGroup(
+        key="test",
+        receiver="test",
+        status="firing",
+        labels={},
+        common_labels=labels,
+        common_annotations=annotations,
+        alerts=(alert,),
+    )
+    return Message(
+        id=new_id(),
+        title="AlertAgentTest",
+        content=annotations["summary"],
+        severity="info",
+        alert_id=alert.fingerprint,
+        timestamp=now,
+        labels=labels,
+        annotations=annotations,
+        group=group,
+        extra={"test": True},
+    )
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f'there is a channel "{name}" already', code="channel.exists")
+
+
+def _unknown(id: str) -> NotFound:
+    return NotFound(f'there is no channel "{id}"', code="channel.not_found")

@@ -1,0 +1,230 @@
+"""Telling a channel: one delivery, attempt by attempt, until the provider took it or never will."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, assert_never
+
+import structlog
+
+from alertagent.core.alerts.model import NotificationStatus
+from alertagent.core.alerts.service import Alerts
+from alertagent.core.notify.channels import Channels, channel_of
+from alertagent.core.notify.groups import planned_alert
+from alertagent.core.notify.message import messages
+from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.kernel.clock import Clock
+from alertagent.kernel.errors import External, NotFound, Permanent
+from alertagent.kernel.message import Message
+from alertagent.plugins.base import NotificationPlugin
+from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
+from alertagent.plugins.registry import Registry
+from alertagent.plugins.transport import Transport
+from alertagent.storage.database import Database
+from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
+from alertagent.storage.queries import load_queries
+
+sql = load_queries("alertagent.core.notify")
+
+LISTING = Listing(
+    source=sql.deliveries,
+    columns={
+        "id": Column("t.id"),
+        "channel_id": Column("t.channel_id"),
+        "group_key": Column("t.group_key"),
+        "status": Column("t.status"),
+        "created_at": Column("t.created_at", "timestamptz"),
+    },
+    sort="-created_at",
+    key="t.id",
+    search=("t.group_key", "t.provider_message"),
+)
+
+AMBIGUOUS = "ambiguous"
+
+log = structlog.get_logger()
+
+
+class Deliveries:
+    """Makes the attempts and keeps what the providers answered."""
+
+    def __init__(
+        self,
+        database: Database,
+        alerts: Alerts,
+        channels: Channels,
+        *,
+        registry: Registry,
+        transport: Transport,
+        clock: Clock,
+        external_url: str,
+    ) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._channels = channels
+        self._registry = registry
+        self._transport = transport
+        self._clock = clock
+        self._external_url = external_url
+
+    async def page(self, request: PageRequest) -> tuple[list[Delivery], str | None, int | None]:
+        page = await fetch_page(self._database, LISTING, request)
+        return [delivery_of(row) for row in page.rows], page.next_cursor, page.total
+
+    async def deliver(self, id: str, *, is_last_attempt: bool) -> None:
+        """Make one attempt. Raises External to be called again, Permanent when nobody should call again.
+
+        Whatever ends a delivery is stored before this returns or raises.
+        """
+        row = await self._database.fetchrow(sql.find_delivery, id)
+        if row is None or row["status"] != DeliveryStatus.PENDING:
+            return
+        delivery = delivery_of(row)
+        channel = await self._channel(delivery)
+        plugin = await self._plugin(channel)
+        if channel is None or plugin is None or not channel.enabled:
+            await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
+            return
+        self._require_open(channel)
+        outcome, latency = await self._send(delivery, channel, plugin)
+        await self._conclude(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
+
+    async def _channel(self, delivery: Delivery) -> Channel | None:
+        row = await self._database.fetchrow(sql.find_channel, delivery.channel_id)
+        return channel_of(row) if row is not None else None
+
+    async def _plugin(self, channel: Channel | None) -> NotificationPlugin[Any] | None:
+        disabled = {row["name"] for row in await self._database.fetch(sql.disabled_plugins)}
+        if channel is None or channel.plugin_name in disabled:
+            return None
+        try:
+            return self._registry.notifier(channel.plugin_name)
+        except NotFound as problem:
+            # A plugin that is not installed now may be after the next start: keep trying.
+            raise External(problem.message, code=problem.code, retry_after=timedelta(minutes=5)) from problem
+
+    def _require_open(self, channel: Channel) -> None:
+        now = self._clock.now()
+        if channel.paused_until is not None and now < channel.paused_until:
+            raise External(
+                f'the provider blocks channel "{channel.name}" until {channel.paused_until.isoformat()}',
+                code="channel.paused",
+                retry_after=channel.paused_until - now,
+            )
+
+    async def _send(
+        self, delivery: Delivery, channel: Channel, plugin: NotificationPlugin[Any]
+    ) -> tuple[Outcome, timedelta]:
+        """Send the parts that are not sent yet, up to the first that is not taken."""
+        alerts = await self._alerts.find(alert.fingerprint for alert in delivery.alerts)
+        parts = messages(delivery, alerts, max_alerts=plugin.limits.max_alerts, external_url=self._external_url)
+        started = time.perf_counter()
+        outcome: Outcome = Delivered()
+        for number, part in enumerate(parts[delivery.parts_sent :], start=delivery.parts_sent + 1):
+            outcome = await self._send_part(channel, plugin, part)
+            if not isinstance(outcome, Delivered):
+                break
+            if number < len(parts):
+                await self._database.execute(sql.part_sent, delivery.id, number)
+        return outcome, timedelta(seconds=time.perf_counter() - started)
+
+    async def _send_part(self, channel: Channel, plugin: NotificationPlugin[Any], part: Message) -> Outcome:
+        config = plugin.validate_config(channel.config)
+        return await plugin.send(config, part, self._transport, now=self._clock.now())
+
+    async def _conclude(
+        self, delivery: Delivery, channel: Channel, outcome: Outcome, latency: timedelta, *, is_last_attempt: bool
+    ) -> None:
+        match outcome:
+            case Delivered():
+                await self._end(delivery, DeliveryStatus.SENT, outcome, latency)
+            case Refused():
+                await self._end(delivery, DeliveryStatus.FAILED, outcome, latency)
+                if outcome.gone:
+                    await self._channels.disable(channel, outcome.text)
+                raise Permanent(f'channel "{channel.name}" refused: {outcome.code} {outcome.text}'.strip())
+            case RetryAfter():
+                if outcome.pause_channel and outcome.after is not None:
+                    await self._pause(channel, outcome.after)
+                await self._try_again(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
+            case Ambiguous():
+                # A duplicate is possible from here on, so one repetition is all there is.
+                once_before = delivery.provider_code == AMBIGUOUS
+                said = Ambiguous(code=AMBIGUOUS, text=f"{outcome.code} {outcome.text}".strip())
+                await self._try_again(delivery, channel, said, latency, is_last_attempt=once_before or is_last_attempt)
+            case _:
+                assert_never(outcome)
+
+    async def _try_again(
+        self,
+        delivery: Delivery,
+        channel: Channel,
+        outcome: RetryAfter | Ambiguous,
+        latency: timedelta,
+        *,
+        is_last_attempt: bool,
+    ) -> None:
+        said = f'channel "{channel.name}": {outcome.code} {outcome.text}'.strip()
+        if is_last_attempt:
+            await self._end(delivery, DeliveryStatus.FAILED, outcome, latency)
+            raise Permanent(said, code="delivery.exhausted")
+        milliseconds = latency // timedelta(milliseconds=1)
+        await self._database.execute(
+            sql.attempted, delivery.id, outcome.code, outcome.text, milliseconds, self._clock.now()
+        )
+        raise External(said, retry_after=outcome.after if isinstance(outcome, RetryAfter) else None)
+
+    async def _pause(self, channel: Channel, duration: timedelta) -> None:
+        log.warning("channel.paused", channel=channel.name, seconds=duration.total_seconds())
+        await self._database.execute(sql.pause_channel, channel.id, self._clock.now() + duration)
+
+    async def _end(
+        self, delivery: Delivery, status: DeliveryStatus, outcome: Outcome, latency: timedelta = timedelta()
+    ) -> None:
+        """Store how it ended, what the channel knows now, and the line in each alert's timeline."""
+        message_id = outcome.message_id if isinstance(outcome, Delivered) else None
+        now = self._clock.now()
+        async with self._database.transaction() as transaction:
+            ended = await transaction.fetchval(
+                sql.end_delivery,
+                delivery.id,
+                status,
+                outcome.code,
+                outcome.text,
+                message_id,
+                latency // timedelta(milliseconds=1),
+                now,
+            )
+            if ended is None:
+                return
+            await transaction.execute(
+                sql.remember_told,
+                delivery.group_key,
+                delivery.channel_id,
+                delivery.keys("firing"),
+                delivery.keys("resolved"),
+                now,
+            )
+            detail = _detail(delivery, outcome)
+            await self._alerts.note(transaction, delivery.episodes, f"notification.{status}", detail)
+            if status is not DeliveryStatus.CANCELLED:
+                notified = NotificationStatus.SENT if status is DeliveryStatus.SENT else NotificationStatus.FAILED
+                await self._alerts.notified(transaction, delivery.episodes, notified)
+        log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=len(delivery.alerts))
+
+
+def delivery_of(row: Any) -> Delivery:
+    values = {field.name: row[field.name] for field in fields(Delivery)}
+    alerts = tuple(planned_alert(document) for document in row["alerts"])
+    return Delivery(**{**values, "alerts": alerts, "status": DeliveryStatus(row["status"])})
+
+
+def _detail(delivery: Delivery, outcome: Outcome) -> Mapping[str, Any]:
+    return {
+        "delivery": delivery.id,
+        "channel_id": delivery.channel_id,
+        "group": delivery.group_key,
+        "code": outcome.code,
+        "text": outcome.text,
+    }

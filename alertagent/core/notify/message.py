@@ -1,0 +1,76 @@
+"""From a planned delivery to the messages that a plugin is given. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.notify.model import Delivery, PlannedAlert
+from alertagent.kernel.message import Message, MessageAlert, MessageGroup
+
+# The annotations in which people write what happened, best first.
+_CONTENT = ("description", "summary", "message")
+
+
+def messages(
+    delivery: Delivery, alerts: Iterable[Alert], *, max_alerts: int | None, external_url: str
+) -> list[Message]:
+    """The parts of a delivery: one message, or several where a channel cannot name that many alerts in one.
+
+    An alert is told in the state in which it was planned, with the annotations that it has now.
+    """
+    known = {alert.fingerprint: alert for alert in alerts}
+    told = [_message_alert(planned, known[planned.fingerprint]) for planned in delivery.alerts]
+    told.sort(key=lambda alert: (alert.status, alert.starts_at, alert.fingerprint))
+    size = max_alerts or max(len(told), 1)
+    parts = [told[start : start + size] for start in range(0, len(told), size)]
+    return [
+        _message(delivery, part, part_id=f"{delivery.id}-{index}" if index else delivery.id, external_url=external_url)
+        for index, part in enumerate(parts)
+    ]
+
+
+def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str, external_url: str) -> Message:
+    first = alerts[0]
+    group = MessageGroup(
+        key=delivery.group_key,
+        receiver=delivery.receiver,
+        status="firing" if any(alert.status == "firing" for alert in alerts) else "resolved",
+        labels=delivery.group_labels,
+        common_labels=_common(alert.labels for alert in alerts),
+        common_annotations=_common(alert.annotations for alert in alerts),
+        alerts=tuple(alerts),
+        external_url=external_url,
+    )
+    name = first.labels.get("alertname") or "alert"
+    return Message(
+        id=part_id,
+        title=name if len(alerts) == 1 else f"{name} ({len(alerts)})",
+        content=next(_contents(first.annotations), ""),
+        severity=first.labels.get("severity", ""),
+        alert_id=first.fingerprint,
+        timestamp=first.starts_at,
+        labels=first.labels,
+        annotations=first.annotations,
+        group=group,
+    )
+
+
+def _message_alert(planned: PlannedAlert, alert: Alert) -> MessageAlert:
+    return MessageAlert(
+        fingerprint=planned.fingerprint,
+        status=planned.status,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=planned.starts_at,
+        ends_at=planned.ends_at,
+        generator_url=alert.generator_url,
+    )
+
+
+def _contents(annotations: Mapping[str, str]) -> Iterator[str]:
+    yield from (annotations[name] for name in _CONTENT if annotations.get(name))
+
+
+def _common(sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """What all of them say alike."""
+    return reduce(lambda left, right: dict(left.items() & right.items()), map(dict, sets))

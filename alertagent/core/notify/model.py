@@ -1,0 +1,77 @@
+"""Channels, groups and deliveries as they are kept. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A plugin with its settings, secrets included: a channel is shown only through its plugin's mask."""
+
+    id: str
+    name: str
+    plugin_name: str
+    config: Mapping[str, Any]
+    enabled: bool
+    is_default: bool
+    fallback: tuple[str, ...]
+    user_id: str | None
+    paused_until: datetime | None
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeliveryStatus(StrEnum):
+    """`cancelled`: the channel was switched off before it could be told."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedAlert:
+    """One alert of a delivery, as it was when the delivery was planned."""
+
+    fingerprint: str
+    episode: int
+    status: str
+    starts_at: datetime
+    ends_at: datetime | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.fingerprint}/{self.episode}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One channel is to be told of one group. Its id stays the same on every attempt."""
+
+    id: str
+    channel_id: str
+    group_key: str
+    receiver: str
+    group_labels: Mapping[str, str]
+    alerts: tuple[PlannedAlert, ...]
+    status: DeliveryStatus
+    attempts: int
+    parts_sent: int
+    provider_code: str
+    provider_message: str
+    message_id: str | None
+    latency_ms: int | None
+    created_at: datetime
+    updated_at: datetime
+
+    def keys(self, status: str) -> list[str]:
+        return [alert.key for alert in self.alerts if alert.status == status]
+
+    @property
+    def episodes(self) -> list[tuple[str, int]]:
+        return [(alert.fingerprint, alert.episode) for alert in self.alerts]

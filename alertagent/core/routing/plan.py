@@ -1,0 +1,60 @@
+"""When a group is looked at, and whether a channel must be told. Pure.
+
+The rules are Alertmanager's (dispatch and the deduplication stage of its notification pipeline), with one
+addition: an alert that was over before anybody could be told, because *we* were away, is told all the same.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from math import floor
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.routing.model import GroupId, Route, Told
+from alertagent.kernel.labels import Labels
+from alertagent.kernel.matchers import Matcher, Operator
+
+
+def group_of(route: Route, labels: Labels) -> GroupId:
+    """The group that an alert with these labels falls into; the key looks like Alertmanager's."""
+    common = {name: labels[name] for name in sorted(route.group_by) if name in labels}
+    shown = ", ".join(str(Matcher(name, Operator.EQUAL, value)) for name, value in common.items())
+    return GroupId(key=f"{route.receiver}:{{{shown}}}", labels=common)
+
+
+def next_flush(route: Route, ticks_from: datetime | None, *, oldest_start: datetime, now: datetime) -> datetime:
+    """When a change must be looked at.
+
+    A new group waits `group_wait`, unless its alert has been firing for that long already; afterwards flushes
+    fall on multiples of `group_interval`, so that what comes in between is told together.
+    """
+    if ticks_from is None:
+        return now if oldest_start + route.group_wait <= now else now + route.group_wait
+    if route.group_interval <= timedelta():
+        return now
+    return ticks_from + (floor((now - ticks_from) / route.group_interval) + 1) * route.group_interval
+
+
+def must_tell(route: Route, alerts: Iterable[Alert], told: Told | None, now: datetime) -> bool:
+    """Whether a channel that was told this must hear of the group now."""
+    members = list(alerts)
+    firing = {alert.key for alert in members if alert.is_firing}
+    resolved = {alert.key for alert in members if not alert.is_firing}
+    if told is None:
+        return bool(firing) or any(was_missed(route, alert) for alert in members)
+    if not firing <= told.firing:
+        return True
+    if not firing and told.firing:
+        return True
+    if route.send_resolved and not resolved <= told.resolved:
+        return True
+    return bool(firing) and told.at + route.repeat_interval <= now
+
+
+def was_missed(route: Route, alert: Alert) -> bool:
+    """Whether an alert that is over fired for long enough to have been told while it did."""
+    return not alert.is_firing and alert.updated_at - alert.fired_at >= max(route.group_wait, timedelta(seconds=1))
+
+
+def is_settled(alert: Alert, told: Iterable[Told]) -> bool:
+    """Whether a resolved alert concerns nobody any more: each channel knows its end, or never knew it fired."""
+    return not alert.is_firing and all(alert.key not in known.firing for known in told)

@@ -1,0 +1,77 @@
+from alertagent.kernel.errors import Permanent
+from alertagent.queue.streams import FIELD
+from alertagent.queue.task import NewTask, Task
+from tests.queue.bench import Bench, task, until
+
+
+async def refuse(_: Task) -> None:
+    raise Permanent("no such channel")
+
+
+async def nothing(_: Task) -> None:
+    pass
+
+
+async def buried(bench: Bench, *tasks: NewTask) -> None:
+    async with bench.workers({"note": refuse}):
+        await bench.enqueue(*tasks)
+        await bench.finished(len(tasks))
+
+
+async def test_they_are_listed_newest_first_and_by_page(bench: Bench) -> None:
+    for _ in range(3):
+        new = task()
+        async with bench.workers({"note": refuse}):
+            await bench.enqueue(new)
+            await until(lambda new=new: _ended(bench, new))  # type: ignore[misc]  # a default argument binds it now
+
+    first = await bench.dead.newest(limit=2)
+    second = await bench.dead.newest(before=first[-1].id, limit=2)
+
+    assert [len(first), len(second)] == [2, 1]
+    assert first[0].id > first[1].id > second[0].id
+    assert await bench.dead.get(first[0].id) == first[0]
+    assert await bench.dead.get("1-1") is None
+
+
+async def test_a_requeued_task_runs_again_with_all_its_retries(bench: Bench) -> None:
+    new = task(max_retry=0)
+    await buried(bench, new)
+    [letter] = await bench.dead.newest()
+
+    assert await bench.dead.requeue([letter.id]) == [letter.id]
+    assert await bench.dead.requeue([letter.id, "1-1"]) == []
+
+    async with bench.workers({"note": nothing}):
+        assert await bench.finished(2) == ["buried", "completed"]
+    row = await bench.row(new)
+    assert (row.status, row.retry) == ("completed", 0)
+    assert await bench.dead.newest() == []
+
+
+async def test_what_is_no_task_cannot_be_requeued(bench: Bench) -> None:
+    async with bench.workers({"note": nothing}):
+        await bench.redis.xadd(bench.keys.stream(1), {FIELD: b"garbage"})
+        await until(lambda: _letters(bench, 1))
+    [letter] = await bench.dead.newest()
+
+    assert await bench.dead.requeue([letter.id]) == []
+    assert await bench.dead.newest() == [letter]
+
+
+async def test_purged_ones_are_gone(bench: Bench) -> None:
+    await buried(bench, task(), task())
+    ids = [letter.id for letter in await bench.dead.newest()]
+
+    assert await bench.dead.purge([ids[0], "1-1"]) == 1
+    assert await bench.dead.purge([]) == 0
+
+    assert [letter.id for letter in await bench.dead.newest()] == ids[1:]
+
+
+async def _letters(bench: Bench, count: int) -> bool:
+    return len(await bench.dead.newest()) == count
+
+
+async def _ended(bench: Bench, new: NewTask) -> bool:
+    return (await bench.row(new)).completed_at is not None

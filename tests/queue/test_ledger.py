@@ -1,0 +1,67 @@
+from datetime import UTC, datetime, timedelta
+
+from alertagent.queue.ledger import Judged
+from tests.queue.bench import Bench, task
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+async def test_a_task_ends_once(bench: Bench) -> None:
+    new = task()
+    await bench.enqueue(new)
+
+    assert await bench.ledger.complete({new.id: NOW}) == {new.id}
+    assert await bench.ledger.complete({new.id: NOW}) == set()
+    assert await bench.ledger.judge([judged(new.id)]) == set()
+    assert (await bench.row(new)).status == "completed"
+
+
+async def test_an_attempt_is_judged_once(bench: Bench) -> None:
+    new = task()
+    await bench.enqueue(new)
+
+    assert await bench.ledger.judge([judged(new.id, delay=timedelta(hours=1))]) == {new.id}
+    assert await bench.ledger.judge([judged(new.id, delay=timedelta(hours=1))]) == set()
+
+    row = await bench.row(new)
+    assert (row.status, row.retry, row.error_message) == ("pending", 1, "OSError: away")
+    assert row.scheduled_at - row.create_at > timedelta(minutes=59)
+    assert await bench.ledger.judge([judged(new.id, retry=1)]) == {new.id}
+    assert (await bench.row(new)).status == "failed"
+
+
+async def test_only_what_is_open_is_open(bench: Bench) -> None:
+    first, second = task(), task()
+    await bench.enqueue(first, second)
+    await bench.ledger.complete({first.id: NOW})
+
+    assert await bench.ledger.still_open([first.id, second.id, task().id]) == {second.id: 0}
+
+
+async def test_the_newest_come_first(bench: Bench) -> None:
+    tasks = [task(), task(queue="other"), task()]
+    for one in tasks:
+        await bench.enqueue(one)
+    await bench.ledger.complete({tasks[0].id: NOW})
+    ids = sorted((one.id for one in tasks), reverse=True)
+
+    assert [row.id for row in await bench.ledger.newest()] == ids
+    assert [row.id for row in await bench.ledger.newest(before=ids[0], limit=1)] == [ids[1]]
+    assert [row.id for row in await bench.ledger.newest(queue="other")] == [tasks[1].id]
+    assert [row.id for row in await bench.ledger.newest(status="completed")] == [tasks[0].id]
+    assert await bench.ledger.get(task().id) is None
+
+
+async def test_old_ended_tasks_are_deleted_a_batch_at_a_time(bench: Bench) -> None:
+    tasks = [task() for _ in range(3)]
+    await bench.enqueue(*tasks)
+    await bench.ledger.complete({one.id: NOW for one in tasks[:2]})
+
+    assert await bench.ledger.delete_ended(timedelta(hours=1)) == 0
+    assert await bench.ledger.delete_ended(timedelta(), limit=1) == 1
+    assert await bench.ledger.delete_ended(timedelta()) == 1
+    assert [row.id for row in await bench.ledger.newest()] == [tasks[2].id]
+
+
+def judged(id: str, *, retry: int = 0, delay: timedelta | None = None) -> Judged:
+    return Judged(id=id, retry=retry, delay=delay, error="OSError: away", started_at=NOW)

@@ -1,0 +1,142 @@
+"""Reload and proof, against the real thing where the answer is its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, web
+
+from alertagent.core.configs import marker
+from alertagent.kernel.errors import Fatal
+from alertagent.sidecar.model import ErrorClass, Rejected, Undecided
+from alertagent.sidecar.targets import KINDS, RuleTarget, revisions, target_for
+from tests.support.config_server import rule_file
+from tests.support.prometheus import Prometheus, free_port, running
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+async def test_prometheus_shows_the_marks_of_all_the_files_that_it_loads(
+    session: ClientSession, prometheus: Prometheus
+) -> None:
+    one, two = rule_file("One"), rule_file("Two")
+    (prometheus.rules / "one.yml").write_bytes(one)
+    (prometheus.rules / "two.yml").write_bytes(two)
+    target = RuleTarget(session, prometheus.reload_url)
+    assert await target.running() == frozenset()
+    await target.reload()
+
+    assert await target.running() == {target.mark_of(one), target.mark_of(two)}
+
+
+async def test_prometheus_refuses_a_bad_file(session: ClientSession, prometheus: Prometheus) -> None:
+    (prometheus.rules / "one.yml").write_bytes(rule_file("One", expr="sum("))
+
+    with pytest.raises(Rejected) as caught:
+        await RuleTarget(session, prometheus.reload_url).reload()
+    assert caught.value.error_class is ErrorClass.REFUSED
+
+
+async def test_prometheus_says_its_version(session: ClientSession, prometheus: Prometheus) -> None:
+    assert await RuleTarget(session, prometheus.reload_url).version() == "2.42.0+ds"
+
+
+async def test_without_the_lifecycle_api_nothing_was_judged(session: ClientSession, tmp_path: Path) -> None:
+    async with running(Prometheus(tmp_path, lifecycle=False)) as prometheus:
+        with pytest.raises(Undecided, match=r"--web\.enable-lifecycle") as caught:
+            await RuleTarget(session, prometheus.reload_url).reload()
+    assert caught.value.error_class is ErrorClass.FORBIDDEN
+
+
+async def test_a_target_that_is_down_was_not_asked(session: ClientSession) -> None:
+    with pytest.raises(Undecided) as caught:
+        await RuleTarget(session, f"http://127.0.0.1:{free_port()}/-/reload").running()
+    assert caught.value.error_class is ErrorClass.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("ready", "reload", "error_class"),
+    [
+        (503, 200, ErrorClass.UNREACHABLE),
+        (200, 503, ErrorClass.UNREACHABLE),
+        (200, 404, ErrorClass.MISDIRECTED),
+        (200, 302, ErrorClass.MISDIRECTED),
+        (200, 401, ErrorClass.MISDIRECTED),
+    ],
+)
+async def test_an_answer_that_is_no_verdict_leaves_it_open(
+    ready: int, reload: int, error_class: ErrorClass, session: ClientSession
+) -> None:
+    async with answering({"/-/ready": ready, "/-/reload": reload}) as url:
+        with pytest.raises(Undecided) as caught:
+            await RuleTarget(session, f"{url}/-/reload").reload()
+    assert caught.value.error_class is error_class
+
+
+async def test_a_page_that_is_no_list_of_rules_is_the_wrong_address(session: ClientSession) -> None:
+    async with answering({"/api/v1/rules": 200}) as url:
+        with pytest.raises(Undecided) as caught:
+            await RuleTarget(session, f"{url}/-/reload").running()
+    assert caught.value.error_class is ErrorClass.MISDIRECTED
+
+
+async def test_a_target_that_does_not_answer_is_given_up(session: ClientSession) -> None:
+    async with answering({}) as url:
+        target = RuleTarget(session, f"{url}/prefix/-/reload?authKey=secret", timeout=timedelta(seconds=0.2))
+        with pytest.raises(Undecided) as caught:
+            await target.running()
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host:9090", "http://host:9090/reload", "host:9090/-/reload", "http:///-/reload"]
+)
+async def test_a_reload_url_that_cannot_work_is_refused_at_once(url: str, session: ClientSession) -> None:
+    with pytest.raises(Fatal, match="reload URL"):
+        target_for("prometheus", session, url)
+
+
+async def test_an_unknown_type_is_refused_with_the_known_ones(session: ClientSession) -> None:
+    with pytest.raises(Fatal, match="prometheus, vmalert"):
+        target_for("nagios", session, "http://host/-/reload")
+
+
+def test_the_tools_are_called_as_they_want_to_be() -> None:
+    path = Path("/rules.yml")
+
+    assert KINDS["prometheus"].check.on(path) == ["check", "rules", "/rules.yml"]
+    assert KINDS["vmalert"].check.on(path) == ["-dryRun", "-rule=/rules.yml"]
+
+
+def test_only_the_marker_in_its_own_group_counts() -> None:
+    rule = {"name": marker.ALERT, "annotations": {"revision": "r1"}}
+    groups = [{"name": marker.GROUP, "rules": [rule, {"name": "Other"}]}, {"name": "theirs", "rules": [rule]}]
+
+    assert revisions({"data": {"groups": groups[1:]}}) == frozenset()
+    assert revisions({"data": {"groups": groups}}) == {"r1"}
+
+
+@asynccontextmanager
+async def answering(statuses: dict[str, int]) -> AsyncIterator[str]:
+    """A server with these statuses at these paths; what is not named is never answered."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        if request.path not in statuses:
+            await asyncio.Event().wait()
+        return web.Response(status=statuses[request.path], text="<html></html>")
+
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()

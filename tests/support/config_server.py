@@ -1,0 +1,142 @@
+"""A local server that speaks `GET /config/sync` and `POST /config/sync/status`, strictly, and can be told to lie."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from alertagent.core.configs import marker
+from tests.support.prometheus import free_port
+
+TOKEN = "sidecar-token"
+REPORT_FIELDS = {
+    "cluster_id",
+    "config_type",
+    "status",
+    "sync_time",
+    "error_message",
+    "config_hash",
+    "instance",
+    "applied_hash",
+    "rejected_hash",
+    "phase",
+    "error_class",
+    "checker",
+    "target_version",
+    "duration_ms",
+}
+
+Lie = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
+Report = dict[str, Any]
+
+
+def sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def rule_file(*alerts: str, expr: str = "vector(1)", interval: str = "1m") -> bytes:
+    """A file as AlertAgent renders it: one group of alerts with these names, and the marker."""
+    rules = "".join(f"  - alert: {name}\n    expr: {expr}\n" for name in alerts)
+    above = f"groups:\n- name: node\n  rules:\n{rules}" if alerts else "groups:\n"
+    mark = (
+        f"  interval: {interval}\n  rules:\n  - alert: {marker.ALERT}\n    expr: vector(0) > 1\n"
+        f"    annotations: {{cluster_id: c1, revision: {marker.revision(above.encode())}}}\n"
+    )
+    return above.encode() + marker.START + mark.encode()
+
+
+def answer(body: bytes) -> web.Response:
+    """The answer of the contract."""
+    headers = {"X-Config-Hash": sha256(body), "ETag": f'"{sha256(body)}"', "X-Config-Revision": "1"}
+    return web.Response(body=body, content_type="application/yaml", headers=headers)
+
+
+class ConfigServer:
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.body = rule_file("First")
+        self.lie: Lie | None = None
+        self.polls: list[str | None] = []
+        self.reports: list[Report] = []
+        self.refuses_reports = False
+        self._changed = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/api/v1/config/sync", self._sync)
+        app.router.add_post("/api/v1/config/sync/status", self._status)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+
+    async def offer(self, body: bytes) -> None:
+        """Change the configuration, which wakes the polls that wait."""
+        async with self._changed:
+            self.body = body
+            self._changed.notify_all()
+
+    async def reported(self, holds: Callable[[Report], bool], *, within: float = 20) -> Report:
+        """The first report, past or to come, for which this holds."""
+        async with asyncio.timeout(within), self._changed:
+            await self._changed.wait_for(lambda: any(map(holds, self.reports)))
+        return next(filter(holds, self.reports))
+
+    async def polled(self, count: int, *, within: float = 20) -> None:
+        async with asyncio.timeout(within), self._changed:
+            await self._changed.wait_for(lambda: len(self.polls) >= count)
+
+    async def _sync(self, request: web.Request) -> web.StreamResponse:
+        _authorize(request)
+        if set(request.query) != {"cluster_id", "type", "wait"}:
+            raise web.HTTPBadRequest(text=f"unknown or missing parameter: {request.query_string}")
+        known = request.headers.get("If-None-Match")
+        await self._note(self.polls, known)
+        if self.lie:
+            return await self.lie(request, self.body)
+        await self._hold(known, float(request.query["wait"]))
+        return web.Response(status=304) if known == f'"{sha256(self.body)}"' else answer(self.body)
+
+    async def _hold(self, known: str | None, wait: float) -> None:
+        try:
+            async with asyncio.timeout(wait), self._changed:
+                await self._changed.wait_for(lambda: known != f'"{sha256(self.body)}"')
+        except TimeoutError:
+            return
+
+    async def _status(self, request: web.Request) -> web.Response:
+        _authorize(request)
+        report = await request.json()
+        assert set(report) == REPORT_FIELDS
+        if self.refuses_reports:
+            raise web.HTTPServiceUnavailable
+        await self._note(self.reports, report)
+        return web.json_response({"data": {}})
+
+    async def _note(self, book: list[Any], entry: Any) -> None:
+        async with self._changed:
+            book.append(entry)
+            self._changed.notify_all()
+
+
+def _authorize(request: web.Request) -> None:
+    if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+        raise web.HTTPUnauthorized
+
+
+@asynccontextmanager
+async def config_server() -> AsyncIterator[ConfigServer]:
+    server = ConfigServer()
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
