@@ -133,6 +133,11 @@ class LogSettings(Section):
     ] = "auto"
 
 
+def default_data_dir() -> Path:
+    """As root a place that the engines' own user can enter; a home directory is closed to it."""
+    return Path("/var/lib/alertagent") if os.geteuid() == 0 else Path.home() / ".local/share/alertagent"
+
+
 class Settings(BaseSettings):
     """All of it."""
 
@@ -141,8 +146,13 @@ class Settings(BaseSettings):
     )
 
     data_dir: Annotated[
-        Path, Field(description="Where the embedded engines and generated secrets live.", validate_default=True)
-    ] = Path("data")
+        Path,
+        Field(
+            default_factory=default_data_dir,
+            description="Where the embedded engines live. Default: /var/lib/alertagent for root, "
+            "otherwise ~/.local/share/alertagent.",
+        ),
+    ]
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
@@ -202,6 +212,15 @@ def known_settings(model: type[BaseModel] = Settings, prefix: str = "") -> dict[
         else:
             found[prefix + name] = field
     return found
+
+
+def describe(settings: Settings, origins: Mapping[str, str]) -> list[str]:
+    """Every setting with its value and where that comes from; secrets stay hidden."""
+    values = dict(flattened(settings.model_dump(mode="json")))
+    return [
+        f"{name}: {values.get(name)}  ({origins.get(name) or origins.get(name + _FILE_TWIN) or 'default'})"
+        for name in known_settings()
+    ]
 
 
 def example() -> str:

@@ -7,12 +7,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from redis.asyncio import Redis
 
+from alertagent.app import Service, running
 from tests.support.directories import open_directory
 from tests.support.engines import Addresses, PrivatePostgres, PrivateValkey, SharedEngines, fresh_database
 from tests.support.processes import running_in
+from tests.support.service import Api, make_settings
 
 _SHARED = pytest.StashKey[SharedEngines]()
 
@@ -88,3 +91,17 @@ async def private_valkey() -> AsyncIterator[PrivateValkey]:
     """A Valkey for one test to kill, freeze and restart."""
     async with AsyncExitStack() as stack:
         yield await stack.enter_async_context(PrivateValkey(stack.enter_context(open_directory())))
+
+
+@pytest.fixture
+async def service(database_url: str, redis_url: str) -> AsyncIterator[Service]:
+    """A running AlertAgent on fresh engines."""
+    async with running(make_settings(database_url, redis_url)) as running_service:
+        yield running_service
+
+
+@pytest.fixture
+async def api(service: Service) -> AsyncIterator[Api]:
+    """A client with the administrator's token."""
+    async with aiohttp.ClientSession() as session:
+        yield Api(session, service.address)

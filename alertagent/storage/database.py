@@ -137,12 +137,25 @@ class Database:
         """
         async with self._acquired() as connection:
             gone = asyncio.Event()
-            connection.add_termination_listener(lambda _: gone.set())
+
+            def ended(_connection: object) -> None:
+                gone.set()
+
+            def notified(_connection: object, _pid: int, channel: str, payload: object) -> None:
+                heard(channel, str(payload))
+
+            connection.add_termination_listener(ended)
             for channel in channels:
-                await connection.add_listener(channel, lambda _c, _pid, name, payload: heard(name, payload))
-            heard("", "")
-            await gone.wait()
-            raise Unavailable("the database connection that listens for changes was lost", retry_after=RETRY_AFTER)
+                await connection.add_listener(channel, notified)
+            try:
+                heard("", "")
+                await gone.wait()
+            finally:
+                connection.remove_termination_listener(ended)
+                if not connection.is_closed():
+                    for channel in channels:
+                        await connection.remove_listener(channel, notified)
+        raise Unavailable("the database connection that listens for changes was lost", retry_after=RETRY_AFTER)
 
     @contextlib.asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:

@@ -62,7 +62,7 @@ def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "AlertAgent", "version": version, "license": {"name": "Apache-2.0"}},
+        "info": {"title": "AlertAgent", "version": version},
         "paths": paths,
         "components": {
             "schemas": {"Error": _ERROR_SCHEMA, "Page": _PAGE_SCHEMA, **schemas.definitions},

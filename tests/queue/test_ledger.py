@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from alertagent.queue.ledger import Judged
@@ -11,7 +12,7 @@ async def test_a_task_ends_once(bench: Bench) -> None:
     await bench.enqueue(new)
 
     assert await bench.ledger.complete({new.id: NOW}) == {new.id}
-    assert await bench.ledger.complete({new.id: NOW}) == set()
+    assert await bench.ledger.complete({new.id: NOW + timedelta(seconds=1)}) == set()
     assert await bench.ledger.judge([judged(new.id)]) == set()
     assert (await bench.row(new)).status == "completed"
 
@@ -28,6 +29,19 @@ async def test_an_attempt_is_judged_once(bench: Bench) -> None:
     assert row.scheduled_at - row.create_at > timedelta(minutes=59)
     assert await bench.ledger.judge([judged(new.id, retry=1)]) == {new.id}
     assert (await bench.row(new)).status == "failed"
+
+
+async def test_an_end_whose_answer_was_lost_is_answered_again(bench: Bench) -> None:
+    done, failed = task(), task()
+    await bench.enqueue(done, failed)
+
+    for _ in range(2):
+        assert await bench.ledger.complete({done.id: NOW}) == {done.id}
+        assert await bench.ledger.judge([judged(failed.id)]) == {failed.id}
+
+    other_run = replace(judged(failed.id), started_at=NOW + timedelta(seconds=1))
+    assert await bench.ledger.judge([other_run]) == set()
+    assert await bench.ledger.judge([judged(failed.id, delay=timedelta(hours=1))]) == set()
 
 
 async def test_only_what_is_open_is_open(bench: Bench) -> None:

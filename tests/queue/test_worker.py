@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from alertagent.queue.streams import FIELD, GROUP
 from alertagent.queue.task import Task
 from tests.queue.bench import AT_ONCE, OPTIONS, Bench, task, until
 from tests.support.waiting import Inbox
+
+bound: ContextVar[str] = ContextVar("bound", default="nothing")
 
 
 async def nothing(_: Task) -> None:
@@ -189,6 +192,20 @@ async def test_no_more_run_at_a_time_than_allowed(bench: Bench) -> None:
     assert most == 3
 
 
+async def test_what_a_task_binds_to_its_context_is_not_seen_by_the_next(bench: Bench) -> None:
+    seen: list[str] = []
+
+    async def bind(task: Task) -> None:
+        seen.append(bound.get())
+        bound.set(task.id)
+
+    async with bench.workers({"note": bind}, options=QueueOptions(default_concurrency=1)):
+        await bench.enqueue(*(task() for _ in range(3)))
+        await bench.finished(3)
+
+    assert seen == ["nothing"] * 3
+
+
 async def test_two_workers_share_the_work(bench: Bench) -> None:
     ran: list[list[str]] = [[], []]
 
@@ -269,6 +286,26 @@ async def test_a_stop_lets_running_tasks_finish(bench: Bench) -> None:
 
     assert (await bench.row(new)).status == "completed"
     assert len(started.items) == 1
+
+
+async def test_an_entry_whose_answer_was_lost_is_taken_up(bench: Bench) -> None:
+    ran: Inbox[Task] = Inbox()
+    first, second = task(), task()
+    async with bench.workers({"note": into(ran)}, options=QueueOptions(lease=timedelta(minutes=5))):
+        await bench.enqueue(first)
+        await bench.finished(1)
+        async with bench.database.transaction() as tx:
+            await bench.ledger.insert(tx, [second])
+        stream = bench.keys.stream(1)
+        [consumer] = await bench.redis.xinfo_consumers(stream, GROUP)
+        async with bench.redis.pipeline(transaction=True) as pipeline:
+            pipeline.xadd(stream, {FIELD: second.envelope})
+            pipeline.xreadgroup(GROUP, consumer["name"], {stream: ">"})
+            await pipeline.execute()
+        await bench.redis.client_kill_filter(_type="normal", skipme=True)
+        await bench.finished(2)
+
+    assert [one.id for one in ran.items] == [first.id, second.id]
 
 
 async def test_a_task_that_was_taken_over_is_given_up(bench: Bench) -> None:

@@ -147,6 +147,8 @@ CREATE TABLE alerts (
     not_before          timestamptz NOT NULL DEFAULT '-infinity',
     last_seen_at        timestamptz NOT NULL,
     episode             int NOT NULL DEFAULT 1,
+    -- When we learnt that this episode fires; starts_at is what the source says.
+    fired_at            timestamptz NOT NULL,
     -- What the last write did: 'firing', 'resolved' or '' for a repeat.
     transition          text NOT NULL DEFAULT '',
     updated_at          timestamptz NOT NULL,
@@ -182,7 +184,7 @@ $$;
 CREATE TABLE alert_events (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     fingerprint text NOT NULL,
-    starts_at   timestamptz NOT NULL,
+    episode     int NOT NULL,
     kind        text NOT NULL,
     at          timestamptz NOT NULL,
     actor       text NOT NULL DEFAULT '',
@@ -227,6 +229,8 @@ CREATE TABLE user_notification_configs (
     is_default  boolean NOT NULL,
     fallback    text[] NOT NULL DEFAULT '{}',
     user_id     text,
+    -- The provider blocks the channel until then.
+    paused_until timestamptz,
     revision    int NOT NULL DEFAULT 1,
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now()
@@ -240,7 +244,8 @@ CREATE TABLE notification_groups (
     flush_at   timestamptz,
     -- Counts up whenever flush_at moves, so that a flush planned before knows that it is out of date.
     generation bigint NOT NULL DEFAULT 0,
-    first_flush_at timestamptz,
+    -- Flushes go on at multiples of group_interval from here.
+    ticks_from timestamptz,
     created_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
 
@@ -250,12 +255,12 @@ CREATE TABLE notification_group_alerts (
     PRIMARY KEY (group_key, fingerprint)
 );
 
--- What a channel was last told about a group: fingerprint -> start of the episode.
+-- What a channel was last told about a group, as "fingerprint/episode".
 CREATE TABLE notification_log (
     group_key  text NOT NULL REFERENCES notification_groups (key) ON DELETE CASCADE,
     channel_id text NOT NULL REFERENCES user_notification_configs (id) ON DELETE CASCADE,
-    firing     jsonb NOT NULL,
-    resolved   jsonb NOT NULL,
+    firing     text[] NOT NULL,
+    resolved   text[] NOT NULL,
     told_at    timestamptz NOT NULL,
     PRIMARY KEY (group_key, channel_id)
 ) WITH (fillfactor = 70);
@@ -266,12 +271,14 @@ CREATE TABLE notification_deliveries (
     group_key        text NOT NULL,
     receiver         text NOT NULL,
     group_labels     jsonb NOT NULL,
-    -- [{fingerprint, starts_at, status}]: what is to be told, fixed when it was planned.
+    -- [{fingerprint, episode, status, starts_at, ends_at}]: what is to be told, fixed when it was planned.
     alerts           jsonb NOT NULL,
     status           text NOT NULL DEFAULT 'pending',
     attempts         int NOT NULL DEFAULT 0,
-    provider_code    text,
-    provider_message text,
+    -- A message too large for its channel goes in parts; those sent are not sent again.
+    parts_sent       int NOT NULL DEFAULT 0,
+    provider_code    text NOT NULL DEFAULT '',
+    provider_message text NOT NULL DEFAULT '',
     message_id       text,
     latency_ms       int,
     created_at       timestamptz NOT NULL DEFAULT now(),
@@ -280,4 +287,4 @@ CREATE TABLE notification_deliveries (
 -- One at a time: the next message about a group is planned when this one has ended.
 CREATE UNIQUE INDEX notification_deliveries_open ON notification_deliveries (group_key, channel_id)
     WHERE status = 'pending';
-CREATE INDEX notification_deliveries_of_channel ON notification_deliveries (channel_id, id);
+CREATE INDEX notification_deliveries_of_channel ON notification_deliveries (channel_id, created_at, id);

@@ -1,0 +1,326 @@
+"""From settings to a running service. The one file that knows every class.
+
+Everything that is started goes on one exit stack in the same line, so that the end is the beginning backwards:
+no new requests, then no new tasks, then the last writes, then the connections, then the engines.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from aiohttp import web
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from alertagent import __version__
+from alertagent.core.alerts.api import AlertsApi
+from alertagent.core.alerts.intake import Timeouts
+from alertagent.core.alerts.service import Alerts
+from alertagent.core.analysis import tasks as analysis_tasks
+from alertagent.core.analysis.service import Analyses
+from alertagent.core.audit.service import Audit
+from alertagent.core.auth.api import TokensApi
+from alertagent.core.auth.service import Tokens
+from alertagent.core.clusters.api import ClustersApi
+from alertagent.core.clusters.service import Clusters
+from alertagent.core.configs import tasks as config_tasks
+from alertagent.core.configs.api import ConfigsApi
+from alertagent.core.configs.service import Configs
+from alertagent.core.configs.watch import ConfigWatch
+from alertagent.core.notify import tasks as notify_tasks
+from alertagent.core.notify.api import NotifyApi
+from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.deliver import Deliveries
+from alertagent.core.notify.groups import Groups
+from alertagent.core.rules.api import RulesApi
+from alertagent.core.rules.service import Rules
+from alertagent.engines import embedded
+from alertagent.kernel.clock import Clock, SystemClock
+from alertagent.kernel.errors import Fatal, Problem, Unavailable
+from alertagent.metrics import Metrics
+from alertagent.plugins.addresses import AddressGuard
+from alertagent.plugins.registry import Registry
+from alertagent.plugins.transport import Transport
+from alertagent.queue import streams
+from alertagent.queue.ledger import Ledger
+from alertagent.queue.options import QueueOptions
+from alertagent.queue.producer import Producer
+from alertagent.queue.worker import Handler, Workers
+from alertagent.settings import Settings
+from alertagent.storage.database import Database
+from alertagent.storage.migrate import migrate
+from alertagent.storage.replies import StoredReplies
+from alertagent.web import openapi
+from alertagent.web.health import HealthApi, Readiness
+from alertagent.web.routes import Route
+from alertagent.web.server import application, collect
+
+DATABASE_PATIENCE = timedelta(seconds=30)
+HOUSEKEEPING_EVERY = timedelta(hours=1)
+KEEP_ALIVE_SECONDS = 75.0
+SHUTDOWN_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class Role(StrEnum):
+    """What a process does: answer requests, work on tasks, or both."""
+
+    ALL = "all"
+    API = "api"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Urls:
+    """Where the data lives, once engines that had to be started run."""
+
+    database: str
+    redis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A running AlertAgent. `fresh_token` is set when this start made the first administrator's token."""
+
+    address: str
+    fresh_token: str | None
+    parts: "Parts"
+
+
+class Parts:
+    """Every feature, built from the bottom up."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        database: Database,
+        redis: Redis,
+        transport: Transport,
+        guard: AddressGuard,
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.redis = redis
+        self.clock = clock
+        self.metrics = Metrics()
+        self.registry = Registry.load()
+        self.ledger = Ledger(database)
+        self.producer = Producer(redis, self.ledger, observer=self.metrics.queue)
+        self.replies = StoredReplies(database)
+        self.audit = Audit()
+        self.tokens = Tokens(database, self.audit, clock, admin_token=_secret(settings.auth.admin_token))
+        self.clusters = Clusters(database, self.audit, check_url=guard.check_url)
+        self.rules = Rules(database, self.producer, self.audit)
+        self.watch = ConfigWatch(database)
+        self.configs = Configs(database, self.clusters, self.rules, self.watch)
+        self.alerts = Alerts(database, self.producer, clock)
+        self.channels = Channels(
+            database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport
+        )
+        self.groups = Groups(database, self.alerts, self.producer, clock)
+        self.deliveries = Deliveries(
+            database,
+            self.alerts,
+            self.channels,
+            registry=self.registry,
+            transport=transport,
+            clock=clock,
+            external_url=_external_url(settings),
+        )
+        self.analyses = Analyses(
+            self.alerts, self.rules, analyzer=self.registry.analyzer("heuristic"), transport=transport, clock=clock
+        )
+        self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
+
+    def routes(self, role: Role) -> list[Route]:
+        """A worker is watched like any process but answers no requests."""
+        routes: list[Route] = []
+        health = HealthApi(self.readiness, self.metrics.registry, lambda: openapi.document(routes, version=__version__))
+        routes += collect([health] if role is Role.WORKER else [health, *self._apis()])
+        return routes
+
+    def workers(self) -> Workers:
+        queue = self.settings.queue
+        options = QueueOptions(
+            lease=queue.lease,
+            grace=queue.grace,
+            retention=queue.keep_ended,
+            concurrency={
+                "notification": queue.notification_workers,
+                "ai_analysis": queue.analysis_workers,
+                "config_sync": queue.config_workers,
+            },
+        )
+        handlers: dict[str, dict[str, Handler]] = {
+            "notification": dict(notify_tasks.handlers(self.groups, self.deliveries)),
+            "ai_analysis": dict(analysis_tasks.handlers(self.analyses)),
+            "config_sync": dict(config_tasks.handlers(self.configs)),
+        }
+        return Workers(
+            handlers,
+            redis=self.redis,
+            ledger=self.ledger,
+            options=options,
+            rules=notify_tasks.rules(),
+            observer=self.metrics.queue,
+            producer=self.producer,
+        )
+
+    def _apis(self) -> Sequence[object]:
+        timeouts = Timeouts(resolve=self.settings.alerts.resolve_timeout, stale=self.settings.alerts.stale_after)
+        return [
+            TokensApi(self.tokens),
+            ClustersApi(self.clusters, self.tokens),
+            RulesApi(self.rules, self.configs),
+            ConfigsApi(self.configs, self.clusters, self.rules),
+            AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),
+            NotifyApi(self.channels, self.deliveries, self.registry),
+        ]
+
+    async def _ask_database(self) -> None:
+        await self.database.fetchval("SELECT 1")
+
+    async def _ask_redis(self) -> None:
+        await ask(self.redis)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Service]:
+    """Run the service for as long as the block lasts. Raises Fatal when it cannot start."""
+    async with contextlib.AsyncExitStack() as stack:
+        urls = await stack.enter_async_context(_engines(settings))
+        database = await stack.enter_async_context(await _connected(urls.database, settings.database.connections))
+        redis = await stack.enter_async_context(contextlib.aclosing(streams.connect(urls.redis)))
+        guard = AddressGuard(settings.outgoing.allow_networks)
+        transport = await stack.enter_async_context(Transport(guard, timeout=settings.outgoing.timeout))
+        parts = Parts(settings, database=database, redis=redis, transport=transport, guard=guard, clock=SystemClock())
+        await _announce_redis(redis)
+        fresh_token = await parts.tokens.first_admin()
+        await stack.enter_async_context(parts.producer.running())
+        if role is not Role.API:
+            await stack.enter_async_context(parts.workers().running())
+            await stack.enter_async_context(_background(parts.alerts.sweeping(), _housekeeping(parts)))
+        await stack.enter_async_context(_background(parts.alerts.committing(), parts.watch.run()))
+        address = await stack.enter_async_context(_listening(parts, role))
+        stack.callback(_stop_inviting, parts)
+        log.info("service.started", address=address, version=__version__, role=role)
+        yield Service(address=address, fresh_token=fresh_token, parts=parts)
+
+
+async def ask(redis: Redis) -> None:
+    """Raises Unavailable when Redis does not answer."""
+    try:
+        await redis.ping()
+    except (RedisError, OSError) as error:
+        raise Unavailable(f"Redis does not answer: {error}") from error
+
+
+def _stop_inviting(parts: Parts) -> None:
+    """The first thing at the end: probes are told, and those who wait for a change are let go."""
+    parts.readiness.is_stopping = True
+    parts.watch.close()
+    log.info("service.stopping")
+
+
+@contextlib.asynccontextmanager
+async def _engines(settings: Settings) -> AsyncIterator[Urls]:
+    """The URLs of the settings, or of engines of our own for what they leave out."""
+    database, redis = _secret(settings.database.url), _secret(settings.redis.url)
+    if database is not None and redis is not None:
+        yield Urls(database=database, redis=redis)
+        return
+    async with embedded(settings.data_dir, postgres=database is None, redis=redis is None) as engines:
+        yield Urls(database=database or engines.database_url or "", redis=redis or engines.redis_url or "")
+
+
+async def _connected(url: str, connections: int) -> contextlib.AbstractAsyncContextManager[Database]:
+    """A migrated database, waited for with a line of log a try."""
+    deadline = asyncio.get_running_loop().time() + DATABASE_PATIENCE.total_seconds()
+    while True:
+        try:
+            await migrate(url)
+            return Database.connect(url, connections=connections)
+        except Unavailable as problem:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise Fatal(
+                    f"{problem.message}; gave up after {DATABASE_PATIENCE.total_seconds():.0f} s. "
+                    "Check database.url and that PostgreSQL takes connections"
+                ) from problem
+            log.warning("database.awaited", seconds_left=round(left))
+            await asyncio.sleep(min(2.0, left))
+
+
+async def _announce_redis(redis: Redis) -> None:
+    try:
+        await ask(redis)
+    except Unavailable as problem:
+        log.warning("redis.unavailable", reason=problem.message, effect="alerts are accepted, tasks wait")
+
+
+@contextlib.asynccontextmanager
+async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run these beside the block and cancel them at its end; a crash of one ends the service."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _housekeeping(parts: Parts) -> None:
+    while True:
+        with contextlib.suppress(Problem):
+            await parts.replies.forget_old()
+        await asyncio.sleep(HOUSEKEEPING_EVERY.total_seconds())
+
+
+@contextlib.asynccontextmanager
+async def _listening(parts: Parts, role: Role) -> AsyncIterator[str]:
+    server = parts.settings.server
+    app = application(
+        parts.routes(role),
+        authenticator=parts.tokens,
+        replies=parts.replies,
+        registry=parts.metrics.registry,
+    )
+    runner = web.AppRunner(
+        app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, server.host, server.port, reuse_address=True, backlog=1024).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise Fatal(
+            f"cannot listen on {server.host}:{server.port}: {error.strerror or error}; "
+            "choose another with --port or server.port"
+        ) from error
+    try:
+        yield _address(runner.addresses[0])
+    finally:
+        await runner.cleanup()
+
+
+def _address(bound: Any) -> str:
+    host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+    return f"http://{host}:{bound[1]}"
+
+
+def _external_url(settings: Settings) -> str:
+    server = settings.server
+    return (server.external_url or f"http://{server.host}:{server.port}").rstrip("/")
+
+
+def _secret(secret: Any) -> str | None:
+    return secret.get_secret_value() if secret is not None else None

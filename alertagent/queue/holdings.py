@@ -1,0 +1,148 @@
+"""What one worker holds: entries that it has read and not yet taken out of Redis.
+
+Held is more than running: read ahead, waiting for the ledger's word, ended but not yet written down. All of it is
+leased, and all of it is bounded: when the ledger or Redis cannot take what has ended, nothing more is read.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from alertagent.queue.streams import LEVELS
+from alertagent.queue.task import Task
+
+MAX_ENDED = 2000
+LOW_FIRST = 16  # one in so many turns goes to the lowest priority first, so that it never starves
+
+Place = tuple[int, bytes]
+
+
+class Fate(Enum):
+    """Why a running task is cancelled."""
+
+    GIVEN_BACK = auto()  # the worker stops: another one runs it again
+    LOST = auto()  # another worker has taken it over and runs it already
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Delivery:
+    """An entry in our hands. `ended` means that its fate is decided, though perhaps not written down."""
+
+    level: int
+    entry: bytes
+    envelope: bytes
+    deliveries: int
+    task: Task
+    started_at: datetime | None = None
+    runner: asyncio.Task[None] | None = None
+    fate: Fate | None = None
+    ended: bool = False
+
+    @property
+    def place(self) -> Place:
+        return self.level, self.entry
+
+
+class Holdings:
+    """The deliveries of one pool; `concurrency` may run and as many again may wait."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._held: dict[Place, Delivery] = {}
+        self._tasks: dict[str, Delivery] = {}
+        self._ready: dict[int, deque[Delivery]] = {level: deque() for level in LEVELS}
+        self._starts = 0
+        self._ended = 0
+        self._running: set[Delivery] = set()
+        self._freed = asyncio.Event()
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def running(self) -> set[Delivery]:
+        return self._running
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._tasks)
+
+    @property
+    def room(self) -> int:
+        """How many more may be read."""
+        in_hand = len(self._held) - self._ended
+        return max(0, min(2 * self._concurrency - in_hand, MAX_ENDED - self._ended))
+
+    async def wait_for_room(self) -> int:
+        while not self.room:
+            self._freed.clear()
+            await self._freed.wait()
+        return self.room
+
+    def take(self, delivery: Delivery) -> bool:
+        """Hold it; False when the same task is in our hands already, under another entry."""
+        if delivery.task.id in self._tasks:
+            return False
+        self._held[delivery.place] = delivery
+        self._tasks[delivery.task.id] = delivery
+        return True
+
+    def make_ready(self, delivery: Delivery) -> None:
+        self._ready[delivery.level].append(delivery)
+
+    def next(self) -> Delivery | None:
+        """The next one to run, by priority and then age; None when there is none or enough are running."""
+        if len(self._running) >= self._concurrency:
+            return None
+        self._starts += 1
+        for level in order(self._starts):
+            ready = self._ready[level]
+            while ready:
+                delivery = ready.popleft()
+                if delivery.place in self._held:
+                    self._running.add(delivery)
+                    return delivery
+        return None
+
+    def end(self, delivery: Delivery) -> None:
+        """Its fate is decided; it stays held until that is written down."""
+        self._running.discard(delivery)
+        self._ended += not delivery.ended
+        delivery.ended = True
+        self._freed.set()
+
+    def written(self, delivery: Delivery) -> None:
+        """The ledger knows how it ended: another entry of the same task is its next attempt, not a duplicate."""
+        if self._tasks.get(delivery.task.id) is delivery:
+            del self._tasks[delivery.task.id]
+
+    def release(self, delivery: Delivery) -> None:
+        """Let go of it: it is out of Redis, or somebody else's."""
+        self.written(delivery)
+        if self._held.pop(delivery.place, None) is not None:
+            self._ended -= delivery.ended
+        self._running.discard(delivery)
+        self._freed.set()
+
+    def waiting(self) -> list[Delivery]:
+        """What has been read and not been started; no longer ready after this."""
+        waiting = [one for ready in self._ready.values() for one in ready if one.place in self._held]
+        for ready in self._ready.values():
+            ready.clear()
+        return waiting
+
+    def entries(self, level: int) -> list[bytes]:
+        return [entry for held, entry in self._held if held == level]
+
+    def at(self, place: Place) -> Delivery | None:
+        return self._held.get(place)
+
+
+def order(turn: int) -> tuple[int, ...]:
+    """In which order to look at the priorities."""
+    return LEVELS if turn % LOW_FIRST else LEVELS[::-1]

@@ -1,0 +1,184 @@
+"""The ledger: the table task_queue, which alone decides whether a task has ended.
+
+A row stays `pending` from the caller's transaction until the task ends; that somebody works on it is known in
+Redis. So an ordinary task costs one insert and one share of a batched update. Every change here is conditional,
+and tells which rows it has changed: that answer is the fence against doing a thing twice. Since an answer can be lost,
+whoever asks the same for the same run again gets the same answer.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from alertagent.queue.task import NewTask, Task
+from alertagent.storage.database import Database, Executor, Transaction
+from alertagent.storage.queries import load_queries
+
+sql = load_queries("alertagent.queue")
+
+LOCKS = 0x71756575  # "queu": the first half of our advisory locks, the second is the queue
+_FIRST = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A row, as the API shows it."""
+
+    id: str
+    queue: str
+    type: str
+    payload: Mapping[str, Any]
+    priority: int
+    retry: int
+    max_retry: int
+    status: str
+    create_at: datetime
+    scheduled_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    error_message: str | None
+    trace: str | None
+
+    def as_task(self) -> Task:
+        return Task(
+            id=self.id,
+            queue=self.queue,
+            type=self.type,
+            payload=self.payload,
+            priority=self.priority,
+            retry=self.retry,
+            max_retry=self.max_retry,
+            create_at=self.create_at,
+            due=self.scheduled_at,
+            trace=self.trace,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An attempt that failed. `delay` None buries it."""
+
+    id: str
+    retry: int
+    delay: timedelta | None
+    error: str
+    started_at: datetime | None
+
+
+class Ledger:
+    """Statements on task_queue, each a transaction of its own unless it takes one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def database(self) -> Database:
+        return self._database
+
+    async def insert(self, tx: Transaction, tasks: Sequence[NewTask]) -> None:
+        """Write the rows in the caller's transaction, in one statement."""
+        await tx.execute(
+            sql.insert,
+            [task.id for task in tasks],
+            [task.queue for task in tasks],
+            [task.type for task in tasks],
+            [task.payload for task in tasks],
+            [task.priority for task in tasks],
+            [task.max_retry for task in tasks],
+            [task.due for task in tasks],
+            [task.trace for task in tasks],
+        )
+
+    async def complete(self, done: Mapping[str, datetime]) -> set[str]:
+        """End these tasks (id -> start of the run). Returns the ids that had not ended before."""
+        # Sorted: two workers with overlapping batches must not wait for each other in a circle.
+        pairs = sorted(done.items())
+        rows = await self._database.fetch(sql.complete, [id for id, _ in pairs], [start for _, start in pairs])
+        return {str(row["id"]) for row in rows}
+
+    async def judge(self, attempts: Sequence[Judged]) -> set[str]:
+        """Write down failed attempts. Returns the ids whose attempt nobody had judged before."""
+        ordered = sorted(attempts, key=lambda attempt: attempt.id)
+        rows = await self._database.fetch(
+            sql.judge,
+            [attempt.id for attempt in ordered],
+            [attempt.retry for attempt in ordered],
+            [attempt.delay for attempt in ordered],
+            [attempt.error for attempt in ordered],
+            [attempt.started_at for attempt in ordered],
+        )
+        return {str(row["id"]) for row in rows}
+
+    async def still_open(self, ids: Collection[str]) -> dict[str, int]:
+        """Of these, the tasks that have not ended, with their retry count."""
+        rows = await self._database.fetch(sql.still_open, list(ids))
+        return {str(row["id"]): row["retry_count"] for row in rows}
+
+    async def try_lock(self, tx: Transaction, name: str) -> bool:
+        """Whether this transaction is now the only one that holds the lock of this name."""
+        return bool(await tx.fetchval(sql.try_lock, LOCKS, name))
+
+    async def advance(self, tx: Transaction, queue: str, horizon: timedelta, limit: int) -> list[Entry]:
+        """Take the rows whose long wait in the ledger is over."""
+        return [entry(row) for row in await tx.fetch(sql.advance, queue, horizon, limit)]
+
+    async def outstanding(
+        self,
+        tx: Executor,
+        queue: str,
+        *,
+        ahead: timedelta,
+        settled: timedelta,
+        after: Entry | None,
+        limit: int,
+    ) -> list[Entry]:
+        """Open rows due before now + `ahead` and untouched for `settled`, oldest due first."""
+        place = (after.scheduled_at, UUID(after.id)) if after else _FIRST
+        return [entry(row) for row in await tx.fetch(sql.outstanding, queue, ahead, settled, *place, limit)]
+
+    async def reopen(self, ids: Collection[str]) -> list[Entry]:
+        """Make failed tasks pending again, with all their retries. Returns those that were failed."""
+        return [entry(row) for row in await self._database.fetch(sql.reopen, list(ids))]
+
+    async def get(self, id: str) -> Entry | None:
+        row = await self._database.fetchrow(sql.get, id)
+        return entry(row) if row else None
+
+    async def newest(
+        self,
+        *,
+        queue: str | None = None,
+        status: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Entry]:
+        """The tasks created last, newest first; `before` is the id at which the page before ended."""
+        return [entry(row) for row in await self._database.fetch(sql.newest, queue, status, before, limit)]
+
+    async def delete_ended(self, age: timedelta, limit: int = 1000) -> int:
+        """Delete up to `limit` tasks that ended longer ago than `age`. Returns how many."""
+        status = await self._database.execute(sql.delete_ended, age, limit)
+        return int(status.rpartition(" ")[2])
+
+
+def entry(row: asyncpg.Record) -> Entry:
+    return Entry(
+        id=str(row["id"]),
+        queue=row["queue_name"],
+        type=row["task_type"],
+        payload=row["payload"],
+        priority=row["priority"],
+        retry=row["retry_count"],
+        max_retry=row["max_retry"],
+        status=row["status"],
+        create_at=row["created_at"],
+        scheduled_at=row["scheduled_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        error_message=row["error_message"],
+        trace=row["trace"],
+    )

@@ -1,0 +1,13 @@
+-- Take an entry out of its stream and append it to another one, or to the end of its own. Does nothing when
+-- somebody else has taken it out: that makes it safe to send this twice.
+-- KEYS: stream, target. ARGV: group, entry, how many to keep in the target (0 for all), field, value, ...
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then
+  return 0
+end
+redis.call('XDEL', KEYS[1], ARGV[2])
+if ARGV[3] == '0' then
+  redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
+else
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(ARGV, 4))
+end
+return 1

@@ -1,0 +1,10 @@
+-- Take an entry out of its stream and into the delayed set. Does nothing when somebody else has taken it out.
+-- KEYS: stream, delayed. ARGV: group, entry, delay in ms, member.
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then
+  return 0
+end
+redis.call('XDEL', KEYS[1], ARGV[2])
+local time = redis.call('TIME')
+local due = time[1] * 1000 + math.ceil(time[2] / 1000) + tonumber(ARGV[3])
+redis.call('ZADD', KEYS[2], due, ARGV[4])
+return 1

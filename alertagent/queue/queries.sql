@@ -1,0 +1,80 @@
+-- name: insert
+INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at, trace)
+SELECT id, queue, type, payload, priority, max_retry, coalesce(due, now()), trace
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::smallint[], $6::int[], $7::timestamptz[], $8::text[])
+    AS new (id, queue, type, payload, priority, max_retry, due, trace);
+
+-- name: complete
+-- Touches only what is still open: whoever comes second gets nothing back and knows it. The same run (its start
+-- tells) is answered the same again, because the first answer may have been lost.
+UPDATE task_queue AS task
+   SET status = 'completed', started_at = done.started_at, completed_at = coalesce(task.completed_at, now()),
+       updated_at = now(), error_message = NULL
+  FROM unnest($1::uuid[], $2::timestamptz[]) AS done (id, started_at)
+ WHERE task.id = done.id
+   AND (task.status IN ('pending', 'processing') OR task.status = 'completed' AND task.started_at = done.started_at)
+RETURNING task.id;
+
+-- name: judge
+-- Retry after a delay, or fail where the delay is null. retry_count is the fence: an attempt is judged once. A failure
+-- is answered the same again, because without the answer nobody would write the dead letter.
+UPDATE task_queue AS task
+   SET status        = CASE WHEN judged.delay IS NULL THEN 'failed' ELSE 'pending' END,
+       retry_count   = task.retry_count + (judged.delay IS NOT NULL)::int,
+       scheduled_at  = coalesce(now() + judged.delay, task.scheduled_at),
+       completed_at  = CASE WHEN judged.delay IS NULL THEN coalesce(task.completed_at, now()) END,
+       started_at    = judged.started_at,
+       error_message = judged.error,
+       updated_at    = now()
+  FROM unnest($1::uuid[], $2::int[], $3::interval[], $4::text[], $5::timestamptz[])
+    AS judged (id, retry_count, delay, error, started_at)
+ WHERE task.id = judged.id AND task.retry_count = judged.retry_count
+   AND (task.status IN ('pending', 'processing')
+        OR task.status = 'failed' AND judged.delay IS NULL AND task.started_at IS NOT DISTINCT FROM judged.started_at)
+RETURNING task.id;
+
+-- name: still_open
+SELECT id, retry_count FROM task_queue WHERE id = ANY ($1::uuid[]) AND status IN ('pending', 'processing');
+
+-- name: try_lock
+SELECT pg_try_advisory_xact_lock($1, hashtext($2));
+
+-- name: advance
+-- Rows whose due time has come near and which nobody has put into Redis: their delay was long when they were
+-- written. The write shortens it, so a row is taken here once.
+UPDATE task_queue SET updated_at = now()
+ WHERE id IN (
+       SELECT id FROM task_queue
+        WHERE queue_name = $1 AND status IN ('pending', 'processing')
+          AND scheduled_at BETWEEN now() - $2::interval AND now() + $2::interval
+          AND scheduled_at > updated_at + $2::interval
+        ORDER BY scheduled_at LIMIT $3
+          FOR UPDATE SKIP LOCKED)
+RETURNING *;
+
+-- name: outstanding
+-- What should be in Redis by now, a page at a time.
+SELECT * FROM task_queue
+ WHERE queue_name = $1 AND status IN ('pending', 'processing')
+   AND scheduled_at <= now() + $2::interval AND updated_at <= now() - $3::interval
+   AND (scheduled_at, id) > ($4, $5)
+ ORDER BY scheduled_at, id LIMIT $6;
+
+-- name: reopen
+UPDATE task_queue
+   SET status = 'pending', retry_count = 0, scheduled_at = now(), completed_at = NULL, updated_at = now()
+ WHERE id = ANY ($1::uuid[]) AND status = 'failed'
+RETURNING *;
+
+-- name: get
+SELECT * FROM task_queue WHERE id = $1;
+
+-- name: newest
+-- Ids are of version 7: their order is the order of creation.
+SELECT * FROM task_queue
+ WHERE ($1::text IS NULL OR queue_name = $1) AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
+ ORDER BY id DESC LIMIT $4;
+
+-- name: delete_ended
+DELETE FROM task_queue
+ WHERE id IN (SELECT id FROM task_queue WHERE completed_at < now() - $1::interval ORDER BY completed_at LIMIT $2);

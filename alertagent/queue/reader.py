@@ -1,0 +1,113 @@
+"""How a pool reads: by priority when there is a backlog, blocking on all streams when there is none.
+
+What Redis has sent on a connection that broke is pending for us without our knowing. So whenever a read fails,
+the reader joins anew: it makes the consumer group if that is gone, notes how far the streams have come (older
+entries are not certain any more) and takes up what is pending for it and not in its hands.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from alertagent.queue import streams
+from alertagent.queue.admission import Admission, Fields
+from alertagent.queue.holdings import order
+from alertagent.queue.station import Station
+from alertagent.queue.streams import BLOCK, GROUP, LEVELS
+
+PAGE = 128
+
+_OWN = 10_000
+
+Position = tuple[int, int]
+
+
+class Reader:
+    """Reads new entries for one pool."""
+
+    def __init__(self, station: Station, admission: Admission) -> None:
+        self._station = station
+        self._keys = station.keys
+        self._redis = station.redis
+        self._holdings = station.holdings
+        self._admission = admission
+        self._level_of = {self._keys.stream(level).encode(): level for level in LEVELS}
+        self._before: dict[int, Position] = {}
+        self._joined = False
+        self._backlog = True
+        self._reads = 0
+
+    async def step(self) -> None:
+        """Read once, waiting for room and for something to read."""
+        try:
+            if not self._joined:
+                await self._join()
+            room = await self._holdings.wait_for_room()
+            if self._backlog or room < len(LEVELS):
+                self._backlog = await self._read_by_priority(room)
+            if not self._backlog:
+                await self._wait_for_more()
+        except BaseException:
+            self._joined = False
+            raise
+
+    async def _join(self) -> None:
+        await streams.join(self._redis, self._keys)
+        await streams.load(self._redis)
+        for level in LEVELS:
+            info = await self._redis.xinfo_stream(self._keys.stream(level))
+            self._before[level] = _position(info["last-generated-id"])
+        async for level, entry, fields in self.unseen():
+            self._admission.admit(level, entry, fields, deliveries=2, certain=False)
+        self._admission.flush()
+        self._joined = self._backlog = True
+
+    async def unseen(self) -> AsyncIterator[tuple[int, bytes, Fields]]:
+        """The entries that are pending for us and not in our hands."""
+        # XREADGROUP from 0 would count a delivery of everything that runs here, and bury long tasks as crashed.
+        station = self._station
+        for level in LEVELS:
+            stream = self._keys.stream(level)
+            pending: Any = await self._redis.xpending_range(stream, GROUP, "-", "+", _OWN, station.consumer)
+            entries = [item["message_id"] for item in pending if (level, item["message_id"]) not in self._holdings]
+            if entries:
+                claimed: Any = await self._redis.xclaim(stream, GROUP, station.consumer, 0, entries)
+                for entry, fields in claimed:
+                    if fields is not None:  # deleted meanwhile
+                        yield level, entry, fields
+
+    async def _read_by_priority(self, room: int) -> bool:
+        """Fill the room from the highest priority down; True while there may be more."""
+        self._reads += 1
+        for level in order(self._reads):
+            room -= await self._read([level], room, block=None)
+            if room <= 0:
+                return True
+        return False
+
+    async def _wait_for_more(self) -> None:
+        room = self._holdings.room
+        if room:
+            # COUNT is per stream: all three together fill the room.
+            count = max(1, min(PAGE, room) // len(LEVELS))
+            self._backlog = await self._read(LEVELS, count, block=BLOCK) >= count
+
+    async def _read(self, levels: Sequence[int], count: int, *, block: int | None) -> int:
+        wanted: dict[Any, Any] = {self._keys.stream(level): ">" for level in levels}
+        answer: Any = await self._redis.xreadgroup(
+            GROUP, self._station.consumer, wanted, count=min(PAGE, count), block=block
+        )
+        read = 0
+        for stream, entries in answer or ():
+            level = self._level_of[stream]
+            for entry, fields in entries:
+                certain = _position(entry) > self._before[level]
+                self._admission.admit(level, entry, fields, deliveries=1, certain=certain)
+            read += len(entries)
+        if read:
+            self._admission.flush()
+        return read
+
+
+def _position(entry: bytes) -> Position:
+    milliseconds, _, sequence = entry.partition(b"-")
+    return int(milliseconds), int(sequence)

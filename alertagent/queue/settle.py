@@ -1,0 +1,252 @@
+"""How a task ends: first in the ledger, then in Redis.
+
+Two loops. The first writes outcomes to the ledger in batches and learns which of them count: an outcome that the
+ledger does not take belongs to a task that somebody else has ended or judged, and has no consequence. The second
+takes the entries out of Redis. Whatever cannot be written stays here and is tried again, so both engines may be
+away for a while; both kinds of writes may safely be repeated.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from redis.exceptions import NoScriptError
+
+from alertagent.queue import streams
+from alertagent.queue.holdings import Delivery
+from alertagent.queue.ledger import Judged
+from alertagent.queue.options import HORIZON
+from alertagent.queue.policy import Bury, RetryIn, Verdict, Why
+from alertagent.queue.station import Station
+from alertagent.queue.streams import GROUP
+from alertagent.queue.task import encode
+
+BATCH = 500
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It ran to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """There is nothing to do: the task has ended, or is somewhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Nothing is decided: another worker is to take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended."""
+
+    delivery: Delivery
+    verdict: Done | Verdict
+    seconds: float
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An entry that leaves its stream. `delivery` is None where it was never a task in our hands."""
+
+    level: int
+    entry: bytes
+    removal: Drop | GiveBack | Verdict
+    envelope: bytes
+    delivery: Delivery | None = None
+    traceback: str = ""
+
+
+class Settler:
+    """Writes down what became of the tasks of one pool; `delayed` is called when some were put off."""
+
+    def __init__(self, station: Station, *, delayed: Callable[[], None]) -> None:
+        self._station = station
+        self._delayed = delayed
+        self._done: list[Outcome] = []
+        self._failed: list[Outcome] = []
+        self._leaving: list[Leaving] = []
+        self._decided = asyncio.Event()
+        self._left = asyncio.Event()
+        self._idle = asyncio.Event()
+
+    def settle(self, outcome: Outcome) -> None:
+        """This is how an attempt ended."""
+        self._station.holdings.end(outcome.delivery)
+        (self._done if isinstance(outcome.verdict, Done) else self._failed).append(outcome)
+        self._decided.set()
+
+    def remove(self, delivery: Delivery, removal: Drop | GiveBack) -> None:
+        """Take a delivery out of Redis about which the ledger learns nothing new."""
+        self._station.holdings.end(delivery)
+        self._leave(Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery))
+
+    def discard(self, level: int, entry: bytes, envelope: bytes, removal: Drop | GiveBack | Bury) -> None:
+        """Take an entry out of Redis that is no delivery of ours."""
+        self._leave(Leaving(level, entry, removal, envelope))
+
+    async def drained(self) -> None:
+        """Wait until everything is written down."""
+        while self._done or self._failed or self._leaving:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def write_ledger(self) -> None:
+        """One step of the first loop."""
+        await self._decided.wait()
+        await self._write_done(self._done[:BATCH])
+        await self._write_failed(self._failed[:BATCH])
+        if not self._done and not self._failed:
+            self._decided.clear()
+
+    async def _write_done(self, batch: Sequence[Outcome]) -> None:
+        if batch:
+            moments = {one.delivery.task.id: one.delivery.started_at or datetime.now(UTC) for one in batch}
+            counted = await self._station.ledger.complete(moments)
+            del self._done[: len(batch)]
+            self._conclude(batch, counted)
+
+    async def _write_failed(self, batch: Sequence[Outcome]) -> None:
+        if batch:
+            counted = await self._station.ledger.judge([_judged(outcome) for outcome in batch])
+            del self._failed[: len(batch)]
+            self._conclude(batch, counted)
+
+    def _conclude(self, batch: Sequence[Outcome], counted: set[str]) -> None:
+        for outcome in batch:
+            delivery = outcome.delivery
+            counts = delivery.task.id in counted
+            removal = _removal(outcome.verdict, counts=counts)
+            self._leave(
+                Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery, outcome.traceback)
+            )
+            if counts:
+                self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        delivery, task = outcome.delivery, outcome.delivery.task
+        about = {"id": task.id, "type": task.type, "queue": task.queue, "seconds": round(outcome.seconds, 6)}
+        match outcome.verdict:
+            case Done():
+                name = "completed"
+                log.info("task.completed", **about)
+            case RetryIn(delay, error):
+                name = "retried"
+                log.warning("task.retried", **about, retry=task.retry + 1, delay=delay.total_seconds(), error=error)
+            case Bury(why, error):
+                name = "buried"
+                log.error("task.buried", **about, why=why.value, error=error)
+        waited = ((delivery.started_at or task.due) - task.due).total_seconds()
+        self._station.observer.task_finished(task.queue, task.type, name, outcome.seconds, max(0.0, waited))
+
+    def _leave(self, leaving: Leaving) -> None:
+        if leaving.delivery is not None:
+            self._station.holdings.written(leaving.delivery)
+        self._leaving.append(leaving)
+        self._left.set()
+
+    async def write_redis(self) -> None:
+        """One step of the second loop."""
+        await self._left.wait()
+        batch = self._leaving[:BATCH]
+        await self._send(batch)
+        del self._leaving[: len(batch)]
+        for leaving in batch:
+            if leaving.delivery is not None:
+                self._station.holdings.release(leaving.delivery)
+        if not self._leaving:
+            self._left.clear()
+            self._idle.set()
+        if any(isinstance(leaving.removal, RetryIn) for leaving in batch):
+            self._delayed()
+
+    async def _send(self, batch: Sequence[Leaving]) -> None:
+        async with streams.pipeline(self._station.redis) as pipeline:
+            dropped: defaultdict[int, list[bytes]] = defaultdict(list)
+            for leaving in batch:
+                if isinstance(leaving.removal, Drop):
+                    dropped[leaving.level].append(leaving.entry)
+                else:
+                    self._move(pipeline, leaving, leaving.removal)
+            for level, entries in dropped.items():
+                stream = self._station.keys.stream(level)
+                pipeline.xack(stream, GROUP, *entries)
+                pipeline.xdel(stream, *entries)
+            answers = await pipeline.execute(raise_on_error=False)
+        await self._check([answer for answer in answers if isinstance(answer, Exception)])
+
+    async def _check(self, errors: Sequence[Exception]) -> None:
+        if any(isinstance(error, NoScriptError) for error in errors):
+            await streams.load(self._station.redis)
+        if errors:
+            raise errors[0]  # and the whole batch is sent again
+
+    def _move(self, pipeline: Any, leaving: Leaving, removal: GiveBack | Verdict) -> None:
+        keys = self._station.keys
+        stream = keys.stream(leaving.level)
+        match removal:
+            case GiveBack():
+                envelope = encode(leaving.delivery.task, again=True) if leaving.delivery else leaving.envelope
+                streams.move.add(pipeline, [stream, stream], GROUP, leaving.entry, 0, streams.FIELD, envelope)
+            case RetryIn(delay):
+                wait = delay // timedelta(milliseconds=1) + 1
+                streams.retry.add(pipeline, [stream, keys.delayed], GROUP, leaving.entry, wait, _next(leaving, delay))
+            case Bury():
+                kept = self._station.options.dead_letters_kept
+                letter = self._dead_letter(leaving, removal)
+                streams.move.add(pipeline, [stream, keys.dead], GROUP, leaving.entry, kept, *letter)
+
+    def _dead_letter(self, leaving: Leaving, bury: Bury) -> list[str | bytes | int]:
+        delivery = leaving.delivery
+        letter: dict[str, str | bytes | int] = {
+            "t": leaving.envelope,
+            "why": bury.why.value,
+            "error": bury.error,
+            "traceback": leaving.traceback,
+            "at": datetime.now(UTC).isoformat(),
+            "first_at": delivery.task.create_at.isoformat() if delivery else "",
+            "runs": delivery.task.retry + (delivery.started_at is not None) if delivery else 0,
+            "deliveries": delivery.deliveries if delivery else 1,
+            "from": leaving.level,
+            "by": self._station.consumer,
+        }
+        return [part for pair in letter.items() for part in pair]
+
+
+def _judged(outcome: Outcome) -> Judged:
+    verdict, task = outcome.verdict, outcome.delivery.task
+    return Judged(
+        id=task.id,
+        retry=task.retry,
+        delay=verdict.delay if isinstance(verdict, RetryIn) else None,
+        error="" if isinstance(verdict, Done) else verdict.error,
+        started_at=outcome.delivery.started_at,
+    )
+
+
+def _removal(verdict: Done | Verdict, *, counts: bool) -> Drop | Verdict:
+    match verdict:
+        case RetryIn(delay) if counts and delay <= HORIZON:
+            return verdict
+        case Bury(why) if counts or why is Why.UNKNOWN_TYPE:
+            # A stranger's task has no row, but it is kept for inspection all the same.
+            return verdict
+        case _:
+            return Drop()
+
+
+def _next(leaving: Leaving, delay: timedelta) -> bytes:
+    if leaving.delivery is None:
+        raise ValueError("only a task can be tried again")
+    task = leaving.delivery.task
+    return streams.member(leaving.level, encode(replace(task, retry=task.retry + 1, due=datetime.now(UTC) + delay)))

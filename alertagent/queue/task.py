@@ -1,0 +1,161 @@
+"""What a task is, and the envelope in which it travels through Redis. Pure.
+
+The envelope is compact JSON: `id, type, payload, priority, retry, max_retry, create_at, due`, where they are set
+`trace` and `again`. `again` marks a copy that may not be the only one: whoever reads it asks the ledger first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from alertagent.kernel.errors import Invalid
+from alertagent.kernel.ids import new_id
+
+MAX_ENVELOPE = 64 * 1024
+LOWEST, HIGHEST = 0, 2
+
+
+class Unreadable(Exception):
+    """These bytes are not an envelope."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a handler gets. `retry` counts the attempts that failed before this one."""
+
+    id: str
+    queue: str
+    type: str
+    payload: Mapping[str, Any]
+    priority: int
+    retry: int
+    max_retry: int
+    create_at: datetime
+    due: datetime
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """What a caller wants done. `due` None means now; a higher priority runs first; `trace` is a W3C traceparent.
+
+    Raises Invalid when the payload is no JSON object that PostgreSQL could keep, or is too large to travel:
+    ids belong into a payload, not documents.
+    """
+
+    queue: str
+    type: str
+    payload: Mapping[str, Any]
+    priority: int = 1
+    max_retry: int = 3
+    due: datetime | None = None
+    id: str = field(default_factory=new_id)
+    trace: str | None = None
+    envelope: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "priority", clamp(self.priority))
+        object.__setattr__(self, "envelope", self._sealed())
+
+    def _sealed(self) -> bytes:
+        now = datetime.now(UTC)
+        try:
+            envelope = encode(self.as_task(now))
+        except (TypeError, UnicodeEncodeError) as error:
+            raise Invalid(f"the payload of a {self.type} task is not JSON: {error}", code="task.invalid") from error
+        if len(envelope) > MAX_ENVELOPE:
+            raise Invalid(
+                f"a {self.type} task of {len(envelope)} bytes: the limit is {MAX_ENVELOPE}", code="task.large"
+            )
+        if rb"\u0000" in envelope:
+            raise Invalid(f"the payload of a {self.type} task holds a NUL character", code="task.invalid")
+        return envelope
+
+    def as_task(self, now: datetime) -> Task:
+        return Task(
+            id=self.id,
+            queue=self.queue,
+            type=self.type,
+            payload=self.payload,
+            priority=self.priority,
+            retry=0,
+            max_retry=self.max_retry,
+            create_at=now,
+            due=self.due or now,
+            trace=self.trace,
+        )
+
+
+def clamp(priority: int) -> int:
+    return min(HIGHEST, max(LOWEST, priority))
+
+
+def encode(task: Task, *, again: bool = False) -> bytes:
+    """Write the envelope. Raises TypeError when the payload is not JSON."""
+    document: dict[str, Any] = {
+        "id": task.id,
+        "type": task.type,
+        "payload": task.payload,
+        "priority": task.priority,
+        "retry": task.retry,
+        "max_retry": task.max_retry,
+        "create_at": task.create_at,
+        "due": task.due,
+    }
+    if task.trace is not None:
+        document["trace"] = task.trace
+    if again:
+        document["again"] = True
+    return orjson.dumps(document)
+
+
+def decode(queue: str, envelope: bytes) -> tuple[Task, bool]:
+    """Read the task and whether it is marked `again`. Raises Unreadable, whatever is wrong."""
+    try:
+        document = orjson.loads(envelope)
+        task = Task(
+            id=str(UUID(document["id"])),
+            queue=queue,
+            type=_text(document["type"]),
+            payload=_object(document["payload"]),
+            priority=clamp(int(document["priority"])),
+            retry=int(document["retry"]),
+            max_retry=int(document["max_retry"]),
+            create_at=_moment(document["create_at"]),
+            due=_moment(document["due"]),
+            trace=document.get("trace"),
+        )
+        return task, bool(document.get("again"))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+def identify(envelope: bytes) -> str | None:
+    """The id inside an envelope, None where there is none to be found."""
+    try:
+        return str(orjson.loads(envelope)["id"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, not {type(value).__name__}")
+    return value
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected an object, not {type(value).__name__}")
+    return value
+
+
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError(f"{value} has no offset from UTC")
+    return moment

@@ -1,0 +1,279 @@
+"""Pools: coroutines that run the tasks of one queue each, so that a slow queue cannot hold up another.
+
+A handler may run twice for one task when a worker died or stalled, and must be idempotent; the task ends once.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import random
+import socket
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from alertagent.kernel.clock import Clock, SystemClock
+from alertagent.kernel.ids import new_id
+from alertagent.queue.admission import Admission
+from alertagent.queue.delayed import Promoter
+from alertagent.queue.holdings import Delivery, Fate, Holdings
+from alertagent.queue.lease import Leases
+from alertagent.queue.ledger import Ledger
+from alertagent.queue.loops import cancel, forever
+from alertagent.queue.observer import NullObserver, Observer
+from alertagent.queue.options import QueueOptions
+from alertagent.queue.policy import DEFAULT, Bury, Rule, describe, judge
+from alertagent.queue.producer import Producer
+from alertagent.queue.reader import Reader
+from alertagent.queue.reconciler import Reconciler
+from alertagent.queue.settle import Done, GiveBack, Outcome, Settler
+from alertagent.queue.station import Station
+from alertagent.queue.streams import FIELD, Keys
+from alertagent.queue.task import Task
+
+Handler = Callable[[Task], Awaitable[None]]
+
+MAX_TRACEBACK = 4096
+# What a stop may take after the grace: cancelled handlers clean up, then the last writes go out.
+CLEANUP, WRITES = 1.0, 2.0
+
+log = structlog.get_logger()
+
+
+class Pool:
+    """Runs the tasks of one queue. `handlers` and `rules` go by the type of the task."""
+
+    def __init__(
+        self,
+        queue: str,
+        handlers: Mapping[str, Handler],
+        *,
+        redis: Redis,
+        ledger: Ledger,
+        options: QueueOptions,
+        rules: Mapping[str, Rule] | None = None,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        delayed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._handlers = handlers
+        self._rules = rules or {}
+        self._clock = clock or SystemClock()
+        self._holdings = Holdings(options.concurrency_of(queue))
+        self._station = Station(
+            queue=queue,
+            consumer=f"{socket.gethostname()}:{os.getpid()}:{new_id()[-8:]}",
+            keys=Keys(queue),
+            redis=redis,
+            ledger=ledger,
+            holdings=self._holdings,
+            options=options,
+            observer=observer or NullObserver(),
+        )
+        self._settler = Settler(self._station, delayed=delayed)
+        self._admission = Admission(self._station, self._settler, types=frozenset(handlers), ready=self._start)
+        self._reader = Reader(self._station, self._admission)
+        self._leases = Leases(self._station, self._admission)
+        # Not the context of whoever starts a task: that may be another task's, with all that it has bound.
+        self._context = contextvars.copy_context()
+        self._runners: asyncio.TaskGroup | None = None
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    @property
+    def held(self) -> Collection[str]:
+        """The ids of the tasks in our hands."""
+        return self._holdings.ids
+
+    async def run(self) -> None:
+        """Work until `stop()`."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._runners = group
+                await self._work(group)
+        finally:
+            self._stopped.set()
+
+    async def stop(self) -> None:
+        """Read no more, give back what has not started, let the rest finish for the grace; returns when it is done."""
+        self._stopping.set()
+        await self._stopped.wait()
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        settler, leases = self._settler, self._leases
+        writing = self._loops(group, ledger=settler.write_ledger, redis=settler.write_redis, renew=leases.renew)
+        reading = self._loops(
+            group, read=self._reader.step, ask=self._admission.ask, claim=leases.claim, tidy=leases.tidy
+        )
+        await self._stopping.wait()
+        await cancel(reading)
+        await self._give_back()
+        await self._finish()
+        await self._write_the_rest()
+        await cancel(writing)
+
+    def _loops(self, group: asyncio.TaskGroup, **steps: Callable[[], Awaitable[None]]) -> list[asyncio.Task[None]]:
+        queue = self._station.queue
+        return [group.create_task(forever(name, step, queue=queue)) for name, step in steps.items()]
+
+    def _start(self) -> None:
+        """Start as many as may run."""
+        while self._runners is not None and not self._stopping.is_set():
+            delivery = self._holdings.next()
+            if delivery is None:
+                return
+            delivery.runner = self._runners.create_task(self._attempt(delivery), context=self._context.copy())
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        task = delivery.task
+        delivery.started_at = self._clock.now()
+        began = time.perf_counter()
+        structlog.contextvars.bind_contextvars(task_id=task.id, task_type=task.type)
+        try:
+            await self._handle(task)
+        except asyncio.CancelledError as error:
+            self._cancelled(delivery, error, time.perf_counter() - began)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer
+            self._failed(delivery, error, time.perf_counter() - began)
+        else:
+            self._settler.settle(Outcome(delivery, Done(), time.perf_counter() - began))
+        self._start()
+
+    async def _handle(self, task: Task) -> None:
+        limit = self._rule(task).timeout
+        timeout = asyncio.timeout(limit.total_seconds())
+        try:
+            async with timeout:
+                await self._handlers[task.type](task)
+        except TimeoutError as error:
+            if timeout.expired():
+                raise TimeoutError(f"ran longer than {limit.total_seconds():g} s") from error
+            raise
+
+    def _cancelled(self, delivery: Delivery, error: asyncio.CancelledError, seconds: float) -> None:
+        current = asyncio.current_task()
+        if delivery.fate is Fate.GIVEN_BACK:
+            self._settler.remove(delivery, GiveBack())
+        elif delivery.fate is Fate.LOST:
+            self._holdings.release(delivery)
+        elif current is not None and current.cancelling():
+            raise error  # the whole pool is being cancelled; another worker takes over when the lease ends
+        else:
+            self._failed(delivery, error, seconds)  # the handler's own doing: an awaited task of its was cancelled
+
+    def _failed(self, delivery: Delivery, error: BaseException, seconds: float) -> None:
+        task = delivery.task
+        verdict = judge(error, task, random.random(), self._rule(task))
+        text = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:] if isinstance(verdict, Bury) else ""
+        self._settler.settle(Outcome(delivery, verdict, seconds, text))
+
+    def _rule(self, task: Task) -> Rule:
+        return self._rules.get(task.type, DEFAULT)
+
+    async def _give_back(self) -> None:
+        for delivery in [*self._holdings.waiting(), *self._admission.waiting()]:
+            self._settler.remove(delivery, GiveBack())
+        try:
+            async with asyncio.timeout(WRITES):
+                async for level, entry, fields in self._reader.unseen():
+                    self._settler.discard(level, entry, fields.get(FIELD, b""), GiveBack())
+        except (RedisError, OSError) as error:
+            log.warning("queue.left_behind", queue=self._station.queue, error=describe(error))
+
+    async def _finish(self) -> None:
+        await _wait(self._holdings.running, self._station.options.grace.total_seconds())
+        for delivery in list(self._holdings.running):
+            if delivery.runner is not None:
+                delivery.fate = Fate.GIVEN_BACK
+                delivery.runner.cancel()
+        await _wait(self._holdings.running, CLEANUP)
+
+    async def _write_the_rest(self) -> None:
+        try:
+            async with asyncio.timeout(WRITES):
+                await self._settler.drained()
+                await self._leases.leave()
+        except (RedisError, OSError) as error:  # a timeout is an OSError
+            # Nothing is lost: the ledger's rows are still open, Redis hands the entries out again.
+            log.warning("queue.left_behind", queue=self._station.queue, error=describe(error))
+
+
+class Workers:
+    """Everything that one process runs for a set of queues: their pools, promoters and the reconciler.
+
+    `handlers` goes by queue and type. With a `producer`, tasks that it delays for a moment are promoted in time.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Mapping[str, Handler]],
+        *,
+        redis: Redis,
+        ledger: Ledger,
+        options: QueueOptions,
+        rules: Mapping[str, Rule] | None = None,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        producer: Producer | None = None,
+    ) -> None:
+        self._promoters = {queue: Promoter(queue, redis) for queue in handlers}
+        self._pools = {
+            queue: Pool(
+                queue,
+                by_type,
+                redis=redis,
+                ledger=ledger,
+                options=options,
+                rules=rules,
+                observer=observer,
+                clock=clock,
+                delayed=self._promoters[queue].wake,
+            )
+            for queue, by_type in handlers.items()
+        }
+        self._reconciler = Reconciler(
+            list(handlers), redis=redis, ledger=ledger, options=options, observer=observer, held=self._held
+        )
+        if producer is not None:
+            for queue, promoter in self._promoters.items():
+                producer.on_delayed(queue, promoter.wake)
+
+    async def run(self) -> None:
+        """Work until `stop()`; the other loops end with the pools."""
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(promoter.run()) for promoter in self._promoters.values()]
+            helpers.append(group.create_task(self._reconciler.run()))
+            async with asyncio.TaskGroup() as pools:
+                for pool in self._pools.values():
+                    pools.create_task(pool.run())
+            await cancel(helpers)
+
+    async def stop(self) -> None:
+        """Stop all pools at once; returns when the last has ended."""
+        async with asyncio.TaskGroup() as group:
+            for pool in self._pools.values():
+                group.create_task(pool.stop())
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Workers"]:
+        """Run as long as the block lasts, then stop in order."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.run())
+            try:
+                yield self
+            finally:
+                await self.stop()
+
+    def _held(self, queue: str) -> Collection[str]:
+        return self._pools[queue].held
+
+
+async def _wait(deliveries: Collection[Delivery], seconds: float) -> None:
+    runners = [delivery.runner for delivery in deliveries if delivery.runner is not None]
+    if runners:
+        await asyncio.wait(runners, timeout=seconds)

@@ -1,0 +1,51 @@
+"""Running the service until somebody stops it, and what it says on the terminal."""
+
+import asyncio
+import signal
+import sys
+
+from alertagent.app import Role, Service, running
+from alertagent.demo import demo_settings, playing
+from alertagent.kernel.errors import Fatal
+from alertagent.settings import Settings
+from alertagent.storage import migrate as migrations
+
+
+async def serve(settings: Settings, *, role: str, demo: bool) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Fatal when it cannot start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(demo_settings(settings) if demo else settings, Role(role)) as service:
+        if demo:
+            async with playing(service.parts) as token:
+                _greet(service, token)
+                await stop.wait()
+        else:
+            _greet(service, service.fresh_token)
+            await stop.wait()
+
+
+async def migrate(settings: Settings, *, only_status: bool) -> list[str]:
+    """Bring the configured database up to date, or tell what that would do."""
+    if settings.database.url is None:
+        raise Fatal("set database.url; an embedded database is migrated by serve itself")
+    url = settings.database.url.get_secret_value()
+    if not only_status:
+        applied = await migrations.migrate(url)
+        return [f"applied {each.number:04d}_{each.name}" for each in applied] or ["nothing to do"]
+    status = await migrations.status(url)
+    lines = [f"applied {number:04d}" for number in status.applied]
+    return lines + [f"pending {each.number:04d}_{each.name}" for each in status.pending]
+
+
+def _greet(service: Service, token: str | None) -> None:
+    """For the person at the terminal, not for the log: the token is shown nowhere else."""
+    lines = [f"AlertAgent is ready at {service.address}"]
+    if token is not None:
+        lines += [
+            f"Token (shown only now): {token}",
+            f"Try: curl -H 'Authorization: Bearer {token}' {service.address}/api/v1/rules",
+        ]
+    print("\n" + "\n".join(lines) + "\n", file=sys.stderr, flush=True)  # noqa: T201
