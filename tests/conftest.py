@@ -36,6 +36,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[_SHARED].stop()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where real Prometheus, vmalert and Alertmanager processes take part."""
+    for item in items:
+        if {"acceptance", "sidecar"} & set(item.path.parts):
+            item.add_marker("monitoring")
+
+
 @pytest.fixture(scope="session")
 def engines(request: pytest.FixtureRequest) -> Addresses:
     """Where this run's engines answer. Most tests want `database_url` and `redis_url` instead."""

@@ -58,16 +58,17 @@ class Account:
 
     async def require_entry(self, directory: Path) -> None:
         """Raise Fatal, naming the closed door, unless this user can walk to `directory`."""
-        if await self._can_enter(directory):
+        if await self.can_enter(directory):
             return
         for path in (*reversed(directory.parents), directory):
-            if not await self._can_enter(path):
+            if not await self.can_enter(path):
                 raise Fatal(
                     f"the embedded engines run as {self.name!r}, not as root, and {self.name!r} cannot enter {path}: "
                     f"choose another data_dir, such as /var/lib/alertagent, or allow it with `chmod o+x {path}`"
                 )
 
-    async def _can_enter(self, directory: Path) -> bool:
+    async def can_enter(self, directory: Path) -> bool:
+        """Whether this user can walk to `directory`."""
         # Asking the kernel instead of reading mode bits: access lists and mounts have a say, too.
         return (await self.run("/bin/sh", "-c", 'cd -- "$0"', str(directory))).returncode == 0
 

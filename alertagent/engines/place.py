@@ -6,19 +6,28 @@ postgres.log            with the run before it in postgres.log.1; valkey.log lik
 postgres.password       the generated password, mode 0600
 run/                    the sockets, where the path is short and plain enough for them
 binaries/               copies of programs that the engines' user could not reach where they were installed
+engines                 a link to where all this is instead, when the engines' user cannot enter the data directory
 """
 
 import fcntl
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from alertagent.engines.account import Account, choose_account
 from alertagent.kernel.errors import Fatal
+
+LOCK = "engines.lock"
+ELSEWHERE = Path("/var/lib/alertagent-engines")
+
+log = structlog.get_logger()
 
 # The kernel ends a socket's path at 107 bytes, libpq and asyncpg append a name of up to 20 to the directory's.
 # Commas separate directories for PostgreSQL and hosts for asyncpg, so only characters without a meaning pass.
@@ -51,15 +60,19 @@ class Place:
 async def claim(data_dir: Path) -> AsyncIterator[Place]:
     """Make `data_dir` where it is missing and hold it.
 
-    Raises Fatal when another process holds it, or when the engines' user cannot enter it.
+    Raises Fatal when another process holds it, or when the engines' user can enter neither it nor the place that
+    stands in for it.
     """
-    data_dir, account = _open(data_dir)
-    with _locked(data_dir / "engines.lock"):
-        await account.require_entry(data_dir)
-        sockets = _socket_directory(data_dir)
+    data_dir = _open(data_dir)
+    with ExitStack() as locks:
+        locks.enter_context(_locked(data_dir / LOCK))
+        home, account = await _home(data_dir)
+        if home != data_dir:
+            locks.enter_context(_locked(home / LOCK))
+        sockets = _socket_directory(home)
         private_directory(sockets, account)
         try:
-            yield Place(data_dir=data_dir, account=account, sockets=sockets)
+            yield Place(data_dir=home, account=account, sockets=sockets)
         finally:
             with suppress(OSError):  # not empty while an engine could not be stopped
                 sockets.rmdir()
@@ -82,14 +95,39 @@ def private_directory(path: Path, account: Account) -> None:
         os.close(descriptor)
 
 
-def _open(data_dir: Path) -> tuple[Path, Account]:
-    """The directory under its one real name, because an orphan is known by it, and whom to run the engines as."""
+def _open(data_dir: Path) -> Path:
+    """The directory under its one real name, because an orphan is known by it."""
     data_dir = data_dir.resolve()
-    account = choose_account((data_dir / "postgres", data_dir / "valkey"))
     if not data_dir.is_dir():
         data_dir.mkdir(parents=True)
-        data_dir.chmod(0o700 if account.uid == os.geteuid() else 0o711)
-    return data_dir, account
+        data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    return data_dir
+
+
+async def _home(data_dir: Path) -> tuple[Path, Account]:
+    """Where the engines' files are, and whom to run the engines as.
+
+    As root the engines' user may be unable to walk to the data directory: it lies in root's home, or in a private
+    temporary directory. Opening foreign directories is not for us to do, so a directory below ELSEWHERE holds the
+    files then, and a link in the data directory remembers which.
+    """
+    link = data_dir / "engines"
+    home = link.resolve() if link.is_dir() else data_dir
+    account = choose_account((home / "postgres", home / "valkey"))
+    if home == data_dir and os.geteuid() == 0 and not await account.can_enter(data_dir):
+        home = _elsewhere(link)
+        log.warning("engines.elsewhere", data_dir=str(data_dir), engines=str(home), closed_to=account.name)
+    await account.require_entry(home)
+    return home, account
+
+
+def _elsewhere(link: Path) -> Path:
+    home = ELSEWHERE / secrets.token_hex(8)
+    home.mkdir(parents=True)
+    home.chmod(0o711)
+    link.unlink(missing_ok=True)
+    link.symlink_to(home)
+    return home
 
 
 def _socket_directory(data_dir: Path) -> Path:

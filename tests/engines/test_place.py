@@ -5,7 +5,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from alertagent.engines import embedded
+from alertagent.engines import embedded, place
 from alertagent.engines.place import claim, private_directory
 from alertagent.kernel.errors import Fatal
 
@@ -87,3 +87,36 @@ async def test_a_directory_of_somebody_else_is_not_taken_over(data_dir: Path) ->
             private_directory(foreign, place.account)
 
     assert mode(foreign) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has engines run as somebody else")
+async def test_a_directory_closed_to_the_engines_user_keeps_them_elsewhere(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "ELSEWHERE", data_dir / "elsewhere")
+    closed = data_dir / "closed"
+    closed.mkdir(mode=0o700)
+    for _ in ("cold", "warm"):
+        async with embedded(closed / "data", postgres=True, redis=False) as engines:
+            assert engines.database_url
+            await (await asyncpg.connect(engines.database_url)).close()
+
+    (home,) = (data_dir / "elsewhere").iterdir()
+    assert (closed / "data" / "engines").resolve() == home
+    assert (home / "postgres").is_dir()
+    assert not (closed / "data" / "postgres").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has engines run as somebody else")
+async def test_engines_kept_elsewhere_are_claimed_once_even_through_a_copied_link(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "ELSEWHERE", data_dir / "elsewhere")
+    closed = data_dir / "closed"
+    closed.mkdir(mode=0o700)
+    async with claim(closed / "one") as first:
+        (closed / "two").mkdir()
+        (closed / "two" / "engines").symlink_to(first.data_dir)
+        with pytest.raises(Fatal, match="in use by another AlertAgent"):
+            async with claim(closed / "two"):
+                pytest.fail("claimed twice")
