@@ -203,7 +203,6 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
         transport = await stack.enter_async_context(Transport(guard, timeout=settings.outgoing.timeout))
         parts = Parts(settings, database=database, redis=redis, transport=transport, guard=guard, clock=SystemClock())
         await _announce_redis(redis)
-        fresh_token = await parts.tokens.first_admin()
         await stack.enter_async_context(parts.producer.running())
         if role is not Role.API:
             await stack.enter_async_context(parts.workers().running())
@@ -211,6 +210,8 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
         await stack.enter_async_context(_background(parts.alerts.committing(), parts.watch.run()))
         address = await stack.enter_async_context(_listening(parts, role))
         stack.callback(_stop_inviting, parts)
+        # Last: a start that failed after it could never show the token, and no other start makes one.
+        fresh_token = await parts.tokens.first_admin()
         log.info("service.started", address=address, version=__version__, role=role)
         yield Service(address=address, fresh_token=fresh_token, parts=parts)
 

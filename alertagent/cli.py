@@ -59,7 +59,13 @@ def main() -> None:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where embedded engines live.")
-@click.option("--role", type=click.Choice(["all", "api", "worker"]), default="all", show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice(["all", "api", "worker"]),
+    default="all",
+    show_default=True,
+    help="Answer requests, work on tasks, or both.",
+)
 @click.option("--demo", is_flag=True, help="Sample clusters, rules and alerts, to look around.")
 def serve(
     *, config: Path | None, host: str | None, port: int | None, data_dir: Path | None, role: str, demo: bool
@@ -96,7 +102,13 @@ def serve(
 )
 @click.option("--config-path", type=FILE, required=True, help="The file to own.")
 @click.option("--reload-url", required=True, help="Such as http://127.0.0.1:9090/-/reload.")
-@click.option("--sync-interval", type=DurationType(), default="30s", show_default=True)
+@click.option(
+    "--sync-interval",
+    type=DurationType(),
+    default="30s",
+    show_default=True,
+    help="How long to wait for a change before asking again.",
+)
 @click.option("--token-file", type=FILE, help="File with the token; or ALERTAGENT_TOKEN.")
 @click.option(
     "--checker",
@@ -135,10 +147,12 @@ def migrate(config: Path | None, only_status: bool) -> None:
     """Bring the database named by database.url up to date (serve does it by itself)."""
 
     def start() -> None:
+        from alertagent import log  # noqa: PLC0415
         from alertagent.serve import migrate as run  # noqa: PLC0415
         from alertagent.settings import load  # noqa: PLC0415
 
         settings, _ = load(config)
+        log.configure(level=settings.log.level, format=settings.log.format)
         for line in asyncio.run(run(settings, only_status=only_status)):
             click.echo(line)
 

@@ -8,6 +8,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 from alertagent import __version__
@@ -17,6 +18,8 @@ class Metrics:
     """Every metric that is not observed where HTTP is served."""
 
     def __init__(self) -> None:
+        # A gauge beside every counter that says when it began would double what is scraped.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 from alertagent.app import Role, Service, running
 from alertagent.demo import demo_settings, playing
@@ -12,19 +14,25 @@ from alertagent.storage import migrate as migrations
 
 
 async def serve(settings: Settings, *, role: str, demo: bool) -> None:
-    """Serve until SIGTERM or SIGINT. Raises Fatal when it cannot start."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with running(demo_settings(settings) if demo else settings, Role(role)) as service:
-        if demo:
-            async with playing(service.parts) as token:
-                _greet(service, token)
+    """Serve until SIGTERM or SIGINT, which break off a start, too. Raises Fatal when it cannot start."""
+    start, stop = asyncio.current_task(), asyncio.Event()
+
+    def break_off() -> None:
+        _on_signals(stop.set)  # a second one must not cut short what the first began
+        if start is not None:
+            start.cancel()
+
+    _on_signals(break_off)
+    with suppress(asyncio.CancelledError):  # nobody else cancels this task
+        async with running(demo_settings(settings) if demo else settings, Role(role)) as service:
+            _on_signals(stop.set)
+            if demo:
+                async with playing(service.parts) as token:
+                    _greet(service, service.fresh_token or token)
+                    await stop.wait()
+            else:
+                _greet(service, service.fresh_token)
                 await stop.wait()
-        else:
-            _greet(service, service.fresh_token)
-            await stop.wait()
 
 
 async def migrate(settings: Settings, *, only_status: bool) -> list[str]:
@@ -38,6 +46,12 @@ async def migrate(settings: Settings, *, only_status: bool) -> list[str]:
     status = await migrations.status(url)
     lines = [f"applied {number:04d}" for number in status.applied]
     return lines + [f"pending {each.number:04d}_{each.name}" for each in status.pending]
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, act)
 
 
 def _greet(service: Service, token: str | None) -> None:

@@ -6,13 +6,16 @@ A secret may stand in a file of its own: `auth.admin_token_file` instead of `aut
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from alertagent.kernel.durations import format_duration
@@ -22,6 +25,7 @@ from alertagent.web.models import Duration
 
 ENV_PREFIX = "ALERTAGENT_"
 _FILE_TWIN = "_file"
+_HOST_AND_PORT = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::[0-9]{0,5})?")
 
 
 class Section(BaseModel):
@@ -35,12 +39,13 @@ class Section(BaseModel):
         if not isinstance(values, dict):
             return values
         found = dict(values)
-        for name in [name for name in found if name.endswith(_FILE_TWIN) and found[name] is not None]:
+        for name in [name for name in found if str(name).endswith(_FILE_TWIN) and found[name]]:
             secret = name.removesuffix(_FILE_TWIN)
-            if found.get(secret) is not None:
+            if found.get(secret):
                 raise ValueError(f'"{secret}" and "{name}" are both set; keep one')
             found[secret] = _secret_in(Path(str(found[name])))
-        return found
+        # `url:` and `url: ""` mean the same: the default.
+        return {name: None if value == "" and _is_optional(cls, name) else value for name, value in found.items()}
 
 
 class ServerSettings(Section):
@@ -58,6 +63,7 @@ class DatabaseSettings(Section):
         Field(description="postgresql://user:password@host/database, 14 or newer. Empty: an embedded PostgreSQL."),
     ] = None
     url_file: Annotated[Path | None, Field(description="A file that holds the URL.")] = None
+    _url_is_one = field_validator("url")(lambda url: _server_url(url, "postgresql", "postgres"))
     connections: Annotated[int, Field(ge=4, le=500, description="The most connections this process opens.")] = 10
 
 
@@ -67,6 +73,7 @@ class RedisSettings(Section):
         Field(description="redis://, rediss:// or unix://; Redis 6.2 or Valkey. Empty: an embedded Valkey."),
     ] = None
     url_file: Annotated[Path | None, Field(description="A file that holds the URL.")] = None
+    _url_is_one = field_validator("url")(lambda url: _server_url(url, "redis", "rediss", "unix"))
 
 
 class AuthSettings(Section):
@@ -200,12 +207,12 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         if isinstance(value, Mapping):
             yield from flattened(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, value
+            yield f"{prefix}{name}", value
 
 
-def known_settings(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, Any]:
+def known_settings(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
     """Every setting by its dotted name."""
-    found: dict[str, Any] = {}
+    found: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             found |= known_settings(field.annotation, f"{name}.")
@@ -236,8 +243,13 @@ def example() -> str:
             lines += ["", *([f"{head}:"] if head else [])]
             section = head
         indent = "  " if head else ""
-        lines += [f"{indent}# {field.description}", f"{indent}# {key or name}: {_shown_default(field.default)}"]
+        lines += [f"{indent}# {field.description}", f"{indent}# {key or name}: {_shown_default(_default_of(field))}"]
     return "\n".join(lines) + "\n"
+
+
+def _default_of(field: FieldInfo) -> Any:
+    """None for what depends on the machine; the description says how."""
+    return None if field.default_factory is not None else field.default
 
 
 def _shown_default(value: Any) -> str:
@@ -245,7 +257,7 @@ def _shown_default(value: Any) -> str:
         value = format_duration(value)
     if isinstance(value, tuple):
         value = list(value)
-    return yaml.safe_dump(str(value) if isinstance(value, Path) else value).removesuffix("...\n").strip()
+    return yaml.safe_dump(value).removesuffix("...\n").strip()
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -260,14 +272,18 @@ def _from_file(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Fatal(f"{file} must hold sections such as `server:`, not a {type(content).__name__}")
     # A section whose keys are all commented out reads as null.
-    return {str(name): {} if value is None else value for name, value in content.items()}
+    known = Settings.model_fields
+    return {str(name): value for name, value in content.items() if value is not None or name not in known}
 
 
 def _from_environment() -> dict[str, Any]:
     known = {ENV_PREFIX + name.upper().replace(".", "__") for name in known_settings()}
+    # The sidecar's options have one underscore too, but no name of theirs is a setting's.
+    half_spelled = {name.replace("__", "_") for name in known}
     for name in os.environ:
-        if name.startswith(ENV_PREFIX) and "__" in name and name.upper() not in known:
-            raise Fatal(f"unknown setting {name} in the environment.{did_you_mean(name, known)}")
+        spelled = name.upper()
+        if spelled.startswith(ENV_PREFIX) and spelled not in known and ("__" in name or spelled in half_spelled):
+            raise Fatal(f"unknown setting {name} in the environment.{did_you_mean(spelled, known)}")
     try:
         return EnvSettingsSource(Settings)()
     except (ValueError, TypeError) as error:
@@ -296,8 +312,33 @@ def _complaint(finding: Any, origins: Mapping[str, str]) -> str:
     return f'{place}setting "{name}": {finding["msg"].removeprefix("Value error, ")}'
 
 
+def _server_url(url: SecretStr | None, *schemes: str) -> SecretStr | None:
+    """Raises ValueError without repeating the URL, which holds a password."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url.get_secret_value())
+    except ValueError:
+        raise ValueError("this is not a URL") from None
+    if parts.scheme not in schemes:
+        raise ValueError(f"the URL must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    if not all(_HOST_AND_PORT.fullmatch(host) for host in parts.netloc.rpartition("@")[2].split(",")):
+        raise ValueError("the host or port cannot be read; in a password write / as %2F, ? as %3F, # as %23")
+    return url
+
+
+def _is_optional(section: type[BaseModel], name: str) -> bool:
+    field = section.model_fields.get(name)
+    return field is not None and not field.is_required() and field.default is None
+
+
 def _secret_in(file: Path) -> str:
     try:
-        return file.read_text("utf-8").strip()
+        secret = file.read_text("utf-8").strip()
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not text") from error
+    if not secret:
+        raise ValueError(f"{file} is empty")
+    return secret

@@ -16,6 +16,7 @@ from alertagent.kernel.labels import Labels
 
 MAX_PATTERN = 1024
 
+_BARE_NAME = re.compile(r"""[^\s=!~"'{},\\]+""")
 _MATCHER = re.compile(
     r"""\s*(?P<name>[^\s=!~"'{},]+|"(?:[^"\\]|\\.)+")\s*(?P<operator>=~|!~|!=|=)\s*"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|[^"'{},\s]*)\s*"""
@@ -61,8 +62,8 @@ class Matcher:
         return hit != self.operator.is_negative
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.operator}"{escaped}"'
+        name = self.name if _BARE_NAME.fullmatch(self.name) else _quote(self.name)
+        return f"{name}{self.operator}{_quote(self.value)}"
 
 
 def compile_pattern(pattern: str) -> Any:
@@ -85,6 +86,11 @@ def parse_matcher(text: str) -> Matcher:
     if match is None:
         raise ValueError(f'not a matcher: {text[:80]!r}; write it as name="value", with =, !=, =~ or !~')
     return Matcher(_unquote(match["name"]), Operator(match["operator"]), _unquote(match["value"]))
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _unquote(text: str) -> str:

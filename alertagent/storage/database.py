@@ -20,13 +20,17 @@ ACQUIRE_TIMEOUT = timedelta(seconds=2)
 COMMAND_TIMEOUT = timedelta(seconds=30)
 RETRY_AFTER = timedelta(seconds=5)
 
-_AWAY = (
+AWAY = (
     OSError,  # includes TimeoutError: no free connection, or a statement over its limit
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection whose server died in the middle of a message
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, terminated by an administrator, crash recovery
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.ReadOnlySQLTransactionError,  # connected to a standby during a fail-over
+    asyncpg.TransactionRollbackError,  # deadlock: nothing was changed, another try may pass
+    asyncpg.InvalidAuthorizationSpecificationError,  # password rotated, role not made yet
+    asyncpg.InvalidCatalogNameError,  # database not made yet
 )
 
 log = structlog.get_logger()
@@ -107,7 +111,12 @@ class Database:
         async with self._acquired() as connection:
             transaction = Transaction(connection)
             async with connection.transaction():
-                yield transaction
+                try:
+                    yield transaction
+                except asyncio.CancelledError:
+                    # The server rolls back by itself; a frozen one would be waited for.
+                    connection.terminate()
+                    raise
         transaction.ring()
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
@@ -152,9 +161,8 @@ class Database:
                 await gone.wait()
             finally:
                 connection.remove_termination_listener(ended)
-                if not connection.is_closed():
-                    for channel in channels:
-                        await connection.remove_listener(channel, notified)
+                # Not UNLISTEN: a server that is frozen would hold up the end of the process.
+                connection.terminate()
         raise Unavailable("the database connection that listens for changes was lost", retry_after=RETRY_AFTER)
 
     @contextlib.asynccontextmanager
@@ -181,14 +189,22 @@ def translated() -> Iterator[None]:
     """Turn "the server is away" in all its forms into Unavailable."""
     try:
         yield
-    except _AWAY as error:
+    except AWAY as error:
         if isinstance(error, ValueError):
             raise  # asyncpg's word for an argument of the wrong type: a defect of ours, not an outage
+        if _is_cancelled():
+            raise asyncio.CancelledError from error
         reason = str(error) or type(error).__name__
         log.warning("database.unavailable", reason=reason)
         raise Unavailable(
             f"the database is not available: {reason}", code="database.unavailable", retry_after=RETRY_AFTER
         ) from error
+
+
+def _is_cancelled() -> bool:
+    """Giving a connection of a frozen server back times out, and that would hide why it is given back."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _close(pool: asyncpg.Pool) -> None:

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from alertagent.kernel.errors import Fatal
-from alertagent.storage.database import translated
+from alertagent.storage.database import AWAY, translated
 
 LOCK = 0x616C657274  # "alert": one lock of its own for migrations
 
@@ -96,6 +96,16 @@ async def _applied(connection: asyncpg.Connection) -> dict[int, str]:
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+    try:
+        await _run(connection, migration)
+    except asyncpg.PostgresError as error:
+        if isinstance(error, AWAY):
+            raise
+        raise Fatal(f"migration {migration.number:04d}_{migration.name} failed: {error}") from error
+    log.info("migration.applied", number=migration.number, name=migration.name)
+
+
+async def _run(connection: asyncpg.Connection, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
@@ -109,4 +119,3 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
             migration.name,
             migration.checksum,
         )
-    log.info("migration.applied", number=migration.number, name=migration.name)

@@ -6,6 +6,7 @@ values of the last row, so a page costs the same however deep it lies and rows t
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ import orjson
 from alertagent.kernel.errors import Detail, Invalid
 from alertagent.kernel.matchers import Matcher, Operator, parse_matcher
 from alertagent.storage.database import Executor
+
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_ESCAPED = {r"\b": r"\y", r"\B": r"\Y", r"\z": r"\Z"}
 
 # Counting more costs more than anyone reads out of the number.
 COUNT_UP_TO = 10_000
@@ -124,10 +128,12 @@ def _filtered(listing: Listing, request: PageRequest) -> _Statement:
     statement = _Statement()
     for text in request.filter:
         statement.conditions.append(_condition(statement, listing, _matcher(text)))
-    if request.q:
+    if request.q and not listing.search:
+        statement.conditions.append("false")
+    elif request.q:
         pattern = "%" + request.q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         place = statement.argument(pattern)
-        statement.conditions.append(" OR ".join(f"{column} ILIKE {place}" for column in listing.search) or "false")
+        statement.conditions.append(" OR ".join(f"{column} ILIKE {place}" for column in listing.search))
     return statement
 
 
@@ -146,9 +152,17 @@ def _condition(statement: _Statement, listing: Listing, matcher: Matcher) -> str
     else:
         message = f'cannot filter by "{matcher.name}"; known: {", ".join(listing.columns)}'
         raise Invalid(message, code="request.filter_invalid", details=[Detail(("filter",), message)])
-    value = f"^(?:{matcher.value})$" if matcher.operator.is_regex else matcher.value
+    value = _posix(matcher.value) if matcher.operator.is_regex else matcher.value
     operator = {Operator.EQUAL: "=", Operator.NOT_EQUAL: "<>", Operator.MATCH: "~", Operator.NOT_MATCH: "!~"}
     return f"{subject} {operator[matcher.operator]} {statement.argument(value)}"
+
+
+def _posix(pattern: str) -> str:
+    r"""An RE2 pattern for the whole value as PostgreSQL spells it, which takes options only in front and where
+    `\b` is a backspace. What it cannot do at all it refuses."""
+    options = "(?i)" if pattern.startswith("(?i)") else ""
+    body = _ESCAPE.sub(lambda found: _ESCAPED.get(found[0], found[0]), pattern.removeprefix(options))
+    return f"{options}^(?:{body})$"
 
 
 def _select(listing: Listing, statement: _Statement, order: list[_Order], limit: int) -> str:

@@ -31,6 +31,9 @@ STATUS = {
     "unavailable": 503,
 }
 
+# A body can hold a hundred thousand mistakes; nobody reads past the first few, and each costs time to word.
+MAX_DETAILS = 100
+
 _DEFAULT_RETRY = timedelta(seconds=5)
 _POSITION = re.compile(r" at line (\d+) column (\d+)$")
 
@@ -53,12 +56,13 @@ def envelope(problem: Problem, *, path: str, request_id: str) -> web.Response:
 
 
 def refusal(error: ValidationError, model: type[BaseModel] | None = None) -> Invalid:
-    """Pydantic's findings as one problem with the place of each."""
-    details = [_detail(finding, model) for finding in error.errors(include_url=False, include_context=False)]
+    """Pydantic's findings as one problem with the place of each, or of the first hundred."""
+    findings = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [_detail(finding, model) for finding in findings[:MAX_DETAILS]]
     first = details[0]
     place = ".".join(map(str, first.loc))
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    code = "request.json_invalid" if error.errors()[0]["type"] == "json_invalid" else "request.invalid"
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    code = "request.json_invalid" if findings[0]["type"] == "json_invalid" else "request.invalid"
     return Invalid(f"{place}: {first.message}{more}" if place else first.message + more, code=code, details=details)
 
 
@@ -72,7 +76,7 @@ def _detail(finding: Any, model: type[BaseModel] | None) -> Detail:
     loc, message = tuple(finding["loc"]), str(finding["msg"])
     if finding["type"] == "extra_forbidden":
         known = model.model_fields if model is not None and len(loc) == 1 else ()
-        message = f'unknown field "{loc[-1]}".{did_you_mean(str(loc[-1]), known)}'
+        message = f'unknown field "{str(loc[-1])[:80]}".{did_you_mean(str(loc[-1]), known)}'
     elif finding["type"] == "json_invalid" and (position := _POSITION.search(message)):
         return Detail(loc, message, line=int(position[1]), column=int(position[2]))
     return Detail(loc, message.removeprefix("Value error, "))

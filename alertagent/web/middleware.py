@@ -16,7 +16,7 @@ from alertagent.web.routes import Route
 
 ROUTE_OF = web.AppKey("route_of", dict[object, Route])
 
-_SECURITY_HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
@@ -56,7 +56,7 @@ def _observed(registry: CollectorRegistry) -> Middleware:
             _log(request, response, template, elapsed)
         response.headers["X-Request-ID"] = call.request_id
         response.headers["traceparent"] = call.trace
-        response.headers.update(_SECURITY_HEADERS)
+        response.headers.update(SECURITY_HEADERS)
         return response
 
     return observed

@@ -13,6 +13,9 @@ from alertagent.kernel.errors import Unavailable
 MAX_ROWS = 1_000
 MAX_WAITING = 20_000
 
+# Prometheus gives up after ten seconds, and what it then believes lost may be written all the same.
+PATIENCE = timedelta(seconds=4)
+
 Write = Callable[[Sequence[IncomingAlert]], Awaitable[None]]
 
 
@@ -23,11 +26,15 @@ class GroupCommit:
         self._write = write
         self._posts: list[tuple[Sequence[IncomingAlert], asyncio.Future[None]]] = []
         self._waiting = 0
+        self._is_stopped = False
         self._arrived = asyncio.Event()
 
     async def add(self, alerts: Sequence[IncomingAlert]) -> None:
         """Return once these alerts are durable. Raises Unavailable when they are not and should be sent again."""
-        if self._waiting + len(alerts) > MAX_WAITING:
+        if self._is_stopped:
+            raise _stopping()
+        # A post that is larger than the limit by itself gets through when nothing else waits.
+        if self._waiting and self._waiting + len(alerts) > MAX_WAITING:
             raise Unavailable(
                 f"{self._waiting} alerts wait for the database already; send again",
                 code="alerts.overloaded",
@@ -37,7 +44,15 @@ class GroupCommit:
         self._posts.append((alerts, done))
         self._waiting += len(alerts)
         self._arrived.set()
-        await done
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await done
+        except TimeoutError as error:
+            raise Unavailable(
+                f"the database did not answer within {PATIENCE.total_seconds():g} s; send again",
+                code="database.unavailable",
+                retry_after=timedelta(seconds=5),
+            ) from error
 
     async def run(self) -> None:
         """Write until cancelled; then nothing that waits is left without an answer."""
@@ -46,9 +61,8 @@ class GroupCommit:
                 await self._arrived.wait()
                 await self._commit(self._batch())
         finally:
-            for _, done in self._posts:
-                if not done.done():
-                    done.set_exception(Unavailable("this server is stopping; send again"))
+            self._is_stopped = True
+            _answer(self._posts, _stopping())
 
     def _batch(self) -> list[tuple[Sequence[IncomingAlert], asyncio.Future[None]]]:
         rows = taken = 0
@@ -70,6 +84,9 @@ class GroupCommit:
             await self._write([alert for alerts, _ in batch for alert in alerts])
         except Unavailable as problem:
             _answer(batch, problem)
+        except asyncio.CancelledError:
+            _answer(batch, _stopping())
+            raise
         except Exception as error:  # noqa: BLE001 - every waiting post must get its answer
             if len(batch) == 1:
                 _answer(batch, error)
@@ -80,10 +97,14 @@ class GroupCommit:
             _answer(batch, None)
 
 
+def _stopping() -> Unavailable:
+    return Unavailable("this server is stopping; send again")
+
+
 def _answer(batch: list[tuple[Sequence[IncomingAlert], asyncio.Future[None]]], error: Exception | None) -> None:
     for _, done in batch:
-        if done.cancelled():
-            continue
+        if done.done():
+            continue  # whoever posted has gone away
         if error is None:
             done.set_result(None)
         else:

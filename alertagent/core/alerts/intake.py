@@ -1,7 +1,8 @@
 """From what Prometheus, vmalert and Alertmanager post to alerts. Pure.
 
 Two formats: Alertmanager's webhook (version 4) and its API v2. Their senders drop what they get a 4xx for, so one
-bad alert never costs its neighbours: each is judged alone, and the answer names those that were refused.
+bad alert never costs its neighbours: each is judged alone, and the answer names those that were refused. A sender
+whose clock is ahead of ours means now.
 """
 
 from collections.abc import Mapping, Sequence
@@ -119,9 +120,8 @@ def read_webhook(raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: da
         alert = _webhook_alert.validate_python(item)
         if alert.status == "firing":
             # While it fires Alertmanager sends no end, and repeats only every few hours.
-            return _firing(alert, origin, alert.startsAt or now, now + timeouts.stale)
-        ended_at = min(alert.endsAt or now, now)
-        return _resolved(alert, origin, alert.startsAt or ended_at, ended_at)
+            return _firing(alert, origin, min(alert.startsAt or now, now), now + timeouts.stale)
+        return _resolved(alert, origin, alert.startsAt or alert.endsAt or now, alert.endsAt or now, now=now)
 
     return _each(posted, ("alerts",), understood)
 
@@ -141,10 +141,9 @@ def read_api_v2(raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: dat
 
     def understood(item: Any) -> IncomingAlert:
         alert = _api_alert.validate_python(item)
-        starts_at = alert.startsAt or min(alert.endsAt or now, now)
         if alert.endsAt is not None and alert.endsAt <= now:
-            return _resolved(alert, origin, starts_at, alert.endsAt)
-        return _firing(alert, origin, starts_at, alert.endsAt or now + timeouts.resolve)
+            return _resolved(alert, origin, alert.startsAt or alert.endsAt, alert.endsAt, now=now)
+        return _firing(alert, origin, min(alert.startsAt or now, now), alert.endsAt or now + timeouts.resolve)
 
     return _each(posted, (), understood)
 
@@ -166,10 +165,12 @@ def _firing(alert: _Posted, origin: _Origin, starts_at: datetime, ends_at: datet
     return _incoming(alert, origin, AlertStatus.FIRING, (starts_at, ends_at))
 
 
-def _resolved(alert: _Posted, origin: _Origin, starts_at: datetime, ended_at: datetime) -> IncomingAlert:
+def _resolved(
+    alert: _Posted, origin: _Origin, starts_at: datetime, ended_at: datetime, *, now: datetime
+) -> IncomingAlert:
     if ended_at < starts_at:
         raise Invalid(f"it ends ({ended_at.isoformat()}) before it starts ({starts_at.isoformat()})")
-    return _incoming(alert, origin, AlertStatus.RESOLVED, (starts_at, ended_at))
+    return _incoming(alert, origin, AlertStatus.RESOLVED, (min(starts_at, now), min(ended_at, now)))
 
 
 def _incoming(alert: _Posted, origin: _Origin, status: AlertStatus, span: tuple[datetime, datetime]) -> IncomingAlert:

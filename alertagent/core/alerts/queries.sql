@@ -30,7 +30,9 @@ WITH incoming AS (
                             WHEN 'end' THEN excluded.ends_at
                             WHEN 'repeat' THEN greatest(old.ends_at, excluded.ends_at)
                             ELSE old.ends_at END,
-               CASE verdict WHEN 'begin' THEN '' WHEN 'end' THEN 'source' ELSE old.ended_by END,
+               CASE WHEN verdict = 'begin' THEN ''
+                    WHEN verdict = 'end' OR verdict = 'repeat' AND old.status = 'resolved' THEN 'source'
+                    ELSE old.ended_by END,
                CASE verdict WHEN 'begin' THEN old.ends_at ELSE old.not_before END,
                old.episode + CASE verdict WHEN 'begin' THEN 1 ELSE 0 END,
                CASE verdict WHEN 'begin' THEN $9 ELSE old.fired_at END,
@@ -113,18 +115,35 @@ SELECT * FROM alert_events
  ORDER BY id DESC
  LIMIT $3;
 
--- name: analysis_planned
-UPDATE alerts SET analysis_status = 'analyzing', task_id = $2 WHERE fingerprint = ANY ($1) AND status = 'firing';
+-- name: analyses_planned
+-- Rows are locked in the order of their fingerprints here and below, as in `ingest`.
+WITH planned AS (
+    SELECT fingerprint, named.task_id
+      FROM unnest($1::text[], $2::text[]) AS named (fingerprint, task_id)
+      JOIN alerts AS stored USING (fingerprint)
+     WHERE stored.status = 'firing'
+     ORDER BY fingerprint
+       FOR UPDATE OF stored
+)
+UPDATE alerts SET analysis_status = 'analyzing', task_id = planned.task_id
+  FROM planned WHERE alerts.fingerprint = planned.fingerprint;
 
 -- name: analysis_ended
--- Only the episode that was analysed gets the result.
+-- Only the episode that was analysed gets the result, and only once.
 UPDATE alerts SET analysis_status = $3, analysis_result = coalesce($4, analysis_result)
- WHERE fingerprint = $1 AND episode = $2;
+ WHERE fingerprint = $1 AND episode = $2 AND analysis_status <> 'analyzed'
+RETURNING fingerprint;
 
 -- name: notified
+WITH told AS (
+    SELECT fingerprint
+      FROM unnest($1::text[], $2::int[]) AS named (fingerprint, episode)
+      JOIN alerts AS stored USING (fingerprint, episode)
+     ORDER BY fingerprint
+       FOR UPDATE OF stored
+)
 UPDATE alerts SET notification_status = $3
-  FROM unnest($1::text[], $2::int[]) AS told (fingerprint, episode)
- WHERE alerts.fingerprint = told.fingerprint AND alerts.episode = told.episode;
+  FROM told WHERE alerts.fingerprint = told.fingerprint;
 
 -- name: listing
 SELECT * FROM alerts

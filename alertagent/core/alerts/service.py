@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from alertagent.core.alerts.group_commit import GroupCommit
+from alertagent.core.alerts.group_commit import MAX_ROWS, GroupCommit
 from alertagent.core.alerts.model import (
     Alert,
     AlertEvent,
@@ -136,21 +136,24 @@ class Alerts:
         """Write the same event into the timeline of several alerts."""
         await executor.execute(sql.note, *_columns(episodes), kind, self._clock.now(), actor, detail)
 
-    async def analysis_planned(self, executor: Executor, fingerprints: Sequence[str], task_id: str) -> None:
-        await executor.execute(sql.analysis_planned, list(fingerprints), task_id)
+    async def analyses_planned(self, executor: Executor, tasks: Mapping[str, str]) -> None:
+        """`tasks`: by fingerprint, the id of the task that will analyse it."""
+        await executor.execute(sql.analyses_planned, list(tasks), list(tasks.values()))
 
     async def analysis_ended(self, alert: Alert, status: AnalysisStatus, result: Mapping[str, Any] | None) -> None:
         """Keep what an analysis found, for the episode that it was about."""
         async with self._database.transaction() as transaction:
-            await transaction.execute(sql.analysis_ended, alert.fingerprint, alert.episode, status, result)
-            await self.note(transaction, [(alert.fingerprint, alert.episode)], status, result or {})
+            ended = await transaction.fetchval(sql.analysis_ended, alert.fingerprint, alert.episode, status, result)
+            if ended is not None:
+                await self.note(transaction, [(alert.fingerprint, alert.episode)], status, result or {})
 
     async def notified(self, executor: Executor, episodes: Sequence[Episode], status: NotificationStatus) -> None:
         await executor.execute(sql.notified, *_columns(episodes), status)
 
     async def _write(self, alerts: Sequence[IncomingAlert]) -> None:
         for wave in waves(alerts):
-            await self._write_wave(wave)
+            for start in range(0, len(wave), MAX_ROWS):
+                await self._write_wave(wave[start : start + MAX_ROWS])
 
     async def _write_wave(self, alerts: Sequence[IncomingAlert]) -> None:
         task_id, now = new_id(), self._clock.now()
@@ -164,7 +167,9 @@ class Alerts:
         for attempt in range(_CONFLICT_TRIES):
             try:
                 return await self._database.fetch(sql.ingest, *arguments)
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            except Unavailable as problem:
+                if not isinstance(problem.__cause__, asyncpg.TransactionRollbackError):
+                    raise
                 delay = full_jitter(
                     attempt, base=timedelta(milliseconds=5), cap=timedelta(milliseconds=100), random=random.random()
                 )

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from alertagent.core.audit.model import actor_of
-from alertagent.core.auth.model import Kind, is_scope, kind_of
+from alertagent.core.auth.model import CLUSTER_ID, Kind, is_scope, kind_of
 from alertagent.core.auth.service import Tokens
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import Role, admin
@@ -25,7 +25,8 @@ class TokenRequest(Model):
     role: Role | None = None
     scopes: Annotated[tuple[str, ...], Field(max_length=50)] = ()
     cluster_id: Annotated[
-        str | None, Field(max_length=100, description="Alerts posted with this token are of this cluster.")
+        str | None,
+        Field(pattern=f"^{CLUSTER_ID}$", description="Alerts posted with this token are of this cluster."),
     ] = None
     expires_in: Duration = timedelta(days=90)
 

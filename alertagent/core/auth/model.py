@@ -25,7 +25,8 @@ SCOPES = frozenset(
     for area in ("rules", "clusters", "configs", "alerts", "channels", "deliveries", "queues", "tasks")
     for verb in ("read", "write", "*")
 ) | {"alerts:ack", "ingest"}
-_SYNC_SCOPE = re.compile(r"sync:(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,99})")
+CLUSTER_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_SYNC_SCOPE = re.compile(rf"sync:(\*|{CLUSTER_ID})")
 
 
 class Kind(StrEnum):
@@ -80,7 +81,8 @@ def id_of(token: str) -> str | None:
 
 
 def digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    """What is kept of a token. A header's bytes that are no UTF-8 reach us as lone surrogates."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def is_scope(scope: str) -> bool:

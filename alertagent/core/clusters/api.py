@@ -37,7 +37,8 @@ ConfigTypes = Annotated[
     tuple[ConfigType, ...], Field(min_length=1, max_length=3), AfterValidator(lambda types: tuple(sorted(set(types))))
 ]
 QueryUrl = Annotated[
-    str, Field(max_length=2048, description="The cluster's Prometheus HTTP API, for previews and analysis.")
+    str,
+    Field(min_length=1, max_length=2048, description="The cluster's Prometheus HTTP API, for previews and analysis."),
 ]
 
 

@@ -11,6 +11,9 @@ from alertagent.core.rules.model import Rule, Status, version_name
 
 RULE_TYPES = (ConfigType.PROMETHEUS, ConfigType.VMALERT)
 
+# Failures in which nobody judged the configuration: the server, the disk or the target was not there for it.
+UNJUDGED = frozenset({"server", "integrity", "io", "unreachable", "forbidden", "misdirected"})
+
 
 class SyncStatus(StrEnum):
     """How a sidecar's last try ended."""
@@ -71,9 +74,17 @@ class SidecarStatus:
 
     @property
     def refuses_desired(self) -> bool:
-        """Whether the failure is about what is wanted now, and not about something older."""
-        about = {self.report.rejected_hash, self.report.config_hash} - {None}
-        return self.report.status is SyncStatus.FAILED and (not about or self.desired_hash in about)
+        """Whether the target, or the checker in its place, was given what is wanted now and would not have it.
+
+        A hash once rejected stays so, whatever else goes wrong later; a report that names no hash at all is taken to
+        be about what is wanted.
+        """
+        report = self.report
+        if report.status is not SyncStatus.FAILED:
+            return False
+        if report.rejected_hash is not None and report.rejected_hash == self.desired_hash:
+            return True
+        return report.error_class not in UNJUDGED and report.config_hash in {None, self.desired_hash}
 
 
 Applied = Mapping[tuple[str, str, str, str], int]

@@ -26,10 +26,16 @@ DELETE FROM config_snapshots WHERE cluster_id = $1 AND config_type = $2 AND revi
 SELECT pg_notify('alertagent_config', $1 || '/' || $2);
 
 -- name: report
+-- A success that names no hash is about what was wanted when it came.
 INSERT INTO config_sync_status (
     cluster_id, config_type, instance, status, sync_time, error_message, error_class, phase, config_hash,
     applied_hash, rejected_hash, checker, target_version, duration_ms
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9,
+       CASE WHEN $4 = 'success' THEN coalesce($10, $9, (
+           SELECT hash FROM config_snapshots WHERE cluster_id = $1 AND config_type = $2 ORDER BY revision DESC LIMIT 1
+       )) ELSE $10 END,
+       $11, $12, $13, $14
 ON CONFLICT (cluster_id, config_type, instance) DO UPDATE
    SET status = excluded.status, sync_time = excluded.sync_time, error_message = excluded.error_message,
        error_class = excluded.error_class, phase = excluded.phase, config_hash = excluded.config_hash,

@@ -4,7 +4,7 @@ File, group and rule identities depend on nothing but the rules themselves, beca
 alert when its file, its group or one of its labels is renamed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -61,14 +61,24 @@ def _groups(rules: list[Rule]) -> dict[str, list[Rule]]:
     A group has one interval. Rules of one group that want another than its first rule form a group beside it,
     so that adding such a rule moves no other.
     """
+    taken = {rule.content.group for rule in rules}
     intervals: dict[str, timedelta | None] = {}
     groups: dict[str, list[Rule]] = {}
     for rule in rules:
         name, interval = rule.content.group, rule.content.interval
         if intervals.setdefault(name, interval) != interval:
-            name = f"{name}/{format_duration(interval) if interval is not None else 'default'}"
+            name = _beside(name, interval, taken)
         groups.setdefault(name, []).append(rule)
     return groups
+
+
+def _beside(name: str, interval: timedelta | None, taken: Collection[str]) -> str:
+    """The name of the group beside this one for rules of another interval, which no group has by itself."""
+    suffix = f"/{format_duration(interval) if interval is not None else 'default'}"
+    name += suffix
+    while name in taken:
+        name += suffix
+    return name
 
 
 def _rule(rule: Rule) -> Iterator[str]:

@@ -65,7 +65,8 @@ class Configs:
                 async with asyncio.timeout_at(deadline):
                     await change.wait()
             except TimeoutError:
-                return snapshot
+                # Without a worker nobody announces a change; so look once more.
+                return await self.current(cluster_id, config_type) if wait else snapshot
 
     async def refresh(self, targets: Sequence[str]) -> None:
         """Render for the clusters that these targets name, and wake their sidecars."""
@@ -84,7 +85,7 @@ class Configs:
     async def report(self, report: Report) -> None:
         """Keep what a sidecar says. Raises NotFound for an unknown cluster."""
         await self._clusters.get(report.cluster_id)
-        await self._database.execute(sql.report, *astuple(_completed(report)))
+        await self._database.execute(sql.report, *astuple(report))
 
     async def sidecars(self, cluster_ids: Sequence[str] | None = None) -> list[SidecarStatus]:
         """The last report of every sidecar."""
@@ -154,14 +155,6 @@ def _require_type(cluster: Cluster, config_type: ConfigType) -> None:
         )
     if config_type not in RULE_TYPES:
         raise NotFound(f'no {config_type} configuration is stored for cluster "{cluster.id}"', code="config.not_stored")
-
-
-def _completed(report: Report) -> Report:
-    """A sidecar that tells only the hash it worked on has applied it, or had it rejected."""
-    values = {field.name: getattr(report, field.name) for field in fields(Report)}
-    if report.applied_hash is None and report.status is SyncStatus.SUCCESS:
-        values["applied_hash"] = report.config_hash
-    return Report(**values)
 
 
 def _key(cluster_id: str, config_type: ConfigType) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.plugins.base import NotificationPlugin
-from alertagent.plugins.outcome import Delivered, Outcome
+from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.registry import Registry
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import editor, viewer
@@ -87,7 +87,7 @@ class TestResult(Model):
     """What the provider said to a test message."""
 
     delivered: bool
-    outcome: str
+    outcome: Literal["delivered", "retry_after", "refused", "ambiguous"]
     code: str
     message: str
 
@@ -105,6 +105,14 @@ class DeliveryView(Model):
     latency_ms: int | None
     created_at: datetime
     updated_at: datetime
+
+
+_OUTCOMES: dict[type[Outcome], Literal["delivered", "retry_after", "refused", "ambiguous"]] = {
+    Delivered: "delivered",
+    RetryAfter: "retry_after",
+    Refused: "refused",
+    Ambiguous: "ambiguous",
+}
 
 
 class NotifyApi:
@@ -209,7 +217,7 @@ def _plugin(plugin: NotificationPlugin[Any]) -> PluginView:
 def _result(outcome: Outcome) -> TestResult:
     return TestResult(
         delivered=isinstance(outcome, Delivered),
-        outcome=type(outcome).__name__.lower(),
+        outcome=_OUTCOMES[type(outcome)],
         code=outcome.code,
         message=outcome.text,
     )

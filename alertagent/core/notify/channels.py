@@ -5,6 +5,8 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
+
 from alertagent.core.audit.model import SYSTEM, Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.notify.groups import regroup_task
@@ -88,21 +90,38 @@ class Channels:
         self, actor: Actor, id: str, changes: Mapping[str, Any], expected: frozenset[int] | None
     ) -> Channel:
         """Replace what is given; `"***"` keeps a secret. Raises NotFound, Stale, Invalid, Conflict."""
-        current = await self.get(id)
-        values = {name: getattr(current, name) for name in _EDITABLE} | dict(changes)
-        same_plugin = values["plugin_name"] == current.plugin_name
+        while True:
+            base = await self.get(id)
+            after = await self._replaced(actor, base, await self._revised(base, changes), expected)
+            if after is not None:
+                return after
+
+    async def _revised(self, base: Channel, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Every editable value with the changes in it, checked; that may take a look at the network."""
+        values = {name: getattr(base, name) for name in _EDITABLE} | dict(changes)
+        same_plugin = values["plugin_name"] == base.plugin_name
         if "config" in changes or not same_plugin:
-            stored = current.config if same_plugin else {}
+            stored = base.config if same_plugin else {}
             values["config"] = await self._checked(values["plugin_name"], values["config"], stored)
-        async with self._database.transaction() as transaction:
-            before = await self._current(transaction, id, expected)
-            if await self._name_is_taken(transaction, id, values["name"]):
-                raise _taken(values["name"])
-            if all(getattr(before, name) == values[name] for name in _EDITABLE):
-                return before
-            after = channel_of(await transaction.fetchrow(sql.replace_channel, id, *_columns(values)))
-            await self._note(transaction, actor, "channel.updated", before, after)
-            await self._producer.enqueue(transaction, regroup_task())
+        return values
+
+    async def _replaced(
+        self, actor: Actor, base: Channel, values: Mapping[str, Any], expected: frozenset[int] | None
+    ) -> Channel | None:
+        """Store the values; None when the channel they were made from is not the current one any more."""
+        try:
+            async with self._database.transaction() as transaction:
+                before = await self._current(transaction, base.id, expected)
+                if before.revision != base.revision:
+                    return None
+                if all(getattr(before, name) == values[name] for name in _EDITABLE):
+                    return before
+                after = channel_of(await transaction.fetchrow(sql.replace_channel, base.id, *_columns(values)))
+                await transaction.execute(sql.forget_failures, base.id)
+                await self._note(transaction, actor, "channel.updated", before, after)
+                await self._producer.enqueue(transaction, regroup_task())
+        except asyncpg.UniqueViolationError as error:
+            raise _taken(values["name"]) from error
         return after
 
     async def remove(self, actor: Actor, id: str, expected: frozenset[int] | None) -> None:
@@ -153,10 +172,6 @@ class Channels:
         if expected is not None and row["revision"] not in expected:
             raise Stale(f'channel "{row["name"]}" was changed in the meantime; it is at revision {row["revision"]}')
         return channel_of(row)
-
-    async def _name_is_taken(self, transaction: Executor, id: str, name: str) -> bool:
-        taken: bool = await transaction.fetchval(sql.name_is_taken, name, id)
-        return taken
 
     async def _note(
         self, transaction: Executor, actor: Actor, action: str, before: Channel | None, after: Channel | None

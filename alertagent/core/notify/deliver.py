@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -15,7 +15,7 @@ from alertagent.core.notify.groups import planned_alert
 from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.kernel.clock import Clock
-from alertagent.kernel.errors import External, NotFound, Permanent
+from alertagent.kernel.errors import External, NotFound, Permanent, Problem
 from alertagent.kernel.message import Message
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
@@ -81,23 +81,32 @@ class Deliveries:
         if row is None or row["status"] != DeliveryStatus.PENDING:
             return
         delivery = delivery_of(row)
+        try:
+            await self._attempt(delivery, is_last_attempt=is_last_attempt)
+        except Permanent:
+            raise
+        except Problem as problem:
+            if not is_last_attempt:
+                raise
+            await self._end(delivery, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
+            raise Permanent(problem.message, code="delivery.exhausted") from problem
+
+    async def _attempt(self, delivery: Delivery, *, is_last_attempt: bool) -> None:
         channel = await self._channel(delivery)
-        plugin = await self._plugin(channel)
-        if channel is None or plugin is None or not channel.enabled:
+        if channel is None:
             await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
             return
+        plugin = self._plugin(channel)
         self._require_open(channel)
-        outcome, latency = await self._send(delivery, channel, plugin)
+        outcome, delivery, latency = await self._send(delivery, channel, plugin)
         await self._conclude(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
 
     async def _channel(self, delivery: Delivery) -> Channel | None:
-        row = await self._database.fetchrow(sql.find_channel, delivery.channel_id)
-        return channel_of(row) if row is not None else None
+        """The channel, unless it or its plugin is switched off."""
+        row = await self._database.fetchrow(sql.find_channel_to_call, delivery.channel_id)
+        return channel_of(row) if row is not None and row["enabled"] and row["plugin_enabled"] else None
 
-    async def _plugin(self, channel: Channel | None) -> NotificationPlugin[Any] | None:
-        disabled = {row["name"] for row in await self._database.fetch(sql.disabled_plugins)}
-        if channel is None or channel.plugin_name in disabled:
-            return None
+    def _plugin(self, channel: Channel) -> NotificationPlugin[Any]:
         try:
             return self._registry.notifier(channel.plugin_name)
         except NotFound as problem:
@@ -115,8 +124,8 @@ class Deliveries:
 
     async def _send(
         self, delivery: Delivery, channel: Channel, plugin: NotificationPlugin[Any]
-    ) -> tuple[Outcome, timedelta]:
-        """Send the parts that are not sent yet, up to the first that is not taken."""
+    ) -> tuple[Outcome, Delivery, timedelta]:
+        """Send the parts that are not sent yet, up to the first that is not taken; the delivery as it is then."""
         alerts = await self._alerts.find(alert.fingerprint for alert in delivery.alerts)
         parts = messages(delivery, alerts, max_alerts=plugin.limits.max_alerts, external_url=self._external_url)
         started = time.perf_counter()
@@ -127,7 +136,8 @@ class Deliveries:
                 break
             if number < len(parts):
                 await self._database.execute(sql.part_sent, delivery.id, number)
-        return outcome, timedelta(seconds=time.perf_counter() - started)
+                delivery = replace(delivery, parts_sent=number, is_ambiguous=False)
+        return outcome, delivery, timedelta(seconds=time.perf_counter() - started)
 
     async def _send_part(self, channel: Channel, plugin: NotificationPlugin[Any], part: Message) -> Outcome:
         config = plugin.validate_config(channel.config)
@@ -150,9 +160,9 @@ class Deliveries:
                 await self._try_again(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
             case Ambiguous():
                 # A duplicate is possible from here on, so one repetition is all there is.
-                once_before = delivery.provider_code == AMBIGUOUS
                 said = Ambiguous(code=AMBIGUOUS, text=f"{outcome.code} {outcome.text}".strip())
-                await self._try_again(delivery, channel, said, latency, is_last_attempt=once_before or is_last_attempt)
+                is_last_attempt = is_last_attempt or delivery.is_ambiguous
+                await self._try_again(delivery, channel, said, latency, is_last_attempt=is_last_attempt)
             case _:
                 assert_never(outcome)
 
@@ -171,7 +181,13 @@ class Deliveries:
             raise Permanent(said, code="delivery.exhausted")
         milliseconds = latency // timedelta(milliseconds=1)
         await self._database.execute(
-            sql.attempted, delivery.id, outcome.code, outcome.text, milliseconds, self._clock.now()
+            sql.attempted,
+            delivery.id,
+            outcome.code,
+            outcome.text,
+            milliseconds,
+            self._clock.now(),
+            isinstance(outcome, Ambiguous),
         )
         raise External(said, retry_after=outcome.after if isinstance(outcome, RetryAfter) else None)
 
@@ -186,6 +202,7 @@ class Deliveries:
         message_id = outcome.message_id if isinstance(outcome, Delivered) else None
         now = self._clock.now()
         async with self._database.transaction() as transaction:
+            await transaction.fetchrow(sql.lock_delivery, delivery.group_key, delivery.channel_id)
             ended = await transaction.fetchval(
                 sql.end_delivery,
                 delivery.id,
@@ -195,17 +212,11 @@ class Deliveries:
                 message_id,
                 latency // timedelta(milliseconds=1),
                 now,
+                delivery.keys("firing"),
+                delivery.keys("resolved"),
             )
             if ended is None:
                 return
-            await transaction.execute(
-                sql.remember_told,
-                delivery.group_key,
-                delivery.channel_id,
-                delivery.keys("firing"),
-                delivery.keys("resolved"),
-                now,
-            )
             detail = _detail(delivery, outcome)
             await self._alerts.note(transaction, delivery.episodes, f"notification.{status}", detail)
             if status is not DeliveryStatus.CANCELLED:

@@ -62,6 +62,7 @@ class Delivery:
     status: DeliveryStatus
     attempts: int
     parts_sent: int
+    is_ambiguous: bool
     provider_code: str
     provider_message: str
     message_id: str | None

@@ -8,7 +8,10 @@ SELECT * FROM user_notification_configs WHERE id = $1;
 SELECT * FROM user_notification_configs WHERE id = $1 FOR UPDATE;
 
 -- name: default_channels
-SELECT * FROM user_notification_configs WHERE enabled AND is_default ORDER BY id;
+SELECT * FROM user_notification_configs
+ WHERE enabled AND is_default
+   AND NOT EXISTS (SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled)
+ ORDER BY id;
 
 -- name: add_channel
 INSERT INTO user_notification_configs (id, name, plugin_name, config, enabled, is_default, fallback, user_id)
@@ -32,8 +35,16 @@ UPDATE user_notification_configs SET paused_until = greatest(paused_until, $2) W
 -- name: disable_channel
 UPDATE user_notification_configs SET enabled = false, revision = revision + 1, updated_at = now() WHERE id = $1;
 
--- name: disabled_plugins
-SELECT name FROM notification_plugins WHERE NOT enabled;
+-- name: find_channel_to_call
+SELECT *,
+       NOT EXISTS (SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled)
+           AS plugin_enabled
+  FROM user_notification_configs
+ WHERE id = $1;
+
+-- name: forget_failures
+-- What a channel could not be told before it was changed, it is told now.
+DELETE FROM notification_log WHERE channel_id = $1 AND failed;
 
 -- name: add_groups
 INSERT INTO notification_groups (key, receiver, labels)
@@ -44,11 +55,12 @@ ON CONFLICT (key) DO NOTHING;
 -- In the order of their keys, so that two dispatchers cannot wait for each other.
 SELECT * FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
 
--- name: lock_group
-SELECT * FROM notification_groups WHERE key = $1 FOR UPDATE;
-
--- name: all_groups
-SELECT * FROM notification_groups ORDER BY key FOR UPDATE;
+-- name: due_at_once
+-- Every group whose flush is not under way: those that were to be looked at later, and those whose timer is lost.
+SELECT key FROM notification_groups
+ WHERE flush_at IS NULL OR flush_at > $1 OR flush_at < $2
+ ORDER BY key
+   FOR UPDATE;
 
 -- name: add_members
 INSERT INTO notification_group_alerts (group_key, fingerprint)
@@ -56,57 +68,81 @@ SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT DO NOTHING;
 
 -- name: members
-SELECT fingerprint FROM notification_group_alerts WHERE group_key = $1;
+SELECT group_key, fingerprint FROM notification_group_alerts WHERE group_key = ANY ($1);
 
 -- name: drop_members
-DELETE FROM notification_group_alerts WHERE group_key = $1 AND fingerprint = ANY ($2);
+DELETE FROM notification_group_alerts AS member
+ USING unnest($1::text[], $2::text[]) AS settled (group_key, fingerprint)
+ WHERE member.group_key = settled.group_key AND member.fingerprint = settled.fingerprint;
 
--- name: remove_group
-DELETE FROM notification_groups WHERE key = $1;
+-- name: remove_groups
+DELETE FROM notification_groups WHERE key = ANY ($1);
 
--- name: plan_flush
-UPDATE notification_groups SET flush_at = $2, generation = generation + 1 WHERE key = $1 RETURNING generation;
-
--- name: flushed
-UPDATE notification_groups SET flush_at = NULL, ticks_from = coalesce(ticks_from, $2) WHERE key = $1;
+-- name: plan_flushes
+-- Set the timers of locked groups; null stops one. $3 is when ticks begin to count, in a flush.
+UPDATE notification_groups AS stored
+   SET flush_at = planned.due, generation = generation + 1, ticks_from = coalesce(ticks_from, $3)
+  FROM unnest($1::text[], $2::timestamptz[]) AS planned (key, due)
+ WHERE stored.key = planned.key
+RETURNING stored.key, stored.generation;
 
 -- name: told
-SELECT * FROM notification_log WHERE group_key = $1;
+SELECT * FROM notification_log WHERE group_key = ANY ($1) AND channel_id = ANY ($2);
 
--- name: remember_told
-INSERT INTO notification_log (group_key, channel_id, firing, resolved, told_at)
-SELECT $1, $2, $3, $4, $5 WHERE EXISTS (SELECT FROM notification_groups WHERE key = $1)
-ON CONFLICT (group_key, channel_id) DO UPDATE
-   SET firing = excluded.firing, resolved = excluded.resolved, told_at = excluded.told_at;
+-- name: abandon_deliveries
+-- A delivery whose task has ended without ending it (its worker died again and again, say) would hold up everything
+-- after it.
+UPDATE notification_deliveries AS delivery
+   SET status = 'failed', provider_message = 'every attempt to deliver it broke down', updated_at = $2
+ WHERE group_key = ANY ($1) AND status = 'pending'
+   AND NOT EXISTS (SELECT FROM task_queue AS task
+                    WHERE task.id = delivery.id::uuid AND task.status IN ('pending', 'processing'));
 
 -- name: open_deliveries
-SELECT channel_id FROM notification_deliveries WHERE group_key = $1 AND status = 'pending';
+SELECT group_key, channel_id FROM notification_deliveries WHERE group_key = ANY ($1) AND status = 'pending';
 
--- name: add_delivery
+-- name: add_deliveries
+-- Each list of alerts comes inside an object: a list of lists would be taken for an array of two dimensions.
 INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts)
-VALUES ($1, $2, $3, $4, $5, $6);
+SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts'
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[])
+    AS new (id, channel_id, group_key, receiver, group_labels, planned);
 
 -- name: find_delivery
 SELECT * FROM notification_deliveries WHERE id = $1;
 
 -- name: attempted
 UPDATE notification_deliveries
-   SET attempts = attempts + 1, provider_code = $2, provider_message = $3, latency_ms = $4, updated_at = $5
+   SET attempts = attempts + 1, provider_code = $2, provider_message = $3, latency_ms = $4, updated_at = $5,
+       is_ambiguous = is_ambiguous OR $6
  WHERE id = $1 AND status = 'pending';
 
 -- name: part_sent
-UPDATE notification_deliveries SET parts_sent = $2 WHERE id = $1 AND status = 'pending';
+UPDATE notification_deliveries SET parts_sent = $2, is_ambiguous = false WHERE id = $1 AND status = 'pending';
+
+-- name: lock_delivery
+-- The group first and then the channel, as whoever flushes or removes them does.
+SELECT (SELECT key FROM notification_groups WHERE key = $1 FOR UPDATE) AS group_key,
+       (SELECT id FROM user_notification_configs WHERE id = $2 FOR KEY SHARE) AS channel_id;
 
 -- name: end_delivery
--- The fence: only one of two runs of the same task can end a delivery.
-UPDATE notification_deliveries
-   SET status = $2, attempts = attempts + 1, provider_code = $3, provider_message = $4, message_id = $5,
-       latency_ms = $6, updated_at = $7
- WHERE id = $1 AND status = 'pending'
-RETURNING id;
+-- The fence: only one of two runs of the same task can end a delivery. A cancelled one was not told.
+WITH ended AS (
+    UPDATE notification_deliveries
+       SET status = $2, attempts = attempts + 1, provider_code = $3, provider_message = $4, message_id = $5,
+           latency_ms = $6, updated_at = $7
+     WHERE id = $1 AND status = 'pending'
+    RETURNING id, group_key, channel_id
+), told AS (
+    INSERT INTO notification_log (group_key, channel_id, firing, resolved, told_at, failed)
+    SELECT group_key, channel_id, $8::text[], $9::text[], $7, $2 = 'failed'
+      FROM ended
+     WHERE $2 <> 'cancelled' AND EXISTS (SELECT FROM notification_groups WHERE key = ended.group_key)
+    ON CONFLICT (group_key, channel_id) DO UPDATE
+       SET firing = excluded.firing, resolved = excluded.resolved, told_at = excluded.told_at,
+           failed = excluded.failed
+)
+SELECT id FROM ended;
 
 -- name: deliveries
 SELECT * FROM notification_deliveries
-
--- name: name_is_taken
-SELECT EXISTS (SELECT FROM user_notification_configs WHERE name = $1 AND id <> $2);

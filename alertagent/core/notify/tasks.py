@@ -16,7 +16,7 @@ def handlers(groups: Groups, deliveries: Deliveries) -> Mapping[str, Handler]:
         await groups.dispatch(task.payload["alerts"])
 
     async def flush(task: Task) -> None:
-        await groups.flush(task.payload["group"], task.payload["generation"])
+        await groups.flush(task.payload["groups"])
 
     async def regroup(_task: Task) -> None:
         await groups.regroup()

@@ -4,8 +4,9 @@ The rules are Alertmanager's (dispatch and the deduplication stage of its notifi
 addition: an alert that was over before anybody could be told, because *we* were away, is told all the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from math import floor
 
 from alertagent.core.alerts.model import Alert
@@ -13,12 +14,27 @@ from alertagent.core.routing.model import GroupId, Route, Told
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher, Operator
 
+# A key is the key of a row and travels inside tasks; a label may be of any length.
+MAX_KEY = 500
+
+# What a busy group waits at least before it is looked at again, however short its interval.
+SOONEST = timedelta(seconds=1)
+
 
 def group_of(route: Route, labels: Labels) -> GroupId:
     """The group that an alert with these labels falls into; the key looks like Alertmanager's."""
     common = {name: labels[name] for name in sorted(route.group_by) if name in labels}
     shown = ", ".join(str(Matcher(name, Operator.EQUAL, value)) for name, value in common.items())
-    return GroupId(key=f"{route.receiver}:{{{shown}}}", labels=common)
+    return GroupId(key=_bounded(f"{route.receiver}:{{{shown}}}"), labels=common)
+
+
+def _bounded(key: str) -> str:
+    """At most MAX_KEY bytes; a longer key keeps its beginning and is told apart by its digest."""
+    whole = key.encode()
+    if len(whole) <= MAX_KEY:
+        return key
+    digest = sha256(whole).hexdigest()
+    return f"{whole[: MAX_KEY - len(digest) - 1].decode(errors='ignore')}~{digest}"
 
 
 def next_flush(route: Route, ticks_from: datetime | None, *, oldest_start: datetime, now: datetime) -> datetime:
@@ -32,6 +48,26 @@ def next_flush(route: Route, ticks_from: datetime | None, *, oldest_start: datet
     if route.group_interval <= timedelta():
         return now
     return ticks_from + (floor((now - ticks_from) / route.group_interval) + 1) * route.group_interval
+
+
+def next_look(
+    route: Route,
+    ticks_from: datetime,
+    alerts: Collection[Alert],
+    told: Collection[Told],
+    now: datetime,
+    *,
+    is_busy: bool,
+) -> datetime | None:
+    """When a group that was just looked at must be looked at again, even if nothing changes.
+
+    At the next tick while a channel is being told or has to hear of an end; otherwise when it is time to repeat.
+    None: nobody was told anything, so there is nothing to repeat.
+    """
+    tick = max(next_flush(route, ticks_from, oldest_start=now, now=now), now + SOONEST)
+    if is_busy or any(not alert.is_firing for alert in alerts):
+        return tick
+    return max(min(known.at for known in told) + route.repeat_interval, tick) if told else None
 
 
 def must_tell(route: Route, alerts: Iterable[Alert], told: Told | None, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from alertagent.core.clusters.model import check_target
-from alertagent.core.rules.model import Dialect, Kind, RuleContent
+from alertagent.core.rules.model import RESERVED_GROUP, Dialect, Kind, RuleContent
 from alertagent.core.rules.promql import MAX_LENGTH, check_promql
 from alertagent.kernel.errors import Detail
 from alertagent.kernel.labels import is_legacy_name
@@ -27,6 +27,7 @@ def check_rule(rule: RuleContent) -> list[Detail]:
         *_check_templates(("annotations",), rule.annotations),
         *_check_targets(rule),
         *_check_durations(rule),
+        *_check_group(rule),
     ]
 
 
@@ -85,3 +86,8 @@ def _check_targets(rule: RuleContent) -> Iterator[Detail]:
 def _check_durations(rule: RuleContent) -> Iterator[Detail]:
     if rule.interval is not None and rule.interval < timedelta(milliseconds=1):
         yield Detail(("interval",), "must be more than 0")
+
+
+def _check_group(rule: RuleContent) -> Iterator[Detail]:
+    if rule.group == RESERVED_GROUP:
+        yield Detail(("group",), f'the group "{RESERVED_GROUP}" is AlertAgent\'s own')

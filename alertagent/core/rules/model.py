@@ -10,6 +10,9 @@ from alertagent.kernel.durations import format_duration
 
 DEFAULT_GROUP = "alertagent"
 
+# The group of the marker with which every rule file ends; Prometheus refuses a file that has a group twice.
+RESERVED_GROUP = "alertagent:meta"
+
 
 class Kind(StrEnum):
     ALERTING = "alerting"

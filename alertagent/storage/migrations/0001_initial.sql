@@ -262,10 +262,13 @@ CREATE TABLE notification_log (
     firing     text[] NOT NULL,
     resolved   text[] NOT NULL,
     told_at    timestamptz NOT NULL,
+    -- The provider refused it: forgotten when the channel is changed, so that it is told then and not hours later.
+    failed     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (group_key, channel_id)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE notification_deliveries (
+    -- Also the id of the task that makes the attempts.
     id               text PRIMARY KEY,
     channel_id       text NOT NULL REFERENCES user_notification_configs (id) ON DELETE CASCADE,
     group_key        text NOT NULL,
@@ -277,6 +280,8 @@ CREATE TABLE notification_deliveries (
     attempts         int NOT NULL DEFAULT 0,
     -- A message too large for its channel goes in parts; those sent are not sent again.
     parts_sent       int NOT NULL DEFAULT 0,
+    -- The next part may have arrived already: its answer was lost once.
+    is_ambiguous     boolean NOT NULL DEFAULT false,
     provider_code    text NOT NULL DEFAULT '',
     provider_message text NOT NULL DEFAULT '',
     message_id       text,

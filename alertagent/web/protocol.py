@@ -1,0 +1,56 @@
+"""What is no HTTP, or too much of it, in the words of every other error.
+
+aiohttp's parser refuses such bytes before any middleware runs, with a plain text of its own, its version in the
+`Server` header and a traceback in the log for each.
+"""
+
+import structlog
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from alertagent.kernel.errors import Invalid, Problem
+from alertagent.kernel.ids import new_id
+from alertagent.web.errors import envelope
+from alertagent.web.middleware import SECURITY_HEADERS
+from alertagent.web.server import SERVER
+
+log = structlog.get_logger()
+
+
+class Runner(web.AppRunner):
+    """Runs an application so that every answer is ours, one to broken requests too."""
+
+    __slots__ = ()
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(RequestHandler):
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("half an answer is sent already")
+        request_id = new_id()
+        problem: Problem
+        if status == 400:
+            problem = Invalid(f"this is not a request: {message}", code="request.unreadable")
+            log.debug("request.unreadable", request_id=request_id, remote=request.remote, reason=message)
+        else:
+            problem = Problem("an unexpected error; the server's log has it under this request_id")
+            log.error("request.crashed", request_id=request_id, exc_info=exc)
+        response = envelope(problem, path="", request_id=request_id)
+        response.headers.update({**SECURITY_HEADERS, "Server": SERVER, "X-Request-ID": request_id})
+        response.force_close()
+        return response

@@ -1,0 +1,92 @@
+"""kill -9 of `serve` between the acceptance of an alert and its delivery loses nothing."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from alertagent.kernel.clock import rfc3339
+from tests.support.serve import Serve
+from tests.support.service import Api
+from tests.support.sink import Received, Sink
+from tests.support.waiting import Inbox
+
+KILLS = 6
+NOTIFICATION_WORKERS = 32  # the default: so many deliveries may be under way at the moment of a kill
+
+
+def posts(names: list[str]) -> list[tuple[str, Any]]:
+    """The same batch for each door: alerts that have been firing for long, so that they are told at once."""
+    began = rfc3339(datetime.now(UTC) - timedelta(minutes=1))
+    alerts = [{"labels": {"alertname": name}, "startsAt": began} for name in names]
+    webhook = {"version": "4", "status": "firing", "alerts": [{**alert, "status": "firing"} for alert in alerts]}
+    return [("//api/v2/alerts", alerts), ("/alerts/webhook", webhook)]
+
+
+async def keep_posting(api: Api, dice: random.Random, accepted: Inbox[str]) -> None:
+    """Post batch after batch and note what was accepted. A batch without an answer is given up, accepted or not."""
+    for number in count():
+        names = [f"Batch{number}Alert{index}" for index in range(dice.randint(1, 5))]
+        door, body = dice.choice(posts(names))
+        try:
+            answer = await api.post(door, body)
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.05)  # nobody listens until the next start
+            continue
+        if answer.status == 200:
+            for name in names:
+                accepted.add(name)
+
+
+def deliveries(requests: Iterable[Received]) -> list[tuple[str, str]]:
+    """What the channel got: each alert with the id of the delivery that named it, attempt by attempt."""
+    return [
+        (alert["labels"]["alertname"], request.headers["webhook-id"])
+        for request in requests
+        for alert in orjson.loads(request.body)["alerts"]
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_every_accepted_alert_is_delivered_through_any_kills(seed: int, data_dir: Path) -> None:
+    dice, accepted = random.Random(seed), Inbox[str]()
+    async with Serve.in_(data_dir) as serve, Sink() as sink, aiohttp.ClientSession() as session:
+        api = Api(session, serve.address)
+        channel = {"name": "sink", "plugin_name": "webhook", "config": {"url": sink.url}, "default": True}
+        assert (await api.post("/channels", channel)).status == 201
+
+        async with asyncio.TaskGroup() as group:
+            client = group.create_task(keep_posting(api, random.Random(seed), accepted))
+            for _ in range(KILLS):
+                await some_more(dice, accepted, sink)
+                await serve.kill()
+                await serve.start()
+            await some_more(dice, accepted, sink)
+            client.cancel()
+
+        expected = {*accepted.items}
+        await sink.wait_for(lambda requests: expected <= {name for name, _ in deliveries(requests)}, 40)
+
+    heard = deliveries(sink.requests)
+    attempts = Counter(heard)
+    assert len(accepted.items) > KILLS
+    assert max(Counter(name for name, _ in attempts).values()) == 1, "an alert was planned for delivery twice"
+    assert max(attempts.values()) <= 1 + KILLS
+    assert len(heard) - len(attempts) <= KILLS * NOTIFICATION_WORKERS
+
+
+async def some_more(dice: random.Random, accepted: Inbox[str], sink: Sink) -> None:
+    """A moment that falls anywhere between an acceptance and a delivery: after so many more of one or the other."""
+    more = dice.randint(1, 60)
+    if dice.random() < 0.5:
+        await accepted.wait_for(len(accepted.items) + more, 20)
+    else:
+        await sink.wait_for(len(sink.requests) + more, 20)

@@ -1,0 +1,567 @@
+"""A corpus of bad requests against every route: a 4xx of the right type that names the place, never a 5xx."""
+
+import asyncio
+import gzip
+import io
+import itertools
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+from yarl import URL
+
+from tests.support.service import ADMIN_TOKEN, Answer, Api
+
+TYPES = {
+    400: "validation",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    412: "precondition",
+    413: "too_large",
+    415: "unsupported_media",
+}
+PARTS = {"type", "code", "message", "details"}
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`path` is a prepared one, sent as it stands; `names` must stand somewhere in the error."""
+
+    name: str
+    method: str = "POST"
+    path: str
+    status: int = 400
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    names: str = ""
+
+
+LISTS = ("/rules", "/clusters", "/tokens", "/alerts", "/channels", "/deliveries")
+QUERIES = {
+    "limit=0": "limit",
+    "limit=-1": "limit",
+    "limit=501": "limit",
+    "limit=abc": "limit",
+    "limit=": "limit",
+    "limit=1.5": "limit",
+    "limit=1e2": "limit",
+    f"limit={'9' * 5000}": "limit",
+    "limit=1&limit=2": "limit",
+    "limit[]=1": "limit",
+    "LIMIT=1": "LIMIT",
+    "limt=1": 'Did you mean \\"limit\\"',
+    "offset=1": "offset",
+    "=1": "parameter",
+    "sort=nothing": "sort",
+    "sort=-": "sort",
+    "sort=,": "sort",
+    "sort=id,": "sort",
+    "sort=t.id": "sort",
+    "sort=id%20desc": "sort",
+    "sort=id;DROP%20TABLE%20rules": "sort",
+    f"sort={'id,' * 100}id": "sort",
+    "cursor=x": "cursor",
+    "cursor=": "cursor",
+    "cursor=%F0%9F%94%A5": "cursor",
+    "cursor=W10": "cursor",
+    "cursor=bnVsbA": "cursor",
+    f"cursor={'A' * 3000}": "cursor",
+    "filter=": "filter",
+    "filter=id": "filter",
+    "filter=id%3D%22": "filter",
+    "filter=id%3D~%22(%22": "regular expression",
+    "filter=id%3D~%22a(%3F%3Db)%22": "regular expression",
+    "filter=id%3D~%22(a)%5C1%22": "regular expression",
+    "filter=id%3D~%22a%7B1001%7D%22": "regular expression",
+    f"filter=id%3D~%22{'a' * 1100}%22": "longer than 1024",
+    f"filter=id%3D%22{'a' * 2100}%22": "filter",
+    "&".join(["filter=id%3Dx"] * 21): "filter",
+    "q=%00": "NUL",
+    "filter=id%3D%22%00%22": "NUL",
+    "q%00=1": "NUL",
+    f"q={'a' * 201}": "q",
+    "q=a&q=b": "q",
+}
+
+BODIES: dict[str, bytes] = {
+    "no body": b"",
+    "blanks": b" \r\n\t",
+    "null": b"null",
+    "a number": b"5",
+    "a text": b'"text"',
+    "true": b"true",
+    "a list": b"[]",
+    "not JSON": b"name=HostDown",
+    "half an object": b'{"name": "a"',
+    "two objects": b"{}{}",
+    "a trailing comma": b'{"name": "a",}',
+    "single quotes": b"{'name': 'a'}",
+    "a comment": b'{} // "x"',
+    "a raw NUL": b'{"name": "a\x00b"}',
+    "an escaped NUL": b'{"name": "a\\u0000b"}',
+    "an escaped NUL in a key": b'{"na\\u0000me": "a"}',
+    "a raw newline in a text": b'{"name": "a\nb"}',
+    "a lone surrogate": b'{"name": "a\\ud800b"}',
+    "a pair of surrogates the wrong way round": b'{"name": "\\udc00\\ud800"}',
+    "bytes that are no UTF-8": b'{"name": "\xff\xfe"}',
+    "an encoded surrogate": b'{"name": "\xed\xa0\x80"}',
+    "an overlong encoding": b'{"name": "\xc0\xaf"}',
+    "UTF-16": '{"name": "a"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"name": "a"}',
+    "NaN": b'{"name": NaN}',
+    "Infinity": b'{"name": -Infinity}',
+    "a huge number": b'{"name": 1e999}',
+    "a huge integer": b'{"name": ' + b"9" * 5000 + b"}",
+    "deep lists": b'{"name": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "deep objects": b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    "deep and unfinished": b"[" * 100_000,
+    "an unknown field": b'{"surprise": 1}',
+    "a field with an empty name": b'{"": 1}',
+    "a field of the wrong case": b'{"Name": "a"}',
+    "a prototype": b'{"__proto__": {"admin": true}}',
+    "many unknown fields": json.dumps({f"unknown{number}": 1 for number in range(20_000)}).encode(),
+    "a long unknown field": json.dumps({"x" * 500_000: 1}).encode(),
+    "YAML": b"name: a\n",
+    "XML": b"<name>a</name>",
+}
+
+WRITES = [
+    ("POST", "/rules"),
+    ("PUT", "/rules/none"),
+    ("POST", "/rules/validate"),
+    ("POST", "/clusters"),
+    ("PUT", "/clusters/c1"),
+    ("POST", "/clusters/c1/tokens"),
+    ("POST", "/tokens"),
+    ("POST", "/channels"),
+    ("PUT", "/channels/none"),
+    ("POST", "/plugins/console/test"),
+    ("POST", "/config/sync/status"),
+]
+# Every field of these may be left out, so nothing at all is a request.
+TAKES_NOTHING = {
+    "/rules/none": 404,
+    "/clusters/c1": 200,
+    "/clusters/c1/tokens": 201,
+    "/channels/none": 404,
+    "/plugins/console/test": 200,
+}
+
+INTAKES = ("/alerts/webhook", "//api/v2/alerts")
+
+ADDRESSED = [
+    "/rules/{}",
+    "/rules/{}/distribution",
+    "/clusters/{}",
+    "/alerts/{}",
+    "/alerts/{}/timeline",
+    "/channels/{}",
+    "/channels/{}/deliveries",
+    "/plugins/{}",
+]
+IDS = {
+    "none": 404,
+    "%00": 400,
+    "a%00b": 400,
+    "%ff": 404,
+    "%ED%A0%80": 404,
+    "%zz": 404,
+    "%": 404,
+    "'%20OR%20'1'='1": 404,
+    "..%2f..%2fetc%2fpasswd": 404,
+    "%F0%9F%94%A5": 404,
+    "-1": 404,
+    "null": 404,
+    "a" * 4000: 404,
+}
+
+RULE = {"name": "HostDown", "expression": "up == 0"}
+REPORT = {"cluster_id": "c1", "config_type": "prometheus", "status": "success", "sync_time": 0, "error_message": ""}
+CHANNEL = {"name": "c", "plugin_name": "webhook", "config": {"url": "http://127.0.0.1:1/"}}
+ALERT = {"labels": {"alertname": "A"}, "status": "firing"}
+WEBHOOK = {"version": "4", "status": "firing", "alerts": []}
+
+# What is wrong with an otherwise good body, and what the answer must name.
+FIELDS: list[tuple[str, str, Any, Any, str]] = [
+    *(
+        ("POST", "/rules", RULE, change, name)
+        for change, name in [
+            ({"name": ""}, "name"),
+            ({"name": 5}, "name"),
+            ({"name": None}, "name"),
+            ({"name": "x" * 501}, "name"),
+            ({"expression": ""}, "expression"),
+            ({"expression": "up =="}, "expression"),
+            ({"expression": "sum("}, "expression"),
+            ({"expression": "up" + "\n" * 70_000}, "expression"),
+            ({"expression": "((" * 2000}, "expression"),
+            ({"expression": '"text"'}, "expression"),
+            ({"expression": "up[5m]"}, "expression"),
+            ({"duration": 90}, "duration"),
+            ({"duration": "90"}, "duration"),
+            ({"duration": "1.5h"}, "duration"),
+            ({"duration": "-5m"}, "duration"),
+            ({"duration": "12h1d"}, "duration"),
+            ({"duration": None}, "duration"),
+            ({"duration": "9" * 5000 + "s"}, "duration"),
+            ({"interval": "x"}, "interval"),
+            ({"keep_firing_for": 1}, "keep_firing_for"),
+            ({"severity": ""}, "severity"),
+            ({"severity": 1}, "severity"),
+            ({"labels": []}, "labels"),
+            ({"labels": {"a": 1}}, "labels"),
+            ({"labels": {"a": None}}, "labels"),
+            ({"labels": {"1a": "x"}}, "labels"),
+            ({"labels": {"": "x"}}, "labels"),
+            ({"labels": {"__name__": "x"}}, "labels"),
+            ({"labels": {f"l{n}": "x" for n in range(101)}}, "labels"),
+            ({"annotations": {"a": {}}}, "annotations"),
+            ({"annotations": {"summary": "{{ $labels.x "}}, "annotations"),
+            ({"targets": "c1"}, "targets"),
+            ({"targets": [1]}, "targets"),
+            ({"targets": [""]}, "targets"),
+            ({"targets": ['env="prod']}, "targets"),
+            ({"targets": ['env=~"("']}, "targets"),
+            ({"targets": ["c1"] * 1001}, "targets"),
+            ({"kind": "other"}, "kind"),
+            ({"kind": "recording"}, "record"),
+            ({"dialect": "sql"}, "dialect"),
+            ({"enabled": "maybe"}, "enabled"),
+            ({"enabled": None}, "enabled"),
+            ({"comment": "x" * 1001}, "comment"),
+            ({"expresion": "up"}, 'Did you mean \\"expression\\"'),
+            ({"id": "mine"}, "id"),
+            ({"version": "v1.0.0"}, "version"),
+        ]
+    ),
+    *(
+        ("POST", "/clusters", {"id": "new"}, change, name)
+        for change, name in [
+            ({"id": ""}, "id"),
+            ({"id": "-a"}, "id"),
+            ({"id": "a b"}, "id"),
+            ({"id": "a/b"}, "id"),
+            ({"id": "a\n"}, "id"),
+            ({"id": "x" * 101}, "id"),
+            ({"id": "é"}, "id"),
+            ({"id": 5}, "id"),
+            ({"id": ".."}, "id"),
+            ({"name": ""}, "name"),
+            ({"labels": {"a-b": "x"}}, "labels"),
+            ({"labels": {"é": "x"}}, "labels"),
+            ({"labels": {"a": 1}}, "labels"),
+            ({"labels": {f"l{n}": "x" for n in range(65)}}, "labels"),
+            ({"labels": {"a": "x" * 4097}}, "labels"),
+            ({"parameters": {"a b": "x"}}, "parameters"),
+            ({"parameters": None}, "parameters"),
+            ({"config_types": []}, "config_types"),
+            ({"config_types": ["grafana"]}, "config_types"),
+            ({"config_types": "prometheus"}, "config_types"),
+            ({"config_types": ["vmalert"] * 4}, "config_types"),
+            ({"query_url": ""}, "query_url"),
+            ({"query_url": "prometheus:9090"}, "URL"),
+            ({"query_url": "ftp://h/"}, "http"),
+            ({"query_url": "file:///etc/passwd"}, "http"),
+            ({"query_url": "http://"}, "host"),
+            ({"query_url": "http://a b/"}, "URL"),
+            ({"query_url": "http://169.254.169.254/"}, "allow_networks"),
+            ({"query_url": "http://10.0.0.1/"}, "allow_networks"),
+            ({"query_url": "http://[::ffff:10.0.0.1]/"}, "allow_networks"),
+            ({"query_url": "http://2130706433/"}, "host"),
+            ({"query_url": "http://0x7f.1/"}, "host"),
+            ({"query_url": "http://no-such-host.invalid/"}, "resolve"),
+            ({"query_url": "http://h" + "x" * 3000}, "query_url"),
+            ({"revision": 5}, "revision"),
+        ]
+    ),
+    *(
+        ("POST", "/tokens", {"name": "t", "role": "viewer"}, change, name)
+        for change, name in [
+            ({"name": ""}, "name"),
+            ({"name": "x" * 101}, "name"),
+            ({"role": "root"}, "role"),
+            ({"role": None}, "role"),
+            ({"scopes": ["rules:read"]}, "either"),
+            ({"role": None, "scopes": ["rules"]}, "scopes"),
+            ({"role": None, "scopes": ["*"]}, "scopes"),
+            ({"role": None, "scopes": ["sync:"]}, "scopes"),
+            ({"role": None, "scopes": ["sync:a/b"]}, "scopes"),
+            ({"role": None, "scopes": ["admin"]}, "scopes"),
+            ({"role": None, "scopes": ["ingest"] * 51}, "scopes"),
+            ({"role": None, "scopes": "ingest"}, "scopes"),
+            ({"expires_in": "0s"}, "expires_in"),
+            ({"expires_in": "-1d"}, "expires_in"),
+            ({"expires_in": "11y"}, "expires_in"),
+            ({"expires_in": 90}, "expires_in"),
+            ({"expires_in": None}, "expires_in"),
+            ({"cluster_id": "a b"}, "cluster_id"),
+            ({"cluster_id": ""}, "cluster_id"),
+            ({"cluster_id": "x" * 101}, "cluster_id"),
+            ({"token": "mine"}, "token"),
+        ]
+    ),
+    *(
+        ("POST", "/clusters/c1/tokens", {}, change, name)
+        for change, name in [
+            ({"name": ""}, "name"),
+            ({"expires_in": "soon"}, "expires_in"),
+            ({"role": "admin"}, "role"),
+            ({"scopes": ["ingest"]}, "scopes"),
+        ]
+    ),
+    *(
+        ("POST", "/channels", CHANNEL, change, name)
+        for change, name in [
+            ({"name": ""}, "name"),
+            ({"plugin_name": "none"}, "none"),
+            ({"config": []}, "config"),
+            ({"config": {}}, "url"),
+            ({"config": {"url": 5}}, "url"),
+            ({"config": {"url": "http://10.0.0.1/"}}, "allow_networks"),
+            ({"config": {"url": "http://127.0.0.1:1/", "x": 1}}, "x"),
+            ({"fallback": "a"}, "fallback"),
+            ({"fallback": ["a"] * 11}, "fallback"),
+            ({"default": "perhaps"}, "default"),
+            ({"user_id": ""}, "user_id"),
+            ({"config": {"url": 10**30}}, "url"),
+            ({"config": {"url": "http://127.0.0.1:1/", "secret": [10**30]}}, "secret"),
+        ]
+    ),
+    *(
+        ("POST", "/config/sync/status", REPORT, change, name)
+        for change, name in [
+            ({"cluster_id": "a b"}, "cluster_id"),
+            ({"config_type": "grafana"}, "config_type"),
+            ({"status": "maybe"}, "status"),
+            ({"sync_time": "yesterday"}, "sync_time"),
+            ({"sync_time": True}, "sync_time"),
+            ({"sync_time": 1e18}, "sync_time"),
+            ({"sync_time": -1e15}, "sync_time"),
+            ({"sync_time": None}, "sync_time"),
+            ({"config_hash": "abc"}, "config_hash"),
+            ({"config_hash": "G" * 64}, "config_hash"),
+            ({"duration_ms": -1}, "duration_ms"),
+            ({"duration_ms": 2**40}, "duration_ms"),
+            ({"instance": "x" * 201}, "instance"),
+            ({"error_message": "x" * 20_000}, "error_message"),
+            ({"extra": 1}, "extra"),
+        ]
+    ),
+    *(
+        ("POST", "/alerts/webhook", WEBHOOK, change, name)
+        for change, name in [
+            ({"version": "3"}, "version"),
+            ({"version": 4}, "version"),
+            ({"status": "unknown"}, "status"),
+            ({"alerts": {}}, "alerts"),
+            ({"alerts": None}, "alerts"),
+            ({"alerts": [5]}, "alerts.0"),
+            ({"alerts": [{}]}, "alerts.0"),
+            ({"alerts": [ALERT | {"status": "pending"}]}, "alerts.0.status"),
+            ({"alerts": [ALERT | {"labels": {}}]}, "alerts.0"),
+            ({"alerts": [ALERT | {"labels": {"a": 1}}]}, "alerts.0.labels"),
+            ({"alerts": [ALERT | {"labels": {"a": "\x00"}}]}, "U+0000"),
+            ({"alerts": [ALERT | {"startsAt": "yesterday"}]}, "startsAt"),
+            ({"alerts": [ALERT, ALERT | {"labels": None}]}, "alerts.1.labels"),
+        ]
+    ),
+    *(
+        ("POST", "//api/v2/alerts", [], change, name)
+        for change, name in [
+            ([{}], "labels"),
+            ([5], "0"),
+            ([{"labels": {}}], "0: an alert needs"),
+            ([{"labels": {"a": "\x00"}}], "U+0000"),
+            ([{"labels": {"a": "b"}, "startsAt": "x"}], "startsAt"),
+            ({"alerts": []}, ""),
+        ]
+    ),
+    ("PUT", "/clusters/c1", {}, {"id": "c2"}, "id"),
+    ("PUT", "/clusters/c1", {}, {"config_types": []}, "config_types"),
+    ("PUT", "/clusters/c1", {}, {"query_url": "http://10.0.0.1"}, "allow_networks"),
+]
+
+
+def cases() -> Iterator[Case]:
+    for path, (query, names) in itertools.product(LISTS, QUERIES.items()):
+        yield Case(name=f"{path}?{query[:40]}", method="GET", path=f"{path}?{query}", names=names)
+    for template, (id, status) in itertools.product(ADDRESSED, IDS.items()):
+        yield Case(name=f"GET {template.format(id[:20])}", method="GET", path=template.format(id), status=status)
+    for (method, path), (name, body) in itertools.product(WRITES, BODIES.items()):
+        if name not in {"no body", "blanks"} or path not in TAKES_NOTHING:
+            yield Case(name=f"{name} to {path}", method=method, path=path, body=body)
+    for method, path in WRITES:
+        yield from _wrongly_sent(method, path)
+    for path in INTAKES:
+        yield from _at_the_intake(path)
+    for method, path, good, change, names in FIELDS:
+        body = json.dumps({**good, **change} if isinstance(good, dict) else change).encode()
+        yield Case(name=f"{str(change)[:90]} to {path}", method=method, path=path, body=body, names=names)
+    yield from _others()
+
+
+def _at_the_intake(path: str) -> Iterator[Case]:
+    for name, body in BODIES.items():
+        if not (path.endswith("v2/alerts") and name == "a list"):
+            yield Case(name=f"{name} to {path}", path=path, body=body)
+    bomb = gzip.compress(b" " * (17 * MEBIBYTE))
+    yield Case(name=f"too much to {path}", path=path, body=b" " * (16 * MEBIBYTE + 1), status=413)
+    yield Case(name=f"a bomb to {path}", path=path, body=bomb, headers={"Content-Encoding": "gzip"}, status=413)
+
+
+def _wrongly_sent(method: str, path: str) -> Iterator[Case]:
+    to = partial(Case, method=method, path=path, body=b'{"name": "a"}')
+    spaces = b" " * (MEBIBYTE + 1)
+    forms = ("application/x-www-form-urlencoded", "multipart/form-data")
+    for media in ("text/plain", *forms, "application/yaml", "junk", ""):
+        yield to(name=f"{media!r} to {path}", headers={"Content-Type": media}, status=415)
+    for encoding in ("compress", "gzip, gzip", "x-unknown"):
+        yield to(name=f"{encoding} to {path}", headers={"Content-Encoding": encoding}, status=415)
+    for encoding, bomb in (("gzip", gzip.compress(spaces)), ("deflate", zlib.compress(spaces))):
+        compressed = {"Content-Encoding": encoding}
+        yield to(name=f"{encoding} bomb to {path}", body=bomb, headers=compressed, status=413)
+        yield to(name=f"broken {encoding} to {path}", body=b"{" * 50, headers=compressed)
+        yield to(name=f"half a {encoding} to {path}", body=bomb[: len(bomb) // 2], headers=compressed)
+    yield to(name=f"too much to {path}", body=spaces, status=413)
+    yield to(name=f"a parameter to {path}", path=f"{path}?surprise=1", names="surprise")
+
+
+def _others() -> Iterator[Case]:
+    sync = "/config/sync?cluster_id=c1&type=prometheus"
+    for path, names in {
+        "/config/sync": "cluster_id",
+        "/config/sync?cluster_id=c1": "type",
+        "/config/sync?type=prometheus": "cluster_id",
+        "/config/sync?cluster_id=&type=prometheus": "cluster_id",
+        "/config/sync?cluster_id=a%20b&type=prometheus": "cluster_id",
+        "/config/sync?cluster_id=c1&type=grafana": "type",
+        f"{sync}&wait=61": "wait",
+        f"{sync}&wait=-1": "wait",
+        f"{sync}&wait=soon": "wait",
+        f"{sync}&format=yaml": "format",
+        f"{sync}&type=vmalert": "type",
+        "/config/preview": "cluster_id",
+        "/config/preview?cluster_id=c1&type=x": "type",
+        "/config/status?x=1": "x",
+        "/plugins?limit=1": "limit",
+        "/rules/none?x=1": "x",
+        "/alerts/none/timeline?limit=0": "limit",
+        "/alerts/none/timeline?cursor=x": "cursor",
+        "/alerts/none/timeline?cursor=0": "cursor",
+        f"/alerts/none/timeline?cursor={2**63}": "cursor",
+        "//metrics?x=1": "x",
+        "//healthz?x=1": "x",
+        "//readyz?verbos": "verbose",
+    }.items():
+        yield Case(name=f"GET {path[:60]}", method="GET", path=path, names=names)
+    for path in (
+        "/nothing",
+        "/rules/",
+        "//nothing",
+        "//",
+        "//healthz/",
+        "//api",
+        "/rules/a/b/c",
+        "//api/v1/../v1/rules",
+    ):
+        yield Case(name=f"GET {path}", method="GET", path=path, status=404)
+    for path in ("/clusters/none", "/tokens/none", "/rules/none", "/channels/none", "/clusters/c1/tokens/none"):
+        yield Case(name=f"DELETE {path}", method="DELETE", path=path, status=404)
+    for path in ("/clusters/none/tokens", "/channels/none/test", "/plugins/none/test"):
+        yield Case(name=f"POST {path}", path=path, body=b"{}", status=404)
+    yield Case(name="a cluster twice", path="/clusters", body=b'{"id": "c1"}', status=409)
+    for method, path in (
+        ("PATCH", "/rules"),
+        ("DELETE", "/rules"),
+        ("PUT", "/tokens"),
+        ("POST", "//healthz"),
+        ("OPTIONS", "/rules"),
+    ):
+        yield Case(name=f"{method} {path}", method=method, path=path, status=405)
+    for tag in ('"99"', 'W/"1"', "garbage", '""', '"', "'1'", '"-1"', '"1e0"', "1", '"a", "b"', "", " "):
+        yield Case(
+            name=f"If-Match: {tag}",
+            method="PUT",
+            path="/clusters/c1",
+            body=b"{}",
+            headers={"If-Match": tag},
+            status=412,
+        )
+    rule = json.dumps(RULE).encode()
+    for key in ("", "x" * 256, "a\tb"):
+        used = {"Idempotency-Key": key}
+        yield Case(name=f"key {key[:9]!r}", path="/rules", body=rule, headers=used, names="Idempotency-Key")
+
+
+CASES = list(cases())
+
+
+async def send(session: aiohttp.ClientSession, address: str, case: Case) -> Answer:
+    path = case.path[1:] if case.path.startswith("//") else f"/api/v1{case.path}"
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json", **case.headers}
+    url = URL(address + path, encoded=True)
+    body = io.BytesIO(case.body) if case.body else None
+    async with asyncio.timeout(20), session.request(case.method, url, headers=headers, data=body) as response:
+        return Answer(response.status, response.headers, await response.read())
+
+
+def findings(case: Case, answer: Answer) -> Iterator[str]:
+    if answer.status != case.status:
+        yield f"{answer.status}, not {case.status}: {answer.body[:300]!r}"
+        return
+    if answer.headers["Content-Type"] != "application/json":
+        yield f"not JSON: {answer.body[:300]!r}"
+        return
+    content = answer.json
+    if set(content) != {"error", "timestamp", "path", "request_id"} or set(content["error"]) != PARTS:
+        yield f"not the envelope: {answer.body[:300]!r}"
+    if content["error"]["type"] != TYPES[answer.status]:
+        yield f"type {content['error']['type']}"
+    if answer.headers["X-Request-ID"] != content["request_id"]:
+        yield "two request ids"
+    if case.names not in json.dumps(content["error"]):
+        yield f"{case.names!r} does not stand in {answer.body[:300]!r}"
+    if len(answer.body) > MEBIBYTE + 100_000:
+        yield f"an answer of {len(answer.body)} bytes"
+
+
+def test_the_corpus_is_a_large_one_without_doubles() -> None:
+    assert len(CASES) > 800
+    assert [name for name, count in Counter(case.name for case in CASES).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_every_bad_request_gets_the_4xx_that_says_why(api: Api, part: int) -> None:
+    assert (await api.post("/clusters", {"id": "c1"})).status == 201
+
+    wrong = []
+    with capture_logs() as logs:
+        async with aiohttp.ClientSession() as session:
+            for case in CASES[part::4]:
+                try:
+                    answer = await send(session, api.address, case)
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    wrong.append(f"{case.name}: {error!r}")
+                else:
+                    wrong += [f"{case.name}: {finding}" for finding in findings(case, answer)]
+
+    assert not wrong, f"{len(wrong)} of {len(CASES)}:\n" + "\n".join(wrong)
+    assert not [entry for entry in logs if entry["log_level"] in {"error", "critical"}]
+    assert (await api.get("//readyz")).status == 200
+
+
+@pytest.mark.parametrize("path", TAKES_NOTHING)
+async def test_where_every_field_is_optional_nothing_is_a_request(api: Api, path: str) -> None:
+    await api.post("/clusters", {"id": "c1"})
+    method = next(method for method, of in WRITES if of == path)
+
+    assert (await api.call(method, path)).status == TAKES_NOTHING[path]

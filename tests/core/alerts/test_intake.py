@@ -1,0 +1,279 @@
+"""What senders post and what becomes of it; every oddity that was ever seen on the wire is a row."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2, read_webhook
+from alertagent.core.alerts.model import AlertStatus, IncomingAlert
+from alertagent.kernel.errors import Invalid
+from alertagent.kernel.labels import fingerprint
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TIMEOUTS = Timeouts(resolve=timedelta(minutes=5), stale=timedelta(hours=24))
+ZERO = "0001-01-01T00:00:00Z"
+LABELS = {"alertname": "HostDown", "instance": "a:9100"}
+
+
+def at(**offset: float) -> datetime:
+    return NOW + timedelta(**offset)
+
+
+def stamp(**offset: float) -> str:
+    return at(**offset).isoformat()
+
+
+def webhook(*alerts: Any, cluster: str | None = None, **fields: Any) -> Received:
+    posted = {"version": "4", "status": "firing", "alerts": list(alerts), **fields}
+    return read_webhook(orjson.dumps(posted), cluster=cluster, timeouts=TIMEOUTS, now=NOW)
+
+
+def api_v2(*alerts: Any, cluster: str | None = None) -> Received:
+    return read_api_v2(orjson.dumps(list(alerts)), cluster=cluster, timeouts=TIMEOUTS, now=NOW)
+
+
+def only(received: Received) -> IncomingAlert:
+    assert received.refused == ()
+    (alert,) = received.alerts
+    return alert
+
+
+FIRING, RESOLVED = AlertStatus.FIRING, AlertStatus.RESOLVED
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "starts_at", "ends_at"),
+    [
+        ({"status": "firing", "startsAt": stamp(hours=-1), "endsAt": ZERO}, FIRING, at(hours=-1), at(hours=24)),
+        ({"status": "firing", "startsAt": stamp(hours=-1)}, FIRING, at(hours=-1), at(hours=24)),
+        ({"status": "firing"}, FIRING, NOW, at(hours=24)),
+        ({"status": "firing", "startsAt": ZERO}, FIRING, NOW, at(hours=24)),
+        ({"status": "firing", "startsAt": None, "endsAt": None}, FIRING, NOW, at(hours=24)),
+        # While it fires, whatever stands in endsAt means nothing.
+        ({"status": "firing", "endsAt": stamp(hours=-1)}, FIRING, NOW, at(hours=24)),
+        ({"status": "firing", "startsAt": stamp(hours=1)}, FIRING, NOW, at(hours=24)),
+        (
+            {"status": "resolved", "startsAt": stamp(hours=-1), "endsAt": stamp(minutes=-1)},
+            RESOLVED,
+            at(hours=-1),
+            at(minutes=-1),
+        ),
+        ({"status": "resolved", "startsAt": stamp(hours=-1), "endsAt": ZERO}, RESOLVED, at(hours=-1), NOW),
+        ({"status": "resolved"}, RESOLVED, NOW, NOW),
+        ({"status": "resolved", "endsAt": stamp(minutes=-5)}, RESOLVED, at(minutes=-5), at(minutes=-5)),
+        # The sender's clock is ahead of ours by more than the alert lasted.
+        ({"status": "resolved", "startsAt": stamp(minutes=1), "endsAt": stamp(minutes=2)}, RESOLVED, NOW, NOW),
+    ],
+)
+def test_the_times_of_a_webhook(
+    fields: dict[str, Any], status: AlertStatus, starts_at: datetime, ends_at: datetime
+) -> None:
+    alert = only(webhook({"labels": LABELS, **fields}))
+
+    assert (alert.status, alert.starts_at, alert.ends_at) == (status, starts_at, ends_at)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "starts_at", "ends_at"),
+    [
+        ({}, FIRING, NOW, at(minutes=5)),
+        ({"startsAt": ZERO, "endsAt": ZERO}, FIRING, NOW, at(minutes=5)),
+        ({"startsAt": stamp(hours=-1)}, FIRING, at(hours=-1), at(minutes=5)),
+        ({"startsAt": stamp(hours=-1), "endsAt": stamp(minutes=4)}, FIRING, at(hours=-1), at(minutes=4)),
+        ({"startsAt": stamp(minutes=1), "endsAt": stamp(minutes=4)}, FIRING, NOW, at(minutes=4)),
+        ({"endsAt": stamp(minutes=4)}, FIRING, NOW, at(minutes=4)),
+        ({"startsAt": stamp(hours=-1), "endsAt": stamp(seconds=-1)}, RESOLVED, at(hours=-1), at(seconds=-1)),
+        ({"endsAt": stamp(seconds=-1)}, RESOLVED, at(seconds=-1), at(seconds=-1)),
+        ({"endsAt": stamp()}, RESOLVED, NOW, NOW),
+        ({"endsAt": "9999-12-31T23:59:59Z"}, FIRING, NOW, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ({"startsAt": "1677-09-21T00:00:00Z"}, FIRING, datetime(1677, 9, 21, tzinfo=UTC), at(minutes=5)),
+    ],
+)
+def test_the_times_of_api_v2(
+    fields: dict[str, Any], status: AlertStatus, starts_at: datetime, ends_at: datetime
+) -> None:
+    alert = only(api_v2({"labels": LABELS, **fields}))
+
+    assert (alert.status, alert.starts_at, alert.ends_at) == (status, starts_at, ends_at)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-22T19:30:00+08:00", datetime(2026, 11, 22, 11, 30, tzinfo=UTC)),
+        ("2026-11-22T11:30:00.123456789Z", datetime(2026, 11, 22, 11, 30, 0, 123456, tzinfo=UTC)),
+        ("2026-11-22T11:30:00", datetime(2026, 11, 22, 11, 30, tzinfo=UTC)),
+        ("2026-11-22 11:30:00Z", datetime(2026, 11, 22, 11, 30, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+08:00", NOW),
+    ],
+)
+def test_a_time_may_be_written_in_many_ways(text: str, moment: datetime) -> None:
+    assert only(api_v2({"labels": LABELS, "startsAt": text})).starts_at == moment
+
+
+@pytest.mark.parametrize(
+    ("labels", "stored"),
+    [
+        ({"a": "b", "empty": ""}, {"a": "b"}),
+        ({"a b": "c", "标签": "值", "x.y": "😀"}, {"a b": "c", "标签": "值", "x.y": "😀"}),
+        ({"a": "x" * 100_000}, {"a": "x" * 100_000}),
+        ({"a": "\n\t\x01"}, {"a": "\n\t\x01"}),
+    ],
+)
+def test_labels_are_kept_as_they_are_but_for_empty_ones(labels: dict[str, str], stored: dict[str, str]) -> None:
+    alert = only(api_v2({"labels": labels}))
+
+    assert (alert.labels, alert.fingerprint) == (stored, fingerprint(stored))
+
+
+@pytest.mark.parametrize(
+    ("labels", "cluster", "stored"),
+    [({}, "c1", "c1"), ({"cluster": "own"}, "c1", "own"), ({"cluster": ""}, "c1", "c1"), ({}, None, None)],
+)
+def test_the_cluster_of_the_token_is_the_one_of_an_alert_that_names_none(
+    labels: dict[str, str], cluster: str | None, stored: str | None
+) -> None:
+    for received in (
+        api_v2({"labels": {**LABELS, **labels}}, cluster=cluster),
+        webhook({"status": "firing", "labels": {**LABELS, **labels}}, cluster=cluster),
+    ):
+        assert only(received).labels.get("cluster") == stored
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://prom/graph?g0.expr=up", "http://prom/graph?g0.expr=up"),
+        ("not a url", "not a url"),
+        (None, ""),
+        (5, ""),
+        ({"a": []}, ""),
+        ("a\x00b", "ab"),
+        ("x" * 10_000, "x" * 8192),
+    ],
+)
+def test_a_link_is_never_a_reason_to_refuse(url: Any, shown: str) -> None:
+    assert only(api_v2({"labels": LABELS, "generatorURL": url})).generator_url == shown
+
+
+def test_what_the_sender_adds_is_its_own_business() -> None:
+    extra = {"fingerprint": "lies", "silenced": True, "10": [{}], "value": 10**300, "nan": None}
+
+    by_webhook = only(webhook({"status": "firing", "labels": LABELS, **extra}, receiver=7, groupKey=[], more={"a": 1}))
+    by_api = only(api_v2({"labels": LABELS, **extra}))
+
+    assert by_webhook.fingerprint == by_api.fingerprint == fingerprint(LABELS)
+    assert (by_webhook.source, by_api.source) == ("webhook", "api")
+
+
+BAD: list[tuple[Any, tuple[str | int, ...]]] = [
+    ({}, ("labels",)),
+    ({"labels": None}, ("labels",)),
+    ({"labels": {}}, ()),
+    ({"labels": {"a": ""}}, ()),
+    ({"labels": {"a": 1}}, ("labels", "a")),
+    ({"labels": {"a": None}}, ("labels", "a")),
+    ({"labels": {"a": "b\x00"}}, ("labels",)),
+    ({"labels": {"a\x00": "b"}}, ("labels",)),
+    ({"labels": ["a"]}, ("labels",)),
+    ({"labels": LABELS, "annotations": {"a": 1}}, ("annotations", "a")),
+    ({"labels": LABELS, "annotations": {"a": "\x00"}}, ("annotations",)),
+    ({"labels": LABELS, "startsAt": "yesterday"}, ("startsAt",)),
+    ({"labels": LABELS, "startsAt": "10000-01-01T00:00:00Z"}, ("startsAt",)),
+    ({"labels": LABELS, "startsAt": 10**200}, ("startsAt",)),
+    ({"labels": LABELS, "startsAt": "9999-12-31T23:59:59-23:00"}, ("startsAt",)),
+    ({"labels": LABELS, "startsAt": {}}, ("startsAt",)),
+    ({"labels": LABELS, "startsAt": stamp(minutes=-1), "endsAt": stamp(minutes=-2), "status": "resolved"}, ()),
+    ("an alert", ()),
+    (None, ()),
+    ([], ()),
+]
+
+
+@pytest.mark.parametrize(("alert", "loc"), BAD)
+def test_one_bad_alert_costs_its_neighbours_nothing(alert: Any, loc: tuple[str | int, ...]) -> None:
+    good = {"status": "firing", "labels": LABELS}
+    bad = {"status": "firing", **alert} if isinstance(alert, dict) else alert
+
+    by_webhook, by_api = webhook(good, bad, good), api_v2(good, bad, good)
+
+    assert len(by_webhook.alerts) == len(by_api.alerts) == 2
+    assert by_webhook.refused[0].loc[: 2 + len(loc)] == ("alerts", 1, *loc)
+    assert by_api.refused[0].loc[: 1 + len(loc)] == (1, *loc)
+
+
+@pytest.mark.parametrize("status", [None, "", "Firing", "suppressed", 1])
+def test_a_webhook_must_say_what_became_of_each_alert(status: Any) -> None:
+    received = webhook({"labels": LABELS, "status": status}, {"labels": LABELS})
+
+    assert [found.loc for found in received.refused] == [("alerts", 0, "status"), ("alerts", 1, "status")]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{}",
+        b'{"version": "4", "status": "firing"}',
+        b'{"version": "3", "status": "firing", "alerts": []}',
+        b'{"version": 4, "status": "firing", "alerts": []}',
+        b'{"version": "4", "status": "on", "alerts": []}',
+        b'{"version": "4", "status": "firing", "alerts": {}}',
+        b'{"version": "4", "status": "firing", "alerts": null}',
+        b"\xff\xfe",
+        b'{"version": "4", "status": "firing", "alerts": [' + b"[" * 100_000,
+        b'{"version": "4", "status": "firing", "alerts": [{"labels": {"a": "\\ud800"}}]}',
+    ],
+)
+def test_what_is_no_webhook_is_refused_as_a_whole(raw: bytes) -> None:
+    with pytest.raises(Invalid):
+        read_webhook(raw, cluster=None, timeouts=TIMEOUTS, now=NOW)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"null", b"[", b"7", b"[" * 100_000])
+def test_what_is_no_list_of_alerts_is_refused_as_a_whole(raw: bytes) -> None:
+    with pytest.raises(Invalid):
+        read_api_v2(raw, cluster=None, timeouts=TIMEOUTS, now=NOW)
+
+
+def test_an_empty_post_is_fine() -> None:
+    assert webhook() == api_v2() == Received(alerts=(), refused=())
+
+
+_JSON = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from([ZERO, stamp()])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=8,
+)
+_ALERT = st.dictionaries(
+    st.sampled_from(["labels", "annotations", "startsAt", "endsAt", "generatorURL", "status", "x"]), _JSON
+)
+
+
+@given(st.lists(st.one_of(_JSON, _ALERT), max_size=4))
+def test_each_alert_of_any_post_is_either_taken_or_named(alerts: list[Any]) -> None:
+    raw = orjson.dumps(alerts, option=orjson.OPT_PASSTHROUGH_DATACLASS, default=str) if _fits(alerts) else b"[]"
+    alerts = alerts if raw != b"[]" else []
+
+    received = read_api_v2(raw, cluster=None, timeouts=TIMEOUTS, now=NOW)
+
+    assert len(received.alerts) + len({found.loc[0] for found in received.refused}) == len(alerts)
+
+
+def _fits(value: Any) -> bool:
+    """Whether orjson can write it: no integers beyond 64 bits."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""A feature as small as can be, that does and raises whatever it is told."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from alertagent.kernel.errors import Unavailable
+from alertagent.web.access import PUBLIC, Principal, Role, editor, viewer
+from alertagent.web.call import Call
+from alertagent.web.models import Model
+from alertagent.web.replies import Page, Raw, Reply
+from alertagent.web.routes import delete, get, post, put
+
+
+class Note(Model):
+    text: str
+    size: int = 1
+
+
+class Seen(Model):
+    text: str
+    count: int
+
+
+class NoteQuery(Model):
+    word: str | None = None
+    words: tuple[str, ...] = ()
+
+
+class SmallApi:
+    def __init__(self) -> None:
+        self.problem: BaseException | None = None
+        self.count = 0
+        self.etag = "3"
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.entered = asyncio.Event()
+        self.calls: list[Call] = []
+
+    async def _enter(self, call: Call) -> None:
+        self.calls.append(call)
+        self.count += 1
+        self.entered.set()
+        await self.gate.wait()
+        if self.problem is not None:
+            raise self.problem
+
+    @post("/notes", access=editor("notes:write"), status=201)
+    async def add(self, call: Call, body: Note) -> Reply[Seen]:
+        """Add a note."""
+        await self._enter(call)
+        return Reply(data=Seen(text=body.text, count=self.count), etag=self.etag, headers={"Location": "/there"})
+
+    @post("/secrets", access=editor("notes:write"), status=201, secret=True)
+    async def add_secret(self, call: Call, body: Note) -> Seen:
+        """Add a secret."""
+        await self._enter(call)
+        return Seen(text=body.text, count=self.count)
+
+    @get("/notes", access=viewer("notes:read"))
+    async def list(self, call: Call, query: NoteQuery) -> Page[Seen]:
+        """The notes."""
+        await self._enter(call)
+        return Page(items=[Seen(text=word, count=0) for word in query.words], next_cursor="more", total=None)
+
+    @get("/notes/{id}", access=viewer("notes:read"))
+    async def read(self, call: Call, id: str) -> Reply[Seen]:
+        """One note."""
+        await self._enter(call)
+        return Reply(data=Seen(text=id, count=self.count), etag=self.etag)
+
+    @put("/notes/{id}", access=editor("notes:write"))
+    async def revise(self, call: Call, id: str, body: Note) -> Reply[Seen]:
+        """Change a note."""
+        await self._enter(call)
+        return Reply(data=Seen(text=id, count=self.count), status=202)
+
+    @delete("/notes/{id}", access=editor("notes:write"))
+    async def remove(self, call: Call, id: str) -> None:
+        """Delete a note."""
+        await self._enter(call)
+
+    @post("/files", access=editor("notes:write"), reads=("application/yaml",))
+    async def upload(self, call: Call, body: bytes) -> Raw:
+        """Echo a file."""
+        return Raw(body=body, content_type="application/yaml", etag="f", headers={"X-Of-Ours": "1"})
+
+    @get("/open", prefix="", access=PUBLIC)
+    async def open(self, call: Call) -> Raw:
+        """For everybody."""
+        await self._enter(call)
+        return Raw(body=b"open", content_type="text/plain")
+
+
+class Door:
+    """Knows ann and bob, who may edit, and eve, who may look; `down` is a database that is away."""
+
+    async def authenticate(self, bearer: str) -> Principal | None:
+        if bearer == "down":
+            raise Unavailable("the database is away")
+        roles = {"ann": Role.EDITOR, "bob": Role.EDITOR, "eve": Role.VIEWER}
+        return Principal(id=bearer, name=bearer, role=roles[bearer]) if bearer in roles else None
+
+
+@dataclass(frozen=True)
+class Kept:
+    digest: bytes
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Memory:
+    """Replies kept in a dictionary: the port that PostgreSQL fills in production."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Kept] = {}
+
+    async def claim(self, key: str, digest: bytes) -> Kept | None:
+        known = self.kept.get(key)
+        if known is None:
+            self.kept[key] = Kept(digest)
+        return known
+
+    async def keep(self, key: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.kept[key] = Kept(self.kept[key].digest, status, headers, body)
+
+    async def release(self, key: str) -> None:
+        del self.kept[key]
