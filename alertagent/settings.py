@@ -5,12 +5,13 @@ A secret may stand in a file of its own: `auth.admin_token_file` instead of `aut
 """
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
 from urllib.parse import urlsplit
 
 import yaml
@@ -277,17 +278,36 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _from_environment() -> dict[str, Any]:
-    known = {ENV_PREFIX + name.upper().replace(".", "__") for name in known_settings()}
+    known = {ENV_PREFIX + name.upper().replace(".", "__"): field for name, field in known_settings().items()}
     # The sidecar's options have one underscore too, but no name of theirs is a setting's.
     half_spelled = {name.replace("__", "_") for name in known}
-    for name in os.environ:
+    for name, value in os.environ.items():
         spelled = name.upper()
-        if spelled.startswith(ENV_PREFIX) and spelled not in known and ("__" in name or spelled in half_spelled):
+        if spelled in known:
+            _require_list(name, value, known[spelled])
+        elif spelled.startswith(ENV_PREFIX) and ("__" in name or spelled in half_spelled) and not _is_link(value):
             raise Fatal(f"unknown setting {name} in the environment.{did_you_mean(spelled, known)}")
     try:
         return EnvSettingsSource(Settings)()
     except (ValueError, TypeError) as error:
-        raise Fatal(f"cannot read the environment: {error}; lists are written as JSON") from error
+        raise Fatal(f"cannot read the environment: {error}") from error
+
+
+def _is_link(value: str) -> bool:
+    """Kubernetes tells pods of a service called alertagent-server by ALERTAGENT_SERVER_PORT=tcp://10.0.0.1:80."""
+    return value.startswith(("tcp://", "udp://"))
+
+
+def _require_list(name: str, value: str, field: FieldInfo) -> None:
+    """Raises Fatal where a list is wanted and the text is none."""
+    if get_origin(field.annotation) is not tuple:
+        return
+    try:
+        is_list = isinstance(json.loads(value), list)
+    except ValueError:
+        is_list = False
+    if not is_list:
+        raise Fatal(f'{name} in the environment must be a list in JSON, such as ["10.0.0.0/8"]')
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:

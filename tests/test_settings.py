@@ -74,7 +74,8 @@ def test_a_list_that_is_not_json_is_one_clear_line(monkeypatch: pytest.MonkeyPat
 
     message = refusal()
 
-    assert "lists are written as JSON" in message
+    assert "ALERTAGENT_OUTGOING__ALLOW_NETWORKS" in message
+    assert "must be a list in JSON" in message
     assert "\n" not in message
 
 

@@ -17,7 +17,7 @@ import structlog
 from alertagent.kernel.errors import Unavailable
 
 ACQUIRE_TIMEOUT = timedelta(seconds=2)
-COMMAND_TIMEOUT = timedelta(seconds=30)
+COMMAND_TIMEOUT = timedelta(seconds=10)
 RETRY_AFTER = timedelta(seconds=5)
 
 AWAY = (

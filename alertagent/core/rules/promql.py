@@ -6,6 +6,8 @@ parentheses or 6,000 chained operators). So the text is read once by a small sca
 """
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,9 @@ MAX_LENGTH = 16_384
 MAX_DEPTH = 100
 MAX_OPERATORS = 1_000
 
+# The place of a mistake is searched for by parsing beginnings, which costs too much in longer chains.
+MAX_OPERATORS_TO_SEARCH = 100
+
 _OPENING = {"(": ")", "[": "]", "{": "}"}
 _CLOSING = {closing: opening for opening, closing in _OPENING.items()}
 _TOKEN = re.compile(
@@ -27,10 +32,14 @@ _TOKEN = re.compile(
     | (?P<quote>["'`])
     | (?P<bracket>[()\[\]{}])
     | (?P<operator>[-+*/%^]|==|!=|<=|>=|<|>|\b(?:and|or|unless|atan2)\b)
+    | (?P<word>[A-Za-z_:][\w:]*|\d[\w.]*|\s+)
     | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+# What could stand between a beginning and its closing brackets, and behind them, in an expression that goes on.
+_MIDDLES = ("", " x", " (x)", " a) (x", ' a="b"', '="b"', ' "b"', "5m", ":5m", " 5m", " 1", " bool x", " by (x) (x)")
+_ENDS = ("", " x", "(x)")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -59,7 +68,7 @@ def check_promql(expression: str) -> list[Detail]:
     try:
         tree = promql_parser.parse("".join(scan.text))
     except ValueError as error:
-        return [_explained(expression, str(error))]
+        return [_explained(scan, expression, str(error))]
     unusable = _unusable_type(tree)
     return [_at(expression, f"a rule needs an instant vector or a scalar; this is {unusable}", 0)] if unusable else []
 
@@ -98,14 +107,50 @@ def _quoted(raw: str) -> str:
     return f'"{content}"'
 
 
-def _explained(expression: str, message: str) -> Detail:
-    """Give the parser's words a place by looking for what they quote."""
+def _explained(scan: _Scan, expression: str, message: str) -> Detail:
+    """Give the parser's words a place: where what they quote stands, or the first token that nothing could follow."""
     quoted = _QUOTED.search(message)
     if quoted is not None and quoted[1]:
         word = re.search(rf"(?<![\w:]){re.escape(quoted[1])}(?![\w:])", expression)
         if word is not None:
             return _at(expression, message, word.start())
-    return _finding(message)
+    if scan.operators > MAX_OPERATORS_TO_SEARCH:
+        return _finding(message)
+    offset = _first_misfit(scan.text)
+    if offset == len(expression.rstrip()):
+        return _at(expression, f"{message}: it ends too early", offset)
+    return _at(expression, message, offset)
+
+
+def _first_misfit(tokens: Sequence[str]) -> int:
+    """The offset of the first token after which no ending makes an expression.
+
+    Whatever begins a valid expression has only beginnings of that kind before it, so the place is found by halves.
+    """
+    size = bisect_left(range(1, len(tokens) + 1), True, key=lambda count: not _can_go_on(tokens[:count]))
+    return len("".join(tokens[:size]).rstrip()) if size == len(tokens) else len("".join(tokens[:size]))
+
+
+def _can_go_on(tokens: Sequence[str]) -> bool:
+    """Whether some ending makes this beginning an expression, as far as grammar goes."""
+    beginning = "".join(tokens)
+    open_brackets: list[str] = []
+    for token in tokens:
+        if token in _OPENING:
+            open_brackets.append(_OPENING[token])
+        elif token in _CLOSING and open_brackets:
+            open_brackets.pop()
+    closing = "".join(reversed(open_brackets))
+    return any(_is_grammatical(f"{beginning}{middle}{closing}{end}") for middle in _MIDDLES for end in _ENDS)
+
+
+def _is_grammatical(text: str) -> bool:
+    try:
+        promql_parser.parse(text)
+    except ValueError as error:
+        # Too few arguments, or arguments of another type, only say that the beginning is not the whole.
+        return "argument" in str(error) or "in call to function" in str(error)
+    return True
 
 
 def _unusable_type(tree: Any) -> str | None:

@@ -130,7 +130,8 @@ CREATE TABLE config_sync_status (
 ) WITH (fillfactor = 70);
 
 -- One row an alert (fingerprint), holding its current or last episode. Rewritten on every repeat, so nothing that
--- a repeat changes is indexed and pages keep room: the update stays HOT.
+-- a repeat changes is indexed, and a page keeps room for a second copy of all its rows, since one post may repeat
+-- them all: the update stays HOT.
 CREATE TABLE alerts (
     fingerprint         text PRIMARY KEY,
     status              text NOT NULL,
@@ -158,7 +159,7 @@ CREATE TABLE alerts (
     notification_status text NOT NULL DEFAULT 'pending',
     acknowledged_by     text,
     acknowledged_at     timestamptz
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 45);
 CREATE INDEX alerts_firing ON alerts (fingerprint) WHERE status = 'firing';
 CREATE INDEX alerts_by_update ON alerts (updated_at, fingerprint);
 

@@ -164,9 +164,7 @@ async def test_the_list_is_filtered_sorted_and_paged(api: Api) -> None:
         await make(api, name=f"r{number}", severity=severity, labels={"team": f"t{number % 2}"}, group=f"g{number}")
 
     first = await api.get("/rules", params={"sort": "name", "limit": "3"})
-    rest = await api.get(
-        "/rules", params={"sort": "name", "limit": "3", "cursor": first.json["page"]["next_cursor"]}
-    )
+    rest = await api.get("/rules", params={"sort": "name", "limit": "3", "cursor": first.json["page"]["next_cursor"]})
     newest = await api.get("/rules", params={"limit": "1"})
     critical = await api.get("/rules", params={"filter": 'severity="critical"', "sort": "-name"})
     both = await api.get("/rules", params=[("filter", 'severity=~"c.*|w.*"'), ("filter", 'team!="t0"')])

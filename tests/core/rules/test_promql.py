@@ -55,7 +55,7 @@ BAD = [
     ("sum(", (1, 4), "never closed"),
     ("up = 0", None, ""),
     ("{}", None, ""),
-    ("foo{a=~\"(\"}", None, ""),
+    ('foo{a=~"("}', None, ""),
     ("up 5", None, ""),
     ("rate(foo[5 m])", None, ""),
     ("select * from up", None, ""),
@@ -109,7 +109,7 @@ def test_an_expression_that_would_overflow_the_parsers_stack_never_reaches_it(ex
 
 _PIECES = st.sampled_from(
     "up foo rate( sum by( ( ) [ ] { } [5m] [5m:] offset 5m @ end() start() and or unless bool on( group_left( -1 1e3 "
-    "0x1f Inf NaN \"a\" 'b' `c` \" ' ` a=~\"x\" , == != + - * / ^ % # \\ \n \t é 😀 \x00 \x7f : __name__ le".split(" ")
+    '0x1f Inf NaN "a" \'b\' `c` " \' ` a=~"x" , == != + - * / ^ % # \\ \n \t é 😀 \x00 \x7f : __name__ le'.split(" ")
 )
 
 
@@ -123,3 +123,26 @@ def test_no_text_at_all_brings_the_check_down(expression: str) -> None:
 @given(st.text(alphabet="ab\\\"'d+.$ \n北", max_size=20))
 def test_a_string_in_backticks_is_taken_as_it_stands(text: str) -> None:
     assert check_promql(f"up{{job=`{text}`}}") == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "line", "column"),
+    [
+        ("up ==", 1, 6),
+        ("foo bar", 1, 5),
+        ("sum(up) >> 0", 1, 10),
+        ("1 + 'a'", 1, 5),
+        ('foo{a=~"["}', 1, 8),
+        ('x{a="b" c="d"}', 1, 9),
+        ("x offset", 1, 9),
+        ("a +\n b *\n * c", 3, 2),
+        ("histogram_quantile(0.9, sum by (le) (rate(x[5m]))) > > 1", 1, 54),
+        ("foo{a=~`\\d+`} bar", 1, 16),
+    ],
+)
+def test_a_mistake_of_grammar_has_the_place_of_the_first_token_that_cannot_stand_there(
+    expression: str, line: int, column: int
+) -> None:
+    (finding,) = check_promql(expression)
+
+    assert (finding.line, finding.column) == (line, column)

@@ -141,7 +141,7 @@ async def test_only_enabled_rules_are_rendered_in_the_order_in_which_they_were_m
 async def test_everything_about_a_rule_survives_the_database(parts: Parts) -> None:
     content = checked(
         make_content(
-            name="磁盘 \"full\" \\ '",
+            name='磁盘 "full" \\ \'',
             expression="up{a=`b`}\n  == 0",
             labels={"a": "", "b": "😀"},
             annotations={"summary": "x\ny"},
