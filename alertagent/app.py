@@ -57,6 +57,7 @@ from alertagent.storage.migrate import migrate
 from alertagent.storage.replies import StoredReplies
 from alertagent.web import openapi
 from alertagent.web.health import HealthApi, Readiness
+from alertagent.web.protocol import Runner
 from alertagent.web.routes import Route
 from alertagent.web.server import application, collect
 
@@ -295,9 +296,7 @@ async def _listening(parts: Parts, role: Role) -> AsyncIterator[str]:
         replies=parts.replies,
         registry=parts.metrics.registry,
     )
-    runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS
-    )
+    runner = Runner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, server.host, server.port, reuse_address=True, backlog=1024).start()

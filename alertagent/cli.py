@@ -1,6 +1,7 @@
 """The `alertagent` command. Each subcommand imports what it needs when it runs, so that none pays for another.
 
-Exit status: 0 fine, 1 it failed or could not start, 2 it was called wrongly (or, for checks, could not run).
+Exit status: 0 fine, 1 it failed or could not start, 2 it was called wrongly. For `migrate` and the checks 1 means that
+there is something to do, 2 that they could not run.
 """
 
 import asyncio
@@ -153,14 +154,15 @@ def migrate(config: Path | None, only_status: bool) -> None:
 
         settings, _ = load(config)
         log.configure(level=settings.log.level, format=settings.log.format)
-        for line in asyncio.run(run(settings, only_status=only_status)):
-            click.echo(line)
+        lines = asyncio.run(run(settings, only_status=only_status))
+        click.echo("\n".join(lines))
+        sys.exit(only_status and any(line.startswith("pending") for line in lines))
 
-    _reported(start)
+    _reported(start, status=2)
 
 
 @main.command("check-config")
-@click.argument("file", type=FILE, required=False)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=False)
 @click.option("--print", "shown", is_flag=True, help="Show every setting and where it comes from, secrets masked.")
 def check_config(file: Path | None, shown: bool) -> None:
     """Check a settings file and the environment."""
@@ -190,14 +192,14 @@ def _run(service: Coroutine[Any, Any, None]) -> None:
         uvloop.run(service)
 
 
-def _reported(start: Callable[[], None]) -> None:
+def _reported(start: Callable[[], None], *, status: int = 1) -> None:
     """A problem is one clear line, never a traceback; several at once are one line each."""
     try:
         start()
     except* Problem as group:
         for message in dict.fromkeys(_messages(group)):
             click.echo(f"alertagent: {message}", err=True)
-        sys.exit(1)
+        sys.exit(status)
     except* KeyboardInterrupt:
         sys.exit(130)
 

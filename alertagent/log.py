@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -34,7 +34,8 @@ def configure(*, level: str, format: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_foreign(ending)))
+    foreign = [*shared, _on_one_line]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=_foreign(ending)))
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, logging.getLevelName(level.upper())), force=True)
     structlog.get_logger().debug("log.configured", version=__version__)
 
@@ -46,6 +47,19 @@ def _foreign(ending: list[Any]) -> list[Any]:
 def _without_control_characters(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A label must not be able to forge a second line or to write escape sequences to a terminal."""
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = _CONTROL.sub("�", value)
+        event[key] = _cleaned(value)
     return event
+
+
+def _on_one_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Our own events are constants; those of libraries repeat what they were sent, and the console prints them bare."""
+    event["event"] = str(event["event"]).replace("\n", "\\n")
+    return event
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return _CONTROL.sub("�", value)
+    if isinstance(value, Mapping):
+        return {_cleaned(key): _cleaned(each) for key, each in value.items()}
+    return [_cleaned(each) for each in value] if isinstance(value, list | tuple) else value

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
@@ -19,6 +20,8 @@ from alertagent.web.routes import get
 CHECK_TIMEOUT_SECONDS = 2.0
 
 Check = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger()
 
 
 class ReadyQuery(Model):
@@ -94,13 +97,13 @@ class HealthApi:
 
 
 async def _outcome(check: Check) -> str:
+    """Whoever may ask may not learn addresses: the log has the reason."""
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             await check()
-    except Problem as problem:
-        return problem.message
-    except OSError as error:
-        return str(error) or "no answer"
+    except (Problem, OSError) as error:
+        log.warning("readiness.check_failed", reason=str(error) or type(error).__name__)
+        return "does not answer"
     return "ok"
 
 

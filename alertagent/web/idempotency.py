@@ -12,6 +12,8 @@ from alertagent.web.routes import Route
 
 MAX_KEY = 255
 
+_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+
 
 class KeptReply(Protocol):
     """A reply and the digest of the request it answered; `status` is None while that request still runs."""
@@ -65,7 +67,7 @@ async def once(
         await replies.release(key)
         raise
     body = response.body if isinstance(response.body, bytes) else b""
-    shown = {name: value for name, value in response.headers.items() if name in {"Content-Type", "ETag", "Location"}}
+    shown = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     await replies.keep(key, response.status, shown, body)
     return response
 

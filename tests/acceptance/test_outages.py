@@ -102,7 +102,7 @@ async def test_a_start_without_redis_says_so_and_takes_alerts(database_url: str,
 
 
 async def test_alerts_survive_a_flush_of_redis(database_url: str, private_valkey: PrivateValkey) -> None:
-    """The worker is frozen at the moment of acceptance, so that the flush really takes its tasks away."""
+    """A flush on the heels of every acceptance, so that it takes away tasks in all states."""
     urls = database_url, private_valkey.url
     async with Serve.on(*urls) as serve, Sink() as sink, client(serve) as api, Redis.from_url(urls[1]) as redis:
         await make_channel(api, sink)

@@ -1,5 +1,6 @@
 """Who may call what: one row a route, one column a kind of caller. A new route without a row fails."""
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,14 +165,24 @@ async def test_no_token_of_any_kind_opens_more_when_asked_with_head(callers: Cal
             assert (await callers.as_(refused[0]).call("HEAD", row.to)).status == 403, name
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["", "/", "/v1", "/v1/nothing", "/v1/rules/", "/v2/nothing", "/v3", "/docs/x", "/openapi.json/x", "/v1/%72ules"],
-)
-async def test_below_api_a_stranger_learns_nothing_about_routes(api: Api, path: str) -> None:
-    for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
+HIDDEN = [
+    "",
+    "/",
+    "/v1",
+    "/v1/nothing",
+    "/v1/rules/",
+    "/v2/nothing",
+    "/v3",
+    "/docs/x",
+    "/openapi.json/x",
+    "/v1/%72ules",
+]
+
+
+async def test_below_api_a_stranger_learns_nothing_about_routes(api: Api) -> None:
+    for path, method in itertools.product(HIDDEN, ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD")):
         answer = await api.as_(None).call(method, f"//api{path}")
-        assert answer.status == 401, method
+        assert answer.status == 401, (method, path)
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="alertagent"'
 
 

@@ -71,15 +71,12 @@ async def test_it_is_ready_with_its_database_and_shows_the_rest_when_asked(
     assert await (await client.get("/readyz")).text() == "ok\n"
     for query in ("verbose", "verbose=", "verbose=1"):
         shown = await (await client.get(f"/-/ready?{query}")).json()
-        assert shown == {"status": "ready", "checks": {"database": "ok", "redis": "Redis does not answer"}}
+        assert shown == {"status": "ready", "checks": {"database": "ok", "redis": "does not answer"}}
 
 
-@pytest.mark.parametrize(
-    ("trouble", "said"),
-    [(Unavailable("it is away"), "it is away"), (OSError("refused"), "refused"), (OSError(), "no answer")],
-)
-async def test_without_its_database_it_is_not_ready(
-    client: aiohttp.ClientSession, database: Part, trouble: Exception, said: str
+@pytest.mark.parametrize("trouble", [Unavailable("10.0.0.7 is away"), OSError("10.0.0.7 refused"), OSError()])
+async def test_without_its_database_it_is_not_ready_and_tells_strangers_no_address(
+    client: aiohttp.ClientSession, database: Part, trouble: Exception
 ) -> None:
     database.trouble = trouble
 
@@ -87,7 +84,7 @@ async def test_without_its_database_it_is_not_ready(
 
     error = (await response.json())["error"]
     assert (response.status, response.headers["Retry-After"]) == (503, "2")
-    assert (error["code"], error["message"]) == ("process.not_ready", f"not ready: database: {said}")
+    assert (error["code"], error["message"]) == ("process.not_ready", "not ready: database: does not answer")
     database.trouble = None
     assert (await client.get("/readyz")).status == 200
 

@@ -30,7 +30,9 @@ RETURNING *;
 DELETE FROM clusters WHERE id = $1;
 
 -- name: revoke_tokens
-UPDATE tokens SET revoked_at = now() WHERE cluster_id = $1 AND revoked_at IS NULL;
+-- Those bound to the cluster, and those that may do nothing but act for its sidecar.
+UPDATE tokens SET revoked_at = now()
+ WHERE (cluster_id = $1 OR scopes = ARRAY['sync:' || $1]) AND revoked_at IS NULL;
 
 -- name: listing
 SELECT * FROM clusters

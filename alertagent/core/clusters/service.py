@@ -8,7 +8,7 @@ from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.clusters.changes import count_change
 from alertagent.core.clusters.model import Cluster, ConfigType
-from alertagent.kernel.errors import Conflict, NotFound, Stale
+from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
 from alertagent.storage.database import Database, Executor
 from alertagent.storage.pages import Column, Listing, PageOf, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
@@ -105,8 +105,14 @@ class Clusters:
         return cluster_of(row)
 
     async def _check_query_url(self, values: Mapping[str, Any]) -> None:
-        if values.get("query_url"):
-            await self._check_url(values["query_url"])
+        """A URL is read by every viewer, so none may hold a password."""
+        url = values.get("query_url")
+        if url is None:
+            return
+        if "@" in url.partition("//")[2].partition("/")[0]:
+            message = "leave user and password out of the URL"
+            raise Invalid(message, code="cluster.query_url_secret", details=[Detail(("query_url",), message)])
+        await self._check_url(url)
 
     async def _note(
         self, transaction: Executor, actor: Actor, action: str, before: Cluster | None, after: Cluster | None
