@@ -1,22 +1,23 @@
 """What an entry that was read is worth.
 
-One that is younger than our connection, handed out for the first time and not marked `again` cannot be anywhere
-else: it runs at once. Of every other one the ledger is asked first, in batches, whether it is still to be done.
+One that is younger than our connection, handed out for the first time, not marked `again` and not cancelled since
+cannot be anywhere else: it runs at once. Of every other one the ledger is asked first, in batches, whether it is still
+to be done.
 Redis may have been restored from an older file, or a worker may have died between the ledger and the
 acknowledgement.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from alertagent.queue.holdings import Delivery
 from alertagent.queue.policy import Bury, Why
 from alertagent.queue.settle import Drop, Outcome, Settler
 from alertagent.queue.station import Station
-from alertagent.queue.streams import FIELD
-from alertagent.queue.task import Unreadable, decode
+from alertagent.queue.streams import FIELD, Fields
+from alertagent.queue.task import Task, Unreadable, decode
 
-Fields = Mapping[bytes, bytes]
+CANCELLED = 100_000
 
 
 class Admission:
@@ -28,6 +29,7 @@ class Admission:
         self._settler = settler
         self._types = types
         self._ready = ready
+        self._cancelled: dict[str, None] = {}
         self._doubtful: list[Delivery] = []
         self._doubted = asyncio.Event()
 
@@ -45,10 +47,20 @@ class Admission:
         delivery = Delivery(level=level, entry=entry, envelope=envelope, deliveries=deliveries, task=task)
         if not self._holdings.take(delivery):
             self._settler.discard(level, entry, envelope, Drop())
-        elif certain and not again and not task.retry:
+        elif self._is_to_be_done(task, certain=certain and not again):
             self._allow(delivery)
         else:
             self._doubtful.append(delivery)
+
+    def _is_to_be_done(self, task: Task, *, certain: bool) -> bool:
+        """Whether that can be said without the ledger, which knows nothing of what is not durable."""
+        return not task.durable or (certain and not task.retry and task.id not in self._cancelled)
+
+    def doubt(self, tasks: Iterable[str]) -> None:
+        """These were cancelled a moment ago. Older entries are doubted anyway, so the last ones are enough."""
+        self._cancelled.update(dict.fromkeys(tasks))
+        while len(self._cancelled) > CANCELLED:
+            del self._cancelled[next(iter(self._cancelled))]
 
     def flush(self) -> None:
         if self._doubtful:
@@ -64,6 +76,8 @@ class Admission:
         if not self._doubtful:
             self._doubted.clear()
         for delivery in batch:
+            if delivery.ended:
+                continue
             if still_open.get(delivery.task.id) == delivery.task.retry:
                 self._allow(delivery)
             else:
@@ -74,7 +88,7 @@ class Admission:
         """Those of whom the ledger has not been asked; forgotten after this."""
         waiting, self._doubtful = self._doubtful, []
         self._doubted.clear()
-        return waiting
+        return [delivery for delivery in waiting if not delivery.ended]
 
     def _allow(self, delivery: Delivery) -> None:
         if delivery.deliveries > self._station.options.max_deliveries:

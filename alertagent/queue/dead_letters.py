@@ -3,8 +3,9 @@
 A letter keeps the bytes as they were read, so that also what was no task can be looked at.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from redis.asyncio import Redis
@@ -12,16 +13,22 @@ from redis.asyncio import Redis
 from alertagent.queue import streams
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.policy import Why
-from alertagent.queue.streams import Keys
-from alertagent.queue.task import clamp, encode, identify
+from alertagent.queue.streams import FIELD, Keys
+from alertagent.queue.task import Task, Unreadable, clamp, decode, encode, name
+
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """`id` is the letter's own; `task` the task's, None where the bytes name none. Times as RFC 3339 text."""
+    """`id` is the letter's own; `task` and `type` are the task's, None where the bytes name none.
+
+    Times are RFC 3339 text, `first_at` is empty where it is not known.
+    """
 
     id: str
     task: str | None
+    type: str | None
     envelope: bytes
     why: Why
     error: str
@@ -34,6 +41,21 @@ class DeadLetter:
     by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Which letters are meant: all that have everything that is named here."""
+
+    type: str | None = None
+    why: Why | None = None
+    task: str | None = None
+
+    def __contains__(self, letter: DeadLetter) -> bool:
+        return self.type in {None, letter.type} and self.why in {None, letter.why} and self.task in {None, letter.task}
+
+
+EVERY = Match()
+
+
 class DeadLetters:
     """The dead letters of one queue."""
 
@@ -42,44 +64,107 @@ class DeadLetters:
         self._redis = redis
         self._ledger = ledger
 
-    async def newest(self, *, before: str | None = None, limit: int = 100) -> list[DeadLetter]:
+    async def newest(self, match: Match = EVERY, *, before: str | None = None, limit: int = 100) -> list[DeadLetter]:
         """The last ones, newest first; `before` is the id at which the page before ended."""
-        end = f"({before}" if before else "+"
-        found: Any = await self._redis.xrevrange(self._keys.dead, end, "-", limit)
-        return [_letter(id, fields) for id, fields in found]
+        found: list[DeadLetter] = []
+        async for page in self._pages(before):
+            found += [letter for letter in page if letter in match]
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
     async def get(self, id: str) -> DeadLetter | None:
         found: Any = await self._redis.xrange(self._keys.dead, id, id, 1)
         return _letter(*found[0]) if found else None
 
-    async def requeue(self, ids: Sequence[str]) -> list[str]:
+    async def requeue(self, which: Sequence[str] | Match) -> list[str]:
         """Try these again, with all their retries. Returns those that could be: what is no task stays here."""
-        letters = [letter for id in ids if (letter := await self.get(id)) is not None]
-        reopened = await self._reopened(letters)
-        requeued = []
-        for letter in letters:
-            if letter.task in reopened:
-                level, envelope = reopened[letter.task]
-                # Should we end here, the row is open all the same and the reconciler goes on.
-                await streams.requeue(self._redis, [self._keys.dead, self._keys.stream(level)], letter.id, envelope)
-                requeued.append(letter.id)
+        requeued: list[str] = []
+        async for letters in self._chosen(which):
+            reopened = await self._reopened(letters)
+            for letter in letters:
+                if letter.task in reopened:
+                    level, envelope = reopened[letter.task]
+                    # Should we end here, the row is open all the same and the reconciler goes on.
+                    await streams.requeue(self._redis, [self._keys.dead, self._keys.stream(level)], letter.id, envelope)
+                    requeued.append(letter.id)
         return requeued
+
+    async def purge(self, which: Sequence[str] | Match) -> int:
+        """Remove these for good; the ledger keeps their rows until those are old. Returns how many there were."""
+        purged = 0
+        async for letters in self._chosen(which):
+            purged += int(await self._redis.xdel(self._keys.dead, *(letter.id for letter in letters)))
+        return purged
+
+    async def _chosen(self, which: Sequence[str] | Match) -> AsyncIterator[list[DeadLetter]]:
+        """A page at a time, newest first: what is buried again meanwhile is not met again."""
+        if isinstance(which, Match):
+            async for page in self._pages():
+                if chosen := [letter for letter in page if letter in which]:
+                    yield chosen
+        elif chosen := [letter for id in which if (letter := await self.get(id)) is not None]:
+            yield chosen
+
+    async def _pages(self, before: str | None = None) -> AsyncIterator[list[DeadLetter]]:
+        while True:
+            end = f"({before}" if before else "+"
+            found: Any = await self._redis.xrevrange(self._keys.dead, end, "-", PAGE)
+            if found:
+                yield [_letter(id, fields) for id, fields in found]
+            if len(found) < PAGE:
+                return
+            before = found[-1][0].decode()
 
     async def _reopened(self, letters: Sequence[DeadLetter]) -> Mapping[str | None, tuple[int, bytes]]:
         rows = await self._ledger.reopen([letter.task for letter in letters if letter.task])
-        return {row.id: (clamp(row.priority), encode(row.as_task(), again=True)) for row in rows}
+        tasks = [*(row.as_task() for row in rows), *filter(None, map(self._volatile, letters))]
+        return {task.id: (clamp(task.priority), encode(task, again=True)) for task in tasks}
 
-    async def purge(self, ids: Sequence[str]) -> int:
-        """Remove these for good; the ledger keeps their rows until those are old. Returns how many there were."""
-        return int(await self._redis.xdel(self._keys.dead, *ids)) if ids else 0
+    def _volatile(self, letter: DeadLetter) -> Task | None:
+        """The task of a letter of which the ledger never knew, ready to be tried again."""
+        try:
+            task, _ = decode(self._keys.queue, letter.envelope)
+        except Unreadable:
+            return None
+        return None if task.durable else replace(task, retry=0, due=datetime.now(UTC))
+
+
+def compose(
+    envelope: bytes,
+    task: Task | None,
+    *,
+    why: Why,
+    error: str,
+    level: int,
+    by: str,
+    traceback: str = "",
+    runs: int = 0,
+    deliveries: int = 0,
+) -> dict[str, str | bytes | int]:
+    """A letter as it lies in its stream."""
+    return {
+        FIELD.decode(): envelope,
+        "why": why.value,
+        "error": error,
+        "traceback": traceback,
+        "at": datetime.now(UTC).isoformat(),
+        "first_at": task.create_at.isoformat() if task else "",
+        "runs": runs,
+        "deliveries": deliveries,
+        "from": level,
+        "by": by,
+    }
 
 
 def _letter(id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
     text = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
-    envelope = fields.get(b"t", b"")
+    envelope = fields.get(FIELD, b"")
+    task, type = name(envelope)
     return DeadLetter(
         id=id.decode(),
-        task=identify(envelope),
+        task=task,
+        type=type,
         envelope=envelope,
         why=Why(text["why"]),
         error=text["error"],

@@ -24,6 +24,7 @@ class Fate(Enum):
 
     GIVEN_BACK = auto()  # the worker stops: another one runs it again
     LOST = auto()  # another worker has taken it over and runs it already
+    CANCELLED = auto()  # somebody does not want it any more
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -44,6 +45,12 @@ class Delivery:
     def place(self) -> Place:
         return self.level, self.entry
 
+    def stop(self, fate: Fate) -> None:
+        """Cancel its run, once: a second time would cut short how the handler cleans up."""
+        if self.runner is not None and self.fate is None:
+            self.fate = fate
+            self.runner.cancel()
+
 
 class Holdings:
     """The deliveries of one pool; `concurrency` may run and as many again may wait."""
@@ -55,6 +62,7 @@ class Holdings:
         self._ready: dict[int, deque[Delivery]] = {level: deque() for level in LEVELS}
         self._starts = 0
         self._ended = 0
+        self._peak = 0
         self._running: set[Delivery] = set()
         self._freed = asyncio.Event()
 
@@ -77,6 +85,25 @@ class Holdings:
         """How many more may be read."""
         in_hand = len(self._held) - self._ended
         return max(0, min(2 * self._concurrency - in_hand, MAX_ENDED - self._ended))
+
+    @property
+    def concurrency(self) -> int:
+        return self._concurrency
+
+    @property
+    def is_short(self) -> bool:
+        """Whether something waits that could run, were more allowed to."""
+        return len(self._running) >= self._concurrency and any(self._ready.values())
+
+    def resize(self, concurrency: int) -> None:
+        """Let so many run; what runs beyond that goes on."""
+        self._concurrency = concurrency
+        self._freed.set()
+
+    def peak(self) -> int:
+        """The most that ran at once since this was last asked."""
+        peak, self._peak = max(self._peak, len(self._running)), 0
+        return peak
 
     async def wait_for_room(self) -> int:
         while not self.room:
@@ -104,8 +131,9 @@ class Holdings:
             ready = self._ready[level]
             while ready:
                 delivery = ready.popleft()
-                if delivery.place in self._held:
+                if delivery.place in self._held and not delivery.ended:
                     self._running.add(delivery)
+                    self._peak = max(self._peak, len(self._running))
                     return delivery
         return None
 
@@ -131,13 +159,17 @@ class Holdings:
 
     def waiting(self) -> list[Delivery]:
         """What has been read and not been started; no longer ready after this."""
-        waiting = [one for ready in self._ready.values() for one in ready if one.place in self._held]
-        for ready in self._ready.values():
-            ready.clear()
+        ready = (one for level in self._ready.values() for one in level)
+        waiting = [one for one in ready if one.place in self._held and not one.ended]
+        for level in self._ready.values():
+            level.clear()
         return waiting
 
     def entries(self, level: int) -> list[bytes]:
         return [entry for held, entry in self._held if held == level]
+
+    def of(self, task: str) -> Delivery | None:
+        return self._tasks.get(task)
 
     def at(self, place: Place) -> Delivery | None:
         return self._held.get(place)

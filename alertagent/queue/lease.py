@@ -50,8 +50,7 @@ class Leases:
         if delivery.runner is None:
             self._station.holdings.release(delivery)
         else:
-            delivery.fate = Fate.LOST
-            delivery.runner.cancel()
+            delivery.stop(Fate.LOST)
 
     async def claim(self) -> None:
         """Wait a part of the lease, then take over from silent workers what there is room for."""
@@ -70,8 +69,7 @@ class Leases:
             station.redis, [stream], GROUP, station.consumer, idle, self._cursors[level], count
         )
         for entry, fields, deliveries in taken:
-            named = dict(zip(fields[::2], fields[1::2], strict=True))
-            self._admission.admit(level, entry, named, deliveries=max(2, deliveries), certain=False)
+            self._admission.admit(level, entry, streams.named(fields), deliveries=max(2, deliveries), certain=False)
         if taken:
             station.observer.tasks_claimed(station.queue, len(taken))
             self._admission.flush()

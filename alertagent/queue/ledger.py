@@ -21,6 +21,10 @@ from alertagent.storage.queries import load_queries
 sql = load_queries("alertagent.queue")
 
 LOCKS = 0x71756575  # "queu": the first half of our advisory locks, the second is the queue
+CHANNEL = "task_orders"
+COUNT_UP_TO = 100_000
+RATE_OVER = timedelta(seconds=10)
+
 _FIRST = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 
 
@@ -42,6 +46,7 @@ class Entry:
     completed_at: datetime | None
     error_message: str | None
     trace: str | None
+    why: str | None = None
 
     def as_task(self) -> Task:
         return Task(
@@ -67,6 +72,39 @@ class Judged:
     delay: timedelta | None
     error: str
     started_at: datetime | None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which rows of a list: those of a queue, of a type, with a status, among some ids or other than some."""
+
+    queue: str | None = None
+    type: str | None = None
+    status: str | None = None
+    among: Collection[str] | None = None
+    other_than: Collection[str] | None = None
+
+
+ALL = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What workers have to obey. `cancelled` holds (queue, id)."""
+
+    paused: frozenset[str]
+    cancelled: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What the ledger knows of a queue. `due` is open and due, counted up to COUNT_UP_TO; `rate` is ends per second."""
+
+    due: int
+    oldest: timedelta
+    rate: float
+    paused: bool
 
 
 class Ledger:
@@ -79,9 +117,12 @@ class Ledger:
     def database(self) -> Database:
         return self._database
 
-    async def insert(self, tx: Transaction, tasks: Sequence[NewTask]) -> None:
-        """Write the rows in the caller's transaction, in one statement."""
-        await tx.execute(
+    async def insert(self, tx: Transaction, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
+        """Write the rows in the caller's transaction, in one statement.
+
+        Returns those that were written: not one whose dedup key an open task of its queue has.
+        """
+        status = await tx.execute(
             sql.insert,
             [task.id for task in tasks],
             [task.queue for task in tasks],
@@ -91,7 +132,14 @@ class Ledger:
             [task.max_retry for task in tasks],
             [task.due for task in tasks],
             [task.trace for task in tasks],
+            [task.dedup for task in tasks],
         )
+        return tasks if _count(status) == len(tasks) else await self._written(tx, tasks)
+
+    async def _written(self, tx: Transaction, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
+        rows = await tx.fetch(sql.present, [task.id for task in tasks])
+        present = {str(row["id"]) for row in rows}
+        return [task for task in tasks if task.id in present]
 
     async def complete(self, done: Mapping[str, datetime]) -> set[str]:
         """End these tasks (id -> start of the run). Returns the ids that had not ended before."""
@@ -110,6 +158,7 @@ class Ledger:
             [attempt.delay for attempt in ordered],
             [attempt.error for attempt in ordered],
             [attempt.started_at for attempt in ordered],
+            [attempt.why for attempt in ordered],
         )
         return {str(row["id"]) for row in rows}
 
@@ -144,25 +193,65 @@ class Ledger:
         """Make failed tasks pending again, with all their retries. Returns those that were failed."""
         return [entry(row) for row in await self._database.fetch(sql.reopen, list(ids))]
 
+    async def cancel(self, ids: Collection[str], error: str) -> list[Entry]:
+        """Fail open tasks with why `cancelled` and tell the workers. Returns those that were open."""
+        async with self._database.transaction() as tx:
+            rows = await tx.fetch(sql.cancel, list(ids), error)
+            await tx.execute(sql.tell_workers, CHANNEL)
+        return [entry(row) for row in rows]
+
+    async def pause(self, queue: str, by: str) -> None:
+        """Let the workers of a queue start nothing more until it is resumed."""
+        async with self._database.transaction() as tx:
+            await tx.execute(sql.pause, queue, by)
+            await tx.execute(sql.tell_workers, CHANNEL)
+
+    async def resume(self, queue: str) -> None:
+        async with self._database.transaction() as tx:
+            await tx.execute(sql.resume, queue)
+            await tx.execute(sql.tell_workers, CHANNEL)
+
+    async def orders(self, queues: Collection[str], since: timedelta) -> Orders:
+        """What was ordered: pauses that hold now, cancellations that are younger than `since`."""
+        rows = await self._database.fetch(sql.orders, list(queues), since)
+        return Orders(
+            paused=frozenset(row["queue_name"] for row in rows if row["id"] is None),
+            cancelled=frozenset((row["queue_name"], str(row["id"])) for row in rows if row["id"] is not None),
+        )
+
+    async def backlogs(self, queues: Sequence[str]) -> dict[str, Backlog]:
+        """How far behind these queues are, in one statement."""
+        rows = await self._database.fetch(sql.statistics, queues, RATE_OVER, COUNT_UP_TO)
+        return {
+            row["queue_name"]: Backlog(
+                due=row["due"],
+                oldest=timedelta(seconds=max(0.0, row["oldest_seconds"] or 0.0)),
+                rate=row["ended"] / RATE_OVER.total_seconds(),
+                paused=row["paused"],
+            )
+            for row in rows
+        }
+
     async def get(self, id: str) -> Entry | None:
         row = await self._database.fetchrow(sql.get, id)
         return entry(row) if row else None
 
-    async def newest(
-        self,
-        *,
-        queue: str | None = None,
-        status: str | None = None,
-        before: str | None = None,
-        limit: int = 100,
-    ) -> list[Entry]:
+    async def newest(self, selection: Selection = ALL, *, before: str | None = None, limit: int = 100) -> list[Entry]:
         """The tasks created last, newest first; `before` is the id at which the page before ended."""
-        return [entry(row) for row in await self._database.fetch(sql.newest, queue, status, before, limit)]
+        one = selection
+        rows = await self._database.fetch(
+            sql.newest, one.queue, one.type, one.status, before, one.among, one.other_than, limit
+        )
+        return [entry(row) for row in rows]
 
     async def delete_ended(self, age: timedelta, limit: int = 1000) -> int:
         """Delete up to `limit` tasks that ended longer ago than `age`. Returns how many."""
-        status = await self._database.execute(sql.delete_ended, age, limit)
-        return int(status.rpartition(" ")[2])
+        return _count(await self._database.execute(sql.delete_ended, age, limit))
+
+
+def _count(status: str) -> int:
+    """How many rows a command touched, out of PostgreSQL's "INSERT 0 3"."""
+    return int(status.rpartition(" ")[2])
 
 
 def entry(row: asyncpg.Record) -> Entry:
@@ -181,4 +270,5 @@ def entry(row: asyncpg.Record) -> Entry:
         completed_at=row["completed_at"],
         error_message=row["error_message"],
         trace=row["trace"],
+        why=row["why"],
     )

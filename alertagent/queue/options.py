@@ -11,12 +11,17 @@ HORIZON = timedelta(seconds=65)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueOptions:
-    """`lease`: how long a silent worker keeps its tasks. `grace`: how long running tasks may finish at a stop."""
+    """`lease`: how long a silent worker keeps its tasks. `grace`: how long running tasks may finish at a stop.
+
+    `concurrency` is how many tasks of a queue may run at once here. Where `least` names a smaller number, it is the
+    bound up to which a backlog lets that number grow.
+    """
 
     lease: timedelta = timedelta(seconds=10)
     grace: timedelta = timedelta(seconds=8)
     concurrency: Mapping[str, int] = field(default_factory=dict)
     default_concurrency: int = 20
+    least: Mapping[str, int] = field(default_factory=dict)
     max_deliveries: int = 5
     dead_letters_kept: int = 10_000
     reconcile_every: timedelta = timedelta(seconds=3)
@@ -26,3 +31,6 @@ class QueueOptions:
 
     def concurrency_of(self, queue: str) -> int:
         return self.concurrency.get(queue, self.default_concurrency)
+
+    def least_of(self, queue: str) -> int:
+        return min(self.least.get(queue, self.concurrency_of(queue)), self.concurrency_of(queue))

@@ -21,6 +21,7 @@ class Why(StrEnum):
     EXHAUSTED = "exhausted"  # failed more often than it may be retried
     PERMANENT = "permanent"  # its handler said that trying again cannot help
     CRASHED = "crashed"  # handed out too often without ever ending: it probably kills its worker
+    CANCELLED = "cancelled"  # somebody did not want it any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

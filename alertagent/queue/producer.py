@@ -3,6 +3,8 @@
 The row is the promise, the ring only makes it fast. So a ring never fails or delays its caller, and one that
 could not be delivered is dropped: the reconciler finds the row. For the same reason nothing is sent twice: a ring
 whose answer was lost may have been heard.
+
+A task that is not durable has no row: its ring is all there is, and its caller waits for it.
 """
 
 import asyncio
@@ -17,11 +19,13 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from alertagent.kernel.errors import Unavailable
 from alertagent.queue import streams
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.loops import cancel, forever
 from alertagent.queue.observer import NullObserver, Observer
 from alertagent.queue.options import HORIZON
+from alertagent.queue.pressure import Pressure
 from alertagent.queue.streams import FIELD, Keys, member
 from alertagent.queue.task import NewTask
 from alertagent.storage.database import Transaction
@@ -34,33 +38,89 @@ STALE = timedelta(seconds=3)
 log = structlog.get_logger()
 
 
+class _Receipt:
+    """Tells whoever waits that all of some rings were heard, or that one may not have been."""
+
+    def __init__(self, rings: int) -> None:
+        self._left = rings
+        self._complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        await self._complete
+
+    def heard(self) -> None:
+        self._left -= 1
+        if not self._left and not self._complete.done():
+            self._complete.set_result(None)
+
+    def lost(self) -> None:
+        if not self._complete.done():
+            problem = "Redis did not take the task in time, or has not said so"
+            self._complete.set_exception(Unavailable(problem, code="queue.unavailable", retry_after=STALE))
+
+
 @dataclass(frozen=True, slots=True)
 class _Ring:
+    """`receipt` is there where somebody waits."""
+
     task: NewTask
     at: float
+    receipt: _Receipt | None = None
 
 
 class Producer:
-    """Writes tasks and rings for them, the latter while it is `running()`: without that, tasks start late."""
+    """Writes tasks and rings for them, the latter while it is `running()`: without that, tasks start late.
 
-    def __init__(self, redis: Redis, ledger: Ledger, *, observer: Observer | None = None) -> None:
+    With `pressure`, which it runs too, it knows when a queue is full.
+    """
+
+    def __init__(
+        self, redis: Redis, ledger: Ledger, *, observer: Observer | None = None, pressure: Pressure | None = None
+    ) -> None:
         self._redis = redis
         self._ledger = ledger
         self._observer = observer or NullObserver()
+        self._pressure = pressure
         self._rings: deque[_Ring] = deque()
         self._rung = asyncio.Event()
         self._wakers: dict[str, Callable[[], None]] = {}
 
-    async def enqueue(self, tx: Transaction, *tasks: NewTask) -> None:
-        """Write the tasks in this transaction; they start once it has committed and they are due."""
-        if tasks:
-            await self._ledger.insert(tx, tasks)
-            tx.after_commit(lambda: self.announce(tasks))
+    async def enqueue(self, tx: Transaction, *tasks: NewTask) -> Sequence[NewTask]:
+        """Write the tasks in this transaction; they start once it has committed and they are due.
+
+        Returns those that were written: not one whose dedup key an open task has.
+        """
+        if not all(task.durable for task in tasks):
+            raise ValueError("a task that is not durable has no row: send it")
+        written = await self._ledger.insert(tx, tasks) if tasks else ()
+        if written:
+            tx.after_commit(lambda: self.announce(written))
+        return written
+
+    def require_room(self, queue: str) -> None:
+        """Raises Unavailable with a `retry_after` when the queue is full. Costs nothing: it was measured before."""
+        if self._pressure is not None:
+            self._pressure.require_room(queue)
 
     def announce(self, tasks: Iterable[NewTask]) -> None:
         """Ring for tasks whose rows are committed: never fails, never waits."""
+        self._ring(tasks)
+
+    async def send(self, *tasks: NewTask) -> None:
+        """Hand tasks that are not durable to Redis, and wait until it has them.
+
+        Raises Unavailable when that cannot be told: it may have them all the same.
+        """
+        if any(task.durable for task in tasks):
+            raise ValueError("a durable task needs its row: enqueue it")
+        if tasks:
+            receipt = _Receipt(len(tasks))
+            self._ring(tasks, receipt)
+            await receipt.wait()
+
+    def _ring(self, tasks: Iterable[NewTask], receipt: _Receipt | None = None) -> None:
         now = asyncio.get_running_loop().time()
-        self._rings.extend(_Ring(task, now) for task in tasks)
+        self._rings.extend(_Ring(task, now, receipt) for task in tasks)
         while len(self._rings) > CAPACITY:
             self._drop([self._rings.popleft()])
         self._rung.set()
@@ -73,12 +133,14 @@ class Producer:
     async def running(self) -> AsyncIterator["Producer"]:
         """Ring as long as the block lasts, and for what was announced until its end."""
         async with asyncio.TaskGroup() as group:
-            ringing = group.create_task(forever("announce", self._step, queue="*"))
+            loops = [group.create_task(forever("announce", self._step, queue="*"))]
+            if self._pressure is not None:
+                loops.append(group.create_task(self._pressure.run()))
             try:
                 yield self
             finally:
                 await self._deliver()
-                await cancel([ringing])
+                await cancel(loops)
 
     async def _step(self) -> None:
         await self._rung.wait()
@@ -88,17 +150,21 @@ class Producer:
     async def _deliver(self) -> None:
         # Whoever rings while one batch travels rides with the next.
         while self._rings:
-            rings = [self._rings.popleft() for _ in range(min(BATCH, len(self._rings)))]
+            rings = self._fresh([self._rings.popleft() for _ in range(min(BATCH, len(self._rings)))])
             try:
-                await self._send(self._fresh(rings))
+                await self._send([ring.task for ring in rings])
             except (RedisError, OSError) as error:
                 self._drop(rings)
                 log.warning("announcement.dropped", count=len(rings), error=f"{type(error).__name__}: {error}")
+            else:
+                for ring in rings:
+                    if ring.receipt is not None:
+                        ring.receipt.heard()
 
-    def _fresh(self, rings: Sequence[_Ring]) -> list[NewTask]:
+    def _fresh(self, rings: Sequence[_Ring]) -> list[_Ring]:
         oldest = asyncio.get_running_loop().time() - STALE.total_seconds()
         self._drop([ring for ring in rings if ring.at < oldest])
-        return [ring.task for ring in rings if ring.at >= oldest]
+        return [ring for ring in rings if ring.at >= oldest]
 
     async def _send(self, tasks: Sequence[NewTask]) -> None:
         now = datetime.now(UTC)
@@ -108,7 +174,7 @@ class Producer:
                 keys = Keys(task.queue)
                 if task.due is None or task.due <= now:
                     pipeline.xadd(keys.stream(task.priority), {FIELD: task.envelope})
-                elif task.due - now <= HORIZON:
+                elif task.due - now <= HORIZON or not task.durable:
                     pipeline.zadd(keys.delayed, {member(task.priority, task.envelope): milliseconds(task.due)})
                     delayed.add(task.queue)
             await pipeline.execute()
@@ -118,6 +184,8 @@ class Producer:
     def _drop(self, rings: Sequence[_Ring]) -> None:
         for ring in rings:
             self._observer.announcements_dropped(ring.task.queue, 1)
+            if ring.receipt is not None:
+                ring.receipt.lost()
 
 
 def milliseconds(moment: datetime) -> int:

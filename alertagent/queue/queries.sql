@@ -1,8 +1,14 @@
 -- name: insert
-INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at, trace)
-SELECT id, queue, type, payload, priority, max_retry, coalesce(due, now()), trace
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::smallint[], $6::int[], $7::timestamptz[], $8::text[])
-    AS new (id, queue, type, payload, priority, max_retry, due, trace);
+-- Leaves out what has the key of a task that is open.
+INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at, trace, dedup)
+SELECT id, queue, type, payload, priority, max_retry, coalesce(due, now()), trace, dedup
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::smallint[], $6::int[], $7::timestamptz[], $8::text[],
+              $9::text[])
+    AS new (id, queue, type, payload, priority, max_retry, due, trace, dedup)
+    ON CONFLICT (queue_name, dedup) WHERE dedup IS NOT NULL AND status IN ('pending', 'processing') DO NOTHING;
+
+-- name: present
+SELECT id FROM task_queue WHERE id = ANY ($1::uuid[]);
 
 -- name: complete
 -- Touches only what is still open: whoever comes second gets nothing back and knows it. The same run (its start
@@ -25,9 +31,10 @@ UPDATE task_queue AS task
        completed_at  = CASE WHEN judged.delay IS NULL THEN coalesce(task.completed_at, now()) END,
        started_at    = judged.started_at,
        error_message = judged.error,
+       why           = judged.why,
        updated_at    = now()
-  FROM unnest($1::uuid[], $2::int[], $3::interval[], $4::text[], $5::timestamptz[])
-    AS judged (id, retry_count, delay, error, started_at)
+  FROM unnest($1::uuid[], $2::int[], $3::interval[], $4::text[], $5::timestamptz[], $6::text[])
+    AS judged (id, retry_count, delay, error, started_at, why)
  WHERE task.id = judged.id AND task.retry_count = judged.retry_count
    AND (task.status IN ('pending', 'processing')
         OR task.status = 'failed' AND judged.delay IS NULL AND task.started_at IS NOT DISTINCT FROM judged.started_at)
@@ -61,19 +68,59 @@ SELECT * FROM task_queue
  ORDER BY scheduled_at, id LIMIT $6;
 
 -- name: reopen
+-- Gives up the key: another task may have it by now, and somebody has asked for this very one.
 UPDATE task_queue
-   SET status = 'pending', retry_count = 0, scheduled_at = now(), completed_at = NULL, updated_at = now()
+   SET status = 'pending', retry_count = 0, scheduled_at = now(), completed_at = NULL, updated_at = now(),
+       why = NULL, dedup = NULL
  WHERE id = ANY ($1::uuid[]) AND status = 'failed'
 RETURNING *;
 
 -- name: get
 SELECT * FROM task_queue WHERE id = $1;
 
+-- name: cancel
+-- Ends what is open and nothing else.
+UPDATE task_queue
+   SET status = 'failed', why = 'cancelled', error_message = $2, completed_at = now(), updated_at = now()
+ WHERE id = ANY ($1::uuid[]) AND status IN ('pending', 'processing')
+RETURNING *;
+
+-- name: orders
+-- What the workers of some queues have to obey: which of them are paused, and what was cancelled lately.
+SELECT queue_name, NULL AS id FROM queue_pauses WHERE queue_name = ANY ($1::text[])
+ UNION ALL
+SELECT queue_name, id FROM task_queue
+ WHERE status = 'failed' AND why = 'cancelled' AND completed_at > now() - $2::interval AND queue_name = ANY ($1::text[]);
+
+-- name: tell_workers
+SELECT pg_notify($1, '');
+
+-- name: pause
+INSERT INTO queue_pauses (queue_name, paused_by) VALUES ($1, $2) ON CONFLICT (queue_name) DO NOTHING;
+
+-- name: resume
+DELETE FROM queue_pauses WHERE queue_name = $1;
+
 -- name: newest
--- Ids are of version 7: their order is the order of creation.
+-- Ids are of version 7: their order is the order of creation. Open tasks have one status here, however many run.
 SELECT * FROM task_queue
- WHERE ($1::text IS NULL OR queue_name = $1) AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
- ORDER BY id DESC LIMIT $4;
+ WHERE ($1::text IS NULL OR queue_name = $1) AND ($2::text IS NULL OR task_type = $2)
+   AND ($3::text IS NULL OR status = $3) AND ($4::uuid IS NULL OR id < $4)
+   AND ($5::uuid[] IS NULL OR id = ANY ($5)) AND ($6::uuid[] IS NULL OR id <> ALL ($6))
+ ORDER BY id DESC LIMIT $7;
+
+-- name: statistics
+-- Counting stops at $3, because beyond it the number says no more than "too many".
+SELECT queue AS queue_name,
+       (SELECT count(*)
+          FROM (SELECT FROM task_queue
+                 WHERE queue_name = queue AND status IN ('pending', 'processing') AND scheduled_at <= now()
+                 LIMIT $3) AS due) AS due,
+       (SELECT extract(epoch FROM now() - min(scheduled_at))::float8 FROM task_queue
+         WHERE queue_name = queue AND status IN ('pending', 'processing') AND scheduled_at <= now()) AS oldest_seconds,
+       (SELECT count(*) FROM task_queue WHERE queue_name = queue AND completed_at > now() - $2::interval) AS ended,
+       EXISTS (SELECT FROM queue_pauses WHERE queue_name = queue) AS paused
+  FROM unnest($1::text[]) AS queues (queue);
 
 -- name: delete_ended
 DELETE FROM task_queue

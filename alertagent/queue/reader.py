@@ -5,16 +5,15 @@ the reader joins anew: it makes the consumer group if that is gone, notes how fa
 entries are not certain any more) and takes up what is pending for it and not in its hands.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from alertagent.queue import streams
-from alertagent.queue.admission import Admission, Fields
+from alertagent.queue.admission import Admission
 from alertagent.queue.holdings import order
 from alertagent.queue.station import Station
-from alertagent.queue.streams import BLOCK, GROUP, LEVELS
-
-PAGE = 128
+from alertagent.queue.streams import BLOCK, GROUP, LEVELS, Fields
 
 _OWN = 10_000
 
@@ -22,10 +21,11 @@ Position = tuple[int, int]
 
 
 class Reader:
-    """Reads new entries for one pool."""
+    """Reads new entries for one pool, as long as that is `open`."""
 
-    def __init__(self, station: Station, admission: Admission) -> None:
+    def __init__(self, station: Station, admission: Admission, open: asyncio.Event) -> None:
         self._station = station
+        self._open = open
         self._keys = station.keys
         self._redis = station.redis
         self._holdings = station.holdings
@@ -41,6 +41,7 @@ class Reader:
         try:
             if not self._joined:
                 await self._join()
+            await self._open.wait()
             room = await self._holdings.wait_for_room()
             if self._backlog or room < len(LEVELS):
                 self._backlog = await self._read_by_priority(room)
@@ -78,34 +79,30 @@ class Reader:
     async def _read_by_priority(self, room: int) -> bool:
         """Fill the room from the highest priority down; True while there may be more."""
         self._reads += 1
-        for level in order(self._reads):
-            room -= await self._read([level], room, block=None)
-            if room <= 0:
-                return True
-        return False
+        levels = order(self._reads)
+        wanted = [self._keys.stream(level) for level in levels]
+        found = await streams.read(self._redis, wanted, GROUP, self._station.consumer, room)
+        for number, entries in found:
+            self._admit(levels[number - 1], [(entry, streams.named(fields)) for entry, fields in entries])
+        self._admission.flush()
+        return sum(len(entries) for _, entries in found) >= room
 
     async def _wait_for_more(self) -> None:
         room = self._holdings.room
         if room:
             # COUNT is per stream: all three together fill the room.
-            count = max(1, min(PAGE, room) // len(LEVELS))
-            self._backlog = await self._read(LEVELS, count, block=BLOCK) >= count
-
-    async def _read(self, levels: Sequence[int], count: int, *, block: int | None) -> int:
-        wanted: dict[Any, Any] = {self._keys.stream(level): ">" for level in levels}
-        answer: Any = await self._redis.xreadgroup(
-            GROUP, self._station.consumer, wanted, count=min(PAGE, count), block=block
-        )
-        read = 0
-        for stream, entries in answer or ():
-            level = self._level_of[stream]
-            for entry, fields in entries:
-                certain = _position(entry) > self._before[level]
-                self._admission.admit(level, entry, fields, deliveries=1, certain=certain)
-            read += len(entries)
-        if read:
+            count = max(1, room // len(LEVELS))
+            wanted: dict[Any, Any] = dict.fromkeys(self._keys.streams, ">")
+            answer: Any = await self._redis.xreadgroup(GROUP, self._station.consumer, wanted, count=count, block=BLOCK)
+            for stream, entries in answer or ():
+                self._admit(self._level_of[stream], entries)
+                self._backlog = self._backlog or len(entries) >= count
             self._admission.flush()
-        return read
+
+    def _admit(self, level: int, entries: Iterable[tuple[bytes, Fields]]) -> None:
+        before = self._before[level]
+        for entry, fields in entries:
+            self._admission.admit(level, entry, fields, deliveries=1, certain=_position(entry) > before)
 
 
 def _position(entry: bytes) -> Position:

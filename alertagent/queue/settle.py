@@ -17,6 +17,7 @@ import structlog
 from redis.exceptions import NoScriptError
 
 from alertagent.queue import streams
+from alertagent.queue.dead_letters import compose
 from alertagent.queue.holdings import Delivery
 from alertagent.queue.ledger import Judged
 from alertagent.queue.options import HORIZON
@@ -79,10 +80,14 @@ class Settler:
         self._decided = asyncio.Event()
         self._left = asyncio.Event()
         self._idle = asyncio.Event()
+        self._at_once: bool | None = None
 
     def settle(self, outcome: Outcome) -> None:
         """This is how an attempt ended."""
         self._station.holdings.end(outcome.delivery)
+        if not outcome.delivery.task.durable:
+            self._conclude([outcome], {outcome.delivery.task.id})
+            return
         (self._done if isinstance(outcome.verdict, Done) else self._failed).append(outcome)
         self._decided.set()
 
@@ -126,7 +131,7 @@ class Settler:
         for outcome in batch:
             delivery = outcome.delivery
             counts = delivery.task.id in counted
-            removal = _removal(outcome.verdict, counts=counts)
+            removal = _removal(outcome, counts=counts)
             self._leave(
                 Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery, outcome.traceback)
             )
@@ -171,6 +176,8 @@ class Settler:
             self._delayed()
 
     async def _send(self, batch: Sequence[Leaving]) -> None:
+        if self._at_once is None:
+            self._at_once = bool(await streams.able(self._station.redis, [self._station.keys.dead]))
         async with streams.pipeline(self._station.redis) as pipeline:
             dropped: defaultdict[int, list[bytes]] = defaultdict(list)
             for leaving in batch:
@@ -179,9 +186,7 @@ class Settler:
                 else:
                     self._move(pipeline, leaving, leaving.removal)
             for level, entries in dropped.items():
-                stream = self._station.keys.stream(level)
-                pipeline.xack(stream, GROUP, *entries)
-                pipeline.xdel(stream, *entries)
+                streams.remove(pipeline, self._station.keys.stream(level), entries, at_once=self._at_once)
             answers = await pipeline.execute(raise_on_error=False)
         await self._check([answer for answer in answers if isinstance(answer, Exception)])
 
@@ -189,6 +194,7 @@ class Settler:
         if any(isinstance(error, NoScriptError) for error in errors):
             await streams.load(self._station.redis)
         if errors:
+            self._at_once = None  # after a fail-over it may be another version
             raise errors[0]  # and the whole batch is sent again
 
     def _move(self, pipeline: Any, leaving: Leaving, removal: GiveBack | Verdict) -> None:
@@ -208,18 +214,17 @@ class Settler:
 
     def _dead_letter(self, leaving: Leaving, bury: Bury) -> list[str | bytes | int]:
         delivery = leaving.delivery
-        letter: dict[str, str | bytes | int] = {
-            "t": leaving.envelope,
-            "why": bury.why.value,
-            "error": bury.error,
-            "traceback": leaving.traceback,
-            "at": datetime.now(UTC).isoformat(),
-            "first_at": delivery.task.create_at.isoformat() if delivery else "",
-            "runs": delivery.task.retry + (delivery.started_at is not None) if delivery else 0,
-            "deliveries": delivery.deliveries if delivery else 1,
-            "from": leaving.level,
-            "by": self._station.consumer,
-        }
+        letter = compose(
+            leaving.envelope,
+            delivery.task if delivery else None,
+            why=bury.why,
+            error=bury.error,
+            level=leaving.level,
+            by=self._station.consumer,
+            traceback=leaving.traceback,
+            runs=delivery.task.retry + (delivery.started_at is not None) if delivery else 0,
+            deliveries=delivery.deliveries if delivery else 1,
+        )
         return [part for pair in letter.items() for part in pair]
 
 
@@ -231,12 +236,14 @@ def _judged(outcome: Outcome) -> Judged:
         delay=verdict.delay if isinstance(verdict, RetryIn) else None,
         error="" if isinstance(verdict, Done) else verdict.error,
         started_at=outcome.delivery.started_at,
+        why=verdict.why.value if isinstance(verdict, Bury) else None,
     )
 
 
-def _removal(verdict: Done | Verdict, *, counts: bool) -> Drop | Verdict:
+def _removal(outcome: Outcome, *, counts: bool) -> Drop | Verdict:
+    verdict, durable = outcome.verdict, outcome.delivery.task.durable
     match verdict:
-        case RetryIn(delay) if counts and delay <= HORIZON:
+        case RetryIn(delay) if counts and (delay <= HORIZON or not durable):
             return verdict
         case Bury(why) if counts or why is Why.UNKNOWN_TYPE:
             # A stranger's task has no row, but it is kept for inspection all the same.

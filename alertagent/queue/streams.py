@@ -1,42 +1,27 @@
-"""Redis as the queue uses it: connection, keys, consumer group, scripts.
+"""Redis as the queue uses it: keys, consumer group, scripts.
 
 All keys of a queue carry one hash tag, so that scripts and reads over several streams also work on a cluster.
 The streams of work are never trimmed: MAXLEN would drop entries that nobody has worked on yet.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
+
+from alertagent.queue.connection import connect as connect  # noqa: PLC0414 - one of this module's own names
 
 GROUP = "workers"
 LEVELS = (2, 1, 0)
 FIELD = b"t"
 BLOCK = 2000  # milliseconds; must stay below the socket's timeout, which redis-py does not look after
 
-_TIMEOUT = 5.0
 
-
-def connect(url: str) -> Redis:
-    """A client for the queue: `redis://`, `rediss://` or `unix://`. Connects when it is first used."""
-    # No retries by redis-py: an XADD whose answer is lost would silently be sent twice, and a read would leave
-    # entries pending that nobody knows of. Whoever calls knows what may be repeated.
-    client: Redis = Redis.from_url(
-        url,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=_TIMEOUT,
-        socket_connect_timeout=_TIMEOUT,
-        max_connections=200,
-        client_name="alertagent-queue",
-    )
-    return client
+Fields = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +58,11 @@ def pipeline(redis: Redis) -> Any:
     return redis.pipeline(transaction=False)
 
 
+def named(parts: Sequence[bytes]) -> Fields:
+    """The fields of an entry as a script answers them: name, value, name, value."""
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
 def member(priority: int, envelope: bytes) -> bytes:
     """How a task lies in the delayed set."""
     return b"%d" % priority + envelope
@@ -105,16 +95,28 @@ class Script:
     def add(self, pipeline: Any, keys: Iterable[str], *args: Any) -> None:
         """Put into a pipeline, whose owner must `load` and repeat on NoScriptError."""
         keys = list(keys)
-        pipeline.evalsha(self.digest, len(keys), *keys, *args)
+        # Not its method for this: a cluster's pipeline has none, but sends the command all the same.
+        pipeline.execute_command("EVALSHA", self.digest, len(keys), *keys, *args)
 
 
 promote = Script("promote")
+read = Script("read")
 retry = Script("retry")
 move = Script("move")
 renew = Script("renew")
 claim = Script("claim")
 forget = Script("forget")
 requeue = Script("requeue")
+able = Script("able")
+
+
+def remove(pipeline: Any, stream: str, entries: Sequence[bytes], *, at_once: bool) -> None:
+    """Take entries out of their stream for good, with one command where the server is `able`. May be sent twice."""
+    if at_once:
+        pipeline.execute_command("XACKDEL", stream, GROUP, "IDS", len(entries), *entries)
+    else:
+        pipeline.xack(stream, GROUP, *entries)
+        pipeline.xdel(stream, *entries)
 
 
 async def load(redis: Redis) -> None:

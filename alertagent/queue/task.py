@@ -1,9 +1,11 @@
 """What a task is, and the envelope in which it travels through Redis. Pure.
 
 The envelope is compact JSON: `id, type, payload, priority, retry, max_retry, create_at, due`, where they are set
-`trace` and `again`. `again` marks a copy that may not be the only one: whoever reads it asks the ledger first.
+`trace`, `again` and `durable`. `again` marks a copy that may not be the only one: whoever reads it asks the ledger
+first. `durable` is false for a task that has no row there: Redis is all it has.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +19,8 @@ from alertagent.kernel.ids import new_id
 
 MAX_ENVELOPE = 64 * 1024
 LOWEST, HIGHEST = 0, 2
+
+_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Unreadable(Exception):
@@ -37,11 +41,15 @@ class Task:
     create_at: datetime
     due: datetime
     trace: str | None = None
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
     """What a caller wants done. `due` None means now; a higher priority runs first; `trace` is a W3C traceparent.
+
+    `dedup` names the work: while a task of this queue and name is open, a second one is not added. One that is not
+    `durable` costs no row; it may be lost with Redis, and may run again after a crash even though it had ended.
 
     Raises Invalid when the payload is no JSON object that PostgreSQL could keep, or is too large to travel:
     ids belong into a payload, not documents.
@@ -55,6 +63,8 @@ class NewTask:
     due: datetime | None = None
     id: str = field(default_factory=new_id)
     trace: str | None = None
+    dedup: str | None = None
+    durable: bool = True
     envelope: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +83,8 @@ class NewTask:
             )
         if rb"\u0000" in envelope:
             raise Invalid(f"the payload of a {self.type} task holds a NUL character", code="task.invalid")
+        if self.dedup is not None and not self.durable:
+            raise Invalid(f"a {self.type} task with a dedup key must be durable", code="task.invalid")
         return envelope
 
     def as_task(self, now: datetime) -> Task:
@@ -87,6 +99,7 @@ class NewTask:
             create_at=now,
             due=self.due or now,
             trace=self.trace,
+            durable=self.durable,
         )
 
 
@@ -110,6 +123,8 @@ def encode(task: Task, *, again: bool = False) -> bytes:
         document["trace"] = task.trace
     if again:
         document["again"] = True
+    if not task.durable:
+        document["durable"] = False
     return orjson.dumps(document)
 
 
@@ -118,7 +133,7 @@ def decode(queue: str, envelope: bytes) -> tuple[Task, bool]:
     try:
         document = orjson.loads(envelope)
         task = Task(
-            id=str(UUID(document["id"])),
+            id=_id(document["id"]),
             queue=queue,
             type=_text(document["type"]),
             payload=_object(document["payload"]),
@@ -128,6 +143,7 @@ def decode(queue: str, envelope: bytes) -> tuple[Task, bool]:
             create_at=_moment(document["create_at"]),
             due=_moment(document["due"]),
             trace=document.get("trace"),
+            durable=document.get("durable", True) is not False,
         )
         return task, bool(document.get("again"))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -136,10 +152,24 @@ def decode(queue: str, envelope: bytes) -> tuple[Task, bool]:
 
 def identify(envelope: bytes) -> str | None:
     """The id inside an envelope, None where there is none to be found."""
+    return name(envelope)[0]
+
+
+def name(envelope: bytes) -> tuple[str | None, str | None]:
+    """The id and the type inside an envelope, None where there is none to be found."""
     try:
-        return str(orjson.loads(envelope)["id"])
-    except (ValueError, TypeError, KeyError):
-        return None
+        document = orjson.loads(envelope)
+    except ValueError:
+        return None, None
+    if not isinstance(document, dict):
+        return None, None
+    id, type = document.get("id"), document.get("type")
+    return str(id) if id is not None else None, type if isinstance(type, str) else None
+
+
+def _id(value: str) -> str:
+    """In the one spelling that the ledger uses, too."""
+    return value if _UUID.fullmatch(value) else str(UUID(value))
 
 
 def _text(value: object) -> str:

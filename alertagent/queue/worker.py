@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from alertagent.kernel.clock import Clock, SystemClock
 from alertagent.kernel.ids import new_id
 from alertagent.queue.admission import Admission
+from alertagent.queue.breadth import breathe
 from alertagent.queue.delayed import Promoter
 from alertagent.queue.holdings import Delivery, Fate, Holdings
 from alertagent.queue.lease import Leases
@@ -27,11 +28,12 @@ from alertagent.queue.ledger import Ledger
 from alertagent.queue.loops import cancel, forever
 from alertagent.queue.observer import NullObserver, Observer
 from alertagent.queue.options import QueueOptions
+from alertagent.queue.orders import Listener
 from alertagent.queue.policy import DEFAULT, Bury, Rule, describe, judge
 from alertagent.queue.producer import Producer
 from alertagent.queue.reader import Reader
 from alertagent.queue.reconciler import Reconciler
-from alertagent.queue.settle import Done, GiveBack, Outcome, Settler
+from alertagent.queue.settle import Done, Drop, GiveBack, Outcome, Settler
 from alertagent.queue.station import Station
 from alertagent.queue.streams import FIELD, Keys
 from alertagent.queue.task import Task
@@ -41,6 +43,7 @@ Handler = Callable[[Task], Awaitable[None]]
 MAX_TRACEBACK = 4096
 # What a stop may take after the grace: cancelled handlers clean up, then the last writes go out.
 CLEANUP, WRITES = 1.0, 2.0
+BREATHE_EVERY = 0.5
 
 log = structlog.get_logger()
 
@@ -64,7 +67,9 @@ class Pool:
         self._handlers = handlers
         self._rules = rules or {}
         self._clock = clock or SystemClock()
-        self._holdings = Holdings(options.concurrency_of(queue))
+        self._holdings = Holdings(options.least_of(queue))
+        # Held until the first orders are known: the queue may be paused.
+        self._open = asyncio.Event()
         self._station = Station(
             queue=queue,
             consumer=f"{socket.gethostname()}:{os.getpid()}:{new_id()[-8:]}",
@@ -77,7 +82,7 @@ class Pool:
         )
         self._settler = Settler(self._station, delayed=delayed)
         self._admission = Admission(self._station, self._settler, types=frozenset(handlers), ready=self._start)
-        self._reader = Reader(self._station, self._admission)
+        self._reader = Reader(self._station, self._admission, self._open)
         self._leases = Leases(self._station, self._admission)
         # Not the context of whoever starts a task: that may be another task's, with all that it has bound.
         self._context = contextvars.copy_context()
@@ -89,6 +94,23 @@ class Pool:
     def held(self) -> Collection[str]:
         """The ids of the tasks in our hands."""
         return self._holdings.ids
+
+    def hold(self, is_held: bool) -> None:
+        """Start nothing while this is so; what runs goes on."""
+        if is_held:
+            self._open.clear()
+        else:
+            self._open.set()
+            self._start()
+
+    def drop(self, tasks: Collection[str]) -> None:
+        """Cancel what runs of these, and do not start the others. The ledger has them as failed already."""
+        self._admission.doubt(tasks)
+        for delivery in filter(None, map(self._holdings.of, tasks)):
+            if delivery.runner is not None:
+                delivery.stop(Fate.CANCELLED)
+            elif not delivery.ended:
+                self._settler.remove(delivery, Drop())
 
     async def run(self) -> None:
         """Work until `stop()`."""
@@ -108,7 +130,12 @@ class Pool:
         settler, leases = self._settler, self._leases
         writing = self._loops(group, ledger=settler.write_ledger, redis=settler.write_redis, renew=leases.renew)
         reading = self._loops(
-            group, read=self._reader.step, ask=self._admission.ask, claim=leases.claim, tidy=leases.tidy
+            group,
+            read=self._reader.step,
+            ask=self._admission.ask,
+            claim=leases.claim,
+            tidy=leases.tidy,
+            breathe=self._breathe,
         )
         await self._stopping.wait()
         await cancel(reading)
@@ -123,11 +150,21 @@ class Pool:
 
     def _start(self) -> None:
         """Start as many as may run."""
-        while self._runners is not None and not self._stopping.is_set():
+        while self._runners is not None and self._open.is_set() and not self._stopping.is_set():
             delivery = self._holdings.next()
             if delivery is None:
                 return
             delivery.runner = self._runners.create_task(self._attempt(delivery), context=self._context.copy())
+
+    async def _breathe(self) -> None:
+        """Wait a moment, then let more or fewer run."""
+        await asyncio.sleep(BREATHE_EVERY)
+        queue, options, holdings = self._station.queue, self._station.options, self._holdings
+        least, most = options.least_of(queue), options.concurrency_of(queue)
+        now = breathe(holdings.concurrency, is_short=holdings.is_short, peak=holdings.peak(), least=least, most=most)
+        if now != holdings.concurrency:
+            holdings.resize(now)
+            self._start()
 
     async def _attempt(self, delivery: Delivery) -> None:
         task = delivery.task
@@ -161,6 +198,8 @@ class Pool:
             self._settler.remove(delivery, GiveBack())
         elif delivery.fate is Fate.LOST:
             self._holdings.release(delivery)
+        elif delivery.fate is Fate.CANCELLED:
+            self._settler.remove(delivery, Drop())
         elif current is not None and current.cancelling():
             raise error  # the whole pool is being cancelled; another worker takes over when the lease ends
         else:
@@ -188,9 +227,7 @@ class Pool:
     async def _finish(self) -> None:
         await _wait(self._holdings.running, self._station.options.grace.total_seconds())
         for delivery in list(self._holdings.running):
-            if delivery.runner is not None:
-                delivery.fate = Fate.GIVEN_BACK
-                delivery.runner.cancel()
+            delivery.stop(Fate.GIVEN_BACK)
         await _wait(self._holdings.running, CLEANUP)
 
     async def _write_the_rest(self) -> None:
@@ -239,6 +276,7 @@ class Workers:
         self._reconciler = Reconciler(
             list(handlers), redis=redis, ledger=ledger, options=options, observer=observer, held=self._held
         )
+        self._listener = Listener(ledger, self._pools)
         if producer is not None:
             for queue, promoter in self._promoters.items():
                 producer.on_delayed(queue, promoter.wake)
@@ -247,7 +285,7 @@ class Workers:
         """Work until `stop()`; the other loops end with the pools."""
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(promoter.run()) for promoter in self._promoters.values()]
-            helpers.append(group.create_task(self._reconciler.run()))
+            helpers += [group.create_task(self._reconciler.run()), group.create_task(self._listener.run())]
             async with asyncio.TaskGroup() as pools:
                 for pool in self._pools.values():
                     pools.create_task(pool.run())

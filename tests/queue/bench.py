@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from alertagent.queue import streams
-from alertagent.queue.dead_letters import DeadLetters
+from alertagent.queue.dead_letters import DeadLetter, DeadLetters
 from alertagent.queue.ledger import Entry, Ledger
 from alertagent.queue.observer import NullObserver
 from alertagent.queue.options import QueueOptions
@@ -95,6 +95,14 @@ class Bench:
         entry = await self.ledger.get(task.id)
         assert entry is not None
         return entry
+
+    async def letters(self, count: int) -> list[DeadLetter]:
+        """The dead letters, once there are that many: the ledger knows of an end first."""
+        await until(lambda: self._has_letters(count))
+        return await self.dead.newest()
+
+    async def _has_letters(self, count: int) -> bool:
+        return len(await self.dead.newest()) == count
 
     async def open_rows(self) -> int:
         return int(await self.database.fetchval("SELECT count(*) FROM task_queue WHERE completed_at IS NULL"))

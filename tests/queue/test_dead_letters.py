@@ -1,4 +1,6 @@
 from alertagent.kernel.errors import Permanent
+from alertagent.queue.dead_letters import Match
+from alertagent.queue.policy import Why
 from alertagent.queue.streams import FIELD
 from alertagent.queue.task import NewTask, Task
 from tests.queue.bench import Bench, task, until
@@ -15,7 +17,7 @@ async def nothing(_: Task) -> None:
 async def buried(bench: Bench, *tasks: NewTask) -> None:
     async with bench.workers({"note": refuse}):
         await bench.enqueue(*tasks)
-        await bench.finished(len(tasks))
+        await bench.letters(len(tasks))
 
 
 async def test_they_are_listed_newest_first_and_by_page(bench: Bench) -> None:
@@ -52,11 +54,29 @@ async def test_a_requeued_task_runs_again_with_all_its_retries(bench: Bench) -> 
 async def test_what_is_no_task_cannot_be_requeued(bench: Bench) -> None:
     async with bench.workers({"note": nothing}):
         await bench.redis.xadd(bench.keys.stream(1), {FIELD: b"garbage"})
-        await until(lambda: _letters(bench, 1))
-    [letter] = await bench.dead.newest()
+        [letter] = await bench.letters(1)
 
     assert await bench.dead.requeue([letter.id]) == []
     assert await bench.dead.newest() == [letter]
+
+
+async def test_they_are_listed_requeued_and_purged_by_what_they_are(bench: Bench) -> None:
+    async with bench.workers({"note": refuse, "page": refuse}):
+        await bench.redis.xadd(bench.keys.stream(1), {FIELD: b"garbage"})
+        await bench.enqueue(*(task() for _ in range(2)), *(task("page") for _ in range(3)))
+        await bench.letters(6)
+
+    pages = await bench.dead.newest(Match(type="page"))
+    assert [letter.type for letter in pages] == ["page"] * 3
+    assert await bench.dead.newest(Match(type="page"), limit=2) == pages[:2]
+    assert await bench.dead.newest(Match(type="page"), before=pages[1].id) == pages[2:]
+    assert await bench.dead.newest(Match(task=pages[0].task)) == pages[:1]
+    assert await bench.dead.newest(Match(type="page", why=Why.UNREADABLE)) == []
+
+    assert await bench.dead.purge(Match(why=Why.UNREADABLE)) == 1
+    assert sorted(await bench.dead.requeue(Match(type="page"))) == sorted(letter.id for letter in pages)
+    assert {letter.type for letter in await bench.dead.newest()} == {"note"}
+    assert await bench.dead.purge(Match()) == 2
 
 
 async def test_purged_ones_are_gone(bench: Bench) -> None:
@@ -67,10 +87,6 @@ async def test_purged_ones_are_gone(bench: Bench) -> None:
     assert await bench.dead.purge([]) == 0
 
     assert [letter.id for letter in await bench.dead.newest()] == ids[1:]
-
-
-async def _letters(bench: Bench, count: int) -> bool:
-    return len(await bench.dead.newest()) == count
 
 
 async def _ended(bench: Bench, new: NewTask) -> bool:

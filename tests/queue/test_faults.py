@@ -1,19 +1,28 @@
 """What the queue survives, with real engines and real kills."""
 
 import asyncio
+import os
+import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import monotonic
 
+import pytest
+
+from alertagent.kernel.errors import Permanent
 from alertagent.queue.policy import Why
 from alertagent.queue.task import Task
 from alertagent.storage.migrate import migrate
 from tests.queue.bench import OPTIONS, Bench, open_bench, task, until
 from tests.support.engines import PrivatePostgres, PrivateValkey
+from tests.support.proxy import proxied
 from tests.support.waiting import Inbox
+
+FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
 
 
 async def nothing(_: Task) -> None:
@@ -21,9 +30,17 @@ async def nothing(_: Task) -> None:
 
 
 @asynccontextmanager
-async def worker_process(bench_urls: tuple[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker_process(
+    handler: str, *urls: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.queue.process", *bench_urls, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "tests.queue.process",
+        handler,
+        *urls,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
     )
     try:
         yield process
@@ -48,7 +65,7 @@ async def test_a_killed_workers_task_is_taken_over_within_one_and_a_half_leases(
     async def take_over(task: Task) -> None:
         ran.add(task)
 
-    async with worker_process((database_url, redis_url)) as process:
+    async with worker_process("hang", database_url, redis_url) as process:
         await bench.enqueue(new)
         await started(process, new.id)
         async with bench.workers({"note": take_over}):
@@ -61,12 +78,59 @@ async def test_a_killed_workers_task_is_taken_over_within_one_and_a_half_leases(
     assert (await bench.row(new)).status == "completed"
 
 
+async def test_a_stop_by_signal_loses_nothing_and_ends_nothing_twice(
+    bench: Bench, database_url: str, redis_url: str
+) -> None:
+    short = [task(payload={"seconds": 0.5}) for _ in range(25)]
+    long = [task(payload={"seconds": 30}) for _ in range(25)]
+    ran: Inbox[Task] = Inbox()
+
+    async def take_over(task: Task) -> None:
+        ran.add(task)
+
+    async with worker_process("linger", database_url, redis_url) as process:
+        await bench.enqueue(*long[:15], *short, *long[15:])
+        await started(process, short[0].id)
+        began = monotonic()
+        process.terminate()
+        assert await process.wait() == 0
+        assert monotonic() - began < OPTIONS.grace.total_seconds() + 5
+
+    completed = [one.id for one in short if (await bench.row(one)).status == "completed"]
+    async with bench.workers({"note": take_over}):
+        await bench.finished(50 - len(completed))
+    assert await _statuses(bench) == {"completed": 50}
+    assert sorted([*completed, *(one.id for one in ran.items)]) == sorted(one.id for one in (*short, *long))
+
+
+@pytest.mark.skipif(not FAKETIME, reason="needs libfaketime")
+async def test_a_clock_that_jumps_by_an_hour_holds_up_nothing(
+    bench: Bench, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    clock = tmp_path / "offset"
+    clock.write_text("+0s")
+    environment = {
+        "LD_PRELOAD": FAKETIME,
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    async with worker_process("nothing", database_url, redis_url, environment=environment):
+        for offset in ("+0s", "+3600s", "-3600s"):
+            clock.write_text(offset)
+            soon = datetime.now(UTC) + timedelta(seconds=0.5)
+            await bench.enqueue(*(task() for _ in range(20)), *(task(due=soon) for _ in range(5)))
+            await until(lambda: _all_ended(bench))
+
+    assert await _statuses(bench) == {"completed": 75}
+
+
 async def test_a_task_that_kills_its_worker_again_and_again_is_buried(
     bench: Bench, database_url: str, redis_url: str
 ) -> None:
     new = task()
     await bench.enqueue(new)
-    async with worker_process((database_url, redis_url)) as process:
+    async with worker_process("hang", database_url, redis_url) as process:
         await started(process, new.id)
         process.kill()
         await process.wait()
@@ -127,6 +191,100 @@ async def test_redis_may_come_back_empty(database_url: str, private_valkey: Priv
             assert await bench.finished(51) == ["completed"] * 51
 
 
+async def test_redis_may_come_back_as_it_was_a_while_ago(database_url: str, data_dir: Path, tmp_path: Path) -> None:
+    ran: Inbox[str] = Inbox()
+
+    async def run(task: Task) -> None:
+        ran.add(task.id)
+
+    old, new = [task() for _ in range(20)], [task() for _ in range(20)]
+    async with PrivateValkey(data_dir) as valkey, open_bench(database_url, valkey.url) as bench:
+        await bench.enqueue(*old)
+        await until(lambda: _has(bench, 20))
+        await valkey.stop()
+        await _copy(data_dir / "valkey", tmp_path / "older")
+        await valkey.start()
+        async with bench.workers({"note": run}):
+            await bench.finished(20)
+        await bench.enqueue(*new)
+        await until(lambda: _has(bench, 20))
+        await valkey.kill()
+        await asyncio.to_thread(shutil.rmtree, data_dir / "valkey")
+        await _copy(tmp_path / "older", data_dir / "valkey")
+        await valkey.start()
+        async with bench.workers({"note": run}):
+            await until(lambda: _all_ended(bench))
+            await until(lambda: _has(bench, 0))
+
+    assert sorted(ran.items) == sorted(one.id for one in (*old, *new))
+
+
+@pytest.mark.parametrize("request_", [b"XADD", b"EVALSHA", b"XREADGROUP", b"XACK"])
+async def test_an_answer_that_is_lost_has_no_second_effect(
+    database_url: str, private_valkey: PrivateValkey, request_: bytes
+) -> None:
+    ran: Inbox[str] = Inbox()
+
+    async def run(task: Task) -> None:
+        ran.add(task.id)
+
+    tasks = [task() for _ in range(30)]
+    async with (
+        proxied(private_valkey.url) as (url, proxy),
+        open_bench(database_url, url) as bench,
+        bench.workers({"note": run}),
+    ):
+        await bench.enqueue(*tasks[:10])
+        await bench.finished(10)
+        proxy.swallow_answer_to(request_)
+        await bench.enqueue(*tasks[10:20])
+        async with asyncio.timeout(10):
+            await proxy.swallowed.wait()
+        await bench.enqueue(*tasks[20:])
+        await bench.finished(30)
+        await until(lambda: _has(bench, 0))
+
+    assert sorted(ran.items) == sorted(one.id for one in tasks)
+
+
+async def test_a_full_redis_takes_nothing_and_loses_nothing(database_url: str, private_valkey: PrivateValkey) -> None:
+    async with open_bench(database_url, private_valkey.url) as bench, bench.workers({"note": nothing}):
+        await bench.enqueue(task())
+        await bench.finished(1)
+        await bench.redis.config_set("maxmemory", 1)
+        await bench.enqueue(*(task() for _ in range(50)))
+        await asyncio.sleep(0.5)
+        assert await bench.open_rows() == 50
+
+        await bench.redis.config_set("maxmemory", 0)
+        assert await bench.finished(51) == ["completed"] * 51
+
+
+async def test_a_full_redis_loses_neither_retries_nor_dead_letters(
+    database_url: str, private_valkey: PrivateValkey
+) -> None:
+    ran, full = Inbox[Task](), asyncio.Event()
+
+    async def fail(task: Task) -> None:
+        ran.add(task)
+        await full.wait()
+        if task.retry == task.payload["retries"]:
+            raise Permanent("no")
+        raise RuntimeError("not yet")
+
+    async with open_bench(database_url, private_valkey.url) as bench, bench.workers({"note": fail}):
+        await bench.producer.send(*(task(payload={"retries": retries}, durable=False) for retries in (0, 1)))
+        await bench.enqueue(task(payload={"retries": 0}))
+        await ran.wait_for(3)
+        await bench.redis.config_set("maxmemory", 1)
+        full.set()
+        await bench.finished(3)
+        await asyncio.sleep(0.3)
+        await bench.redis.config_set("maxmemory", 0)
+
+        assert len(await bench.letters(3)) == 3
+
+
 async def test_a_redis_that_does_not_answer_delays_nobody(database_url: str, private_valkey: PrivateValkey) -> None:
     async with open_bench(database_url, private_valkey.url) as bench, bench.workers({"note": nothing}):
         private_valkey.freeze()
@@ -180,6 +338,12 @@ async def test_a_stop_does_not_wait_for_a_redis_that_is_away(database_url: str, 
 
         async with bench.workers({"note": nothing}):
             assert await bench.finished(1) == ["completed"]
+
+
+async def _copy(source: Path, target: Path) -> None:
+    """With its owner, who need not be ourselves."""
+    process = await asyncio.create_subprocess_exec("cp", "-a", str(source), str(target))
+    assert await process.wait() == 0
 
 
 async def _all_ended(bench: Bench) -> bool:

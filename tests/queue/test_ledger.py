@@ -1,7 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from alertagent.queue.ledger import Judged
+from alertagent.queue.ledger import Judged, Selection
 from tests.queue.bench import Bench, task
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -61,8 +61,8 @@ async def test_the_newest_come_first(bench: Bench) -> None:
 
     assert [row.id for row in await bench.ledger.newest()] == ids
     assert [row.id for row in await bench.ledger.newest(before=ids[0], limit=1)] == [ids[1]]
-    assert [row.id for row in await bench.ledger.newest(queue="other")] == [tasks[1].id]
-    assert [row.id for row in await bench.ledger.newest(status="completed")] == [tasks[0].id]
+    assert [row.id for row in await bench.ledger.newest(Selection(queue="other"))] == [tasks[1].id]
+    assert [row.id for row in await bench.ledger.newest(Selection(status="completed"))] == [tasks[0].id]
     assert await bench.ledger.get(task().id) is None
 
 

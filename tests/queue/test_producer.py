@@ -1,4 +1,5 @@
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 
@@ -53,6 +54,30 @@ async def test_without_redis_tasks_are_accepted_all_the_same(bench: Bench) -> No
         await producer.enqueue(tx, new)
 
     assert (await bench.row(new)).status == "pending"
+
+
+async def test_while_a_task_is_open_its_key_admits_no_second_one(bench: Bench) -> None:
+    first, second = task(dedup="sync prod"), task(dedup="sync prod")
+    other_key, other_queue, keyless = task(dedup="sync test"), task(queue="other", dedup="sync prod"), task()
+
+    async with bench.database.transaction() as tx:
+        assert await bench.producer.enqueue(tx, first, keyless) == (first, keyless)
+    async with bench.database.transaction() as tx:
+        assert await bench.producer.enqueue(tx, second, other_key, other_queue) == [other_key, other_queue]
+
+    await until(lambda: _entries(bench, 3))
+    await bench.ledger.complete({first.id: datetime.now(UTC)})
+    async with bench.database.transaction() as tx:
+        assert await bench.producer.enqueue(tx, second) == (second,)
+
+
+async def test_a_task_that_is_reopened_gives_up_its_key(bench: Bench) -> None:
+    old, new = task(dedup="sync prod"), task(dedup="sync prod")
+    await bench.enqueue(old)
+    await bench.ledger.cancel([old.id], "cancelled")
+    await bench.enqueue(new)
+
+    assert [row.id for row in await bench.ledger.reopen([old.id])] == [old.id]
 
 
 async def _entries(bench: Bench, count: int) -> bool:

@@ -162,6 +162,16 @@ async def test_a_type_that_nobody_handles_is_buried(bench: Bench) -> None:
     assert [(letter.task, letter.why) for letter in await bench.dead.newest()] == [(new.id, Why.UNKNOWN_TYPE)]
 
 
+async def test_what_has_ended_leaves_its_stream(bench: Bench) -> None:
+    async with bench.workers({"note": nothing}):
+        await bench.enqueue(*(task(priority=priority) for priority in (0, 1, 2)))
+        await bench.finished(3)
+        await until(lambda: _has(bench, 0))
+
+    for stream in bench.keys.streams:
+        assert (await bench.redis.xpending(stream, GROUP))["pending"] == 0
+
+
 async def test_garbage_is_kept_among_the_dead_letters_and_stops_nothing(bench: Bench) -> None:
     async with bench.workers({"note": nothing}):
         await bench.redis.xadd(bench.keys.stream(1), {FIELD: b"\xff garbage"})
@@ -190,6 +200,21 @@ async def test_no_more_run_at_a_time_than_allowed(bench: Bench) -> None:
         await bench.finished(30)
 
     assert most == 3
+
+
+async def test_a_backlog_lets_more_run_up_to_the_bound(bench: Bench) -> None:
+    running: Inbox[Task] = Inbox()
+
+    async def hang_on(task: Task) -> None:
+        running.add(task)
+        await asyncio.Event().wait()
+
+    options = QueueOptions(concurrency={"work": 6}, least={"work": 2}, grace=timedelta())
+    async with bench.workers({"note": hang_on}, options=options):
+        await bench.enqueue(*(task() for _ in range(10)))
+        await running.wait_for(6, timeout=3)
+        await asyncio.sleep(0.7)
+        assert len(running.items) == 6
 
 
 async def test_what_a_task_binds_to_its_context_is_not_seen_by_the_next(bench: Bench) -> None:

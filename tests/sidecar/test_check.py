@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC240 - looking at a small file for a moment stalls nobody
+
 """promtool judges; a tool that is missing, hangs or dies judges nothing."""
 
 import asyncio

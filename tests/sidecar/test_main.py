@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC240 - looking at a small file for a moment stalls nobody
+
 """The process: how it starts, how it ends, what it costs."""
 
 import asyncio

@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC240 - looking at a small file for a moment stalls nobody
+
 """One pass with everything real: Prometheus judges, a server offers, the file system keeps."""
 
 import time

@@ -135,15 +135,19 @@ UPDATE alerts SET analysis_status = $3, analysis_result = coalesce($4, analysis_
 RETURNING fingerprint;
 
 -- name: notified
+-- The line in each timeline, and, where $3 says one, the status of those whose episode is still the same.
 WITH told AS (
     SELECT fingerprint
       FROM unnest($1::text[], $2::int[]) AS named (fingerprint, episode)
       JOIN alerts AS stored USING (fingerprint, episode)
      ORDER BY fingerprint
        FOR UPDATE OF stored
+), marked AS (
+    UPDATE alerts SET notification_status = $3::text
+      FROM told WHERE alerts.fingerprint = told.fingerprint AND $3::text IS NOT NULL
 )
-UPDATE alerts SET notification_status = $3
-  FROM told WHERE alerts.fingerprint = told.fingerprint;
+INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
+SELECT fingerprint, episode, $4, $5, 'alertagent', $6 FROM unnest($1::text[], $2::int[]) AS t (fingerprint, episode);
 
 -- name: listing
 SELECT * FROM alerts

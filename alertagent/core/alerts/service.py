@@ -147,8 +147,16 @@ class Alerts:
             if ended is not None:
                 await self.note(transaction, [(alert.fingerprint, alert.episode)], status, result or {})
 
-    async def notified(self, executor: Executor, episodes: Sequence[Episode], status: NotificationStatus) -> None:
-        await executor.execute(sql.notified, *_columns(episodes), status)
+    async def notified(
+        self,
+        executor: Executor,
+        episodes: Sequence[Episode],
+        kind: str,
+        detail: Mapping[str, Any],
+        status: NotificationStatus | None,
+    ) -> None:
+        """Write into the timelines what became of telling; a status of None changes none."""
+        await executor.execute(sql.notified, *_columns(episodes), status, kind, self._clock.now(), detail)
 
     async def _write(self, alerts: Sequence[IncomingAlert]) -> None:
         for wave in waves(alerts):

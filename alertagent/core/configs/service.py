@@ -6,6 +6,8 @@ from dataclasses import astuple, fields
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+
 from alertagent.core.clusters.changes import generation
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
 from alertagent.core.clusters.service import Clusters
@@ -84,8 +86,10 @@ class Configs:
 
     async def report(self, report: Report) -> None:
         """Keep what a sidecar says. Raises NotFound for an unknown cluster."""
-        await self._clusters.get(report.cluster_id)
-        await self._database.execute(sql.report, *astuple(report))
+        try:
+            await self._database.execute(sql.report, *astuple(report))
+        except asyncpg.ForeignKeyViolationError as error:
+            raise NotFound(f'there is no cluster "{report.cluster_id}"', code="cluster.not_found") from error
 
     async def sidecars(self, cluster_ids: Sequence[str] | None = None) -> list[SidecarStatus]:
         """The last report of every sidecar."""

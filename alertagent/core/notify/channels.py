@@ -157,8 +157,8 @@ class Channels:
             raise Invalid(
                 problem.message, code="channel.plugin_unknown", details=[Detail(("plugin_name",), problem.message)]
             ) from problem
-        merged = plugin.merge_config(config, stored)
         try:
+            merged = plugin.merge_config(config, stored)
             await plugin.check_config(plugin.validate_config(merged), self._guard)
         except Invalid as problem:
             details = [Detail(("config", *found.loc), found.message) for found in problem.details]

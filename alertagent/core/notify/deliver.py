@@ -43,6 +43,9 @@ LISTING = Listing(
 
 AMBIGUOUS = "ambiguous"
 
+# Nobody was told, and nobody failed, where a delivery was cancelled.
+_NOTIFIED = {DeliveryStatus.SENT: NotificationStatus.SENT, DeliveryStatus.FAILED: NotificationStatus.FAILED}
+
 log = structlog.get_logger()
 
 
@@ -81,8 +84,11 @@ class Deliveries:
         if row is None or row["status"] != DeliveryStatus.PENDING:
             return
         delivery = delivery_of(row)
+        if not row["is_on"]:
+            await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
+            return
         try:
-            await self._attempt(delivery, is_last_attempt=is_last_attempt)
+            await self._attempt(delivery, channel_of(row["channel"]), is_last_attempt=is_last_attempt)
         except Permanent:
             raise
         except Problem as problem:
@@ -91,20 +97,11 @@ class Deliveries:
             await self._end(delivery, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
             raise Permanent(problem.message, code="delivery.exhausted") from problem
 
-    async def _attempt(self, delivery: Delivery, *, is_last_attempt: bool) -> None:
-        channel = await self._channel(delivery)
-        if channel is None:
-            await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
-            return
+    async def _attempt(self, delivery: Delivery, channel: Channel, *, is_last_attempt: bool) -> None:
         plugin = self._plugin(channel)
         self._require_open(channel)
         outcome, delivery, latency = await self._send(delivery, channel, plugin)
         await self._conclude(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
-
-    async def _channel(self, delivery: Delivery) -> Channel | None:
-        """The channel, unless it or its plugin is switched off."""
-        row = await self._database.fetchrow(sql.find_channel_to_call, delivery.channel_id)
-        return channel_of(row) if row is not None and row["enabled"] and row["plugin_enabled"] else None
 
     def _plugin(self, channel: Channel) -> NotificationPlugin[Any]:
         try:
@@ -217,11 +214,13 @@ class Deliveries:
             )
             if ended is None:
                 return
-            detail = _detail(delivery, outcome)
-            await self._alerts.note(transaction, delivery.episodes, f"notification.{status}", detail)
-            if status is not DeliveryStatus.CANCELLED:
-                notified = NotificationStatus.SENT if status is DeliveryStatus.SENT else NotificationStatus.FAILED
-                await self._alerts.notified(transaction, delivery.episodes, notified)
+            await self._alerts.notified(
+                transaction,
+                delivery.episodes,
+                f"notification.{status}",
+                _detail(delivery, outcome),
+                _NOTIFIED.get(status),
+            )
         log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=len(delivery.alerts))
 
 

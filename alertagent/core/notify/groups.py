@@ -18,7 +18,15 @@ from alertagent.core.alerts.service import Alerts
 from alertagent.core.analysis.service import task_for, wanted
 from alertagent.core.notify.model import PlannedAlert
 from alertagent.core.routing.model import DEFAULT_ROUTE, GroupId, Told
-from alertagent.core.routing.plan import group_of, is_settled, must_tell, next_flush, next_look, was_missed
+from alertagent.core.routing.plan import (
+    group_of,
+    is_settled,
+    is_told_over,
+    must_tell,
+    next_flush,
+    next_look,
+    was_missed,
+)
 from alertagent.kernel.clock import Clock, rfc3339
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
@@ -114,7 +122,6 @@ class Groups:
             for key, (_, alerts) in sorted(grouped.items())
         }
         missing = [key for key, members in joining.items() if members]
-        rows: Sequence[Any] = []
         while True:
             # A flush may end a group between these two, so look until all of them are ours.
             await transaction.execute(
@@ -143,7 +150,7 @@ class Groups:
         known = {alert.fingerprint: alert for alert in alerts}
         for row in members:
             if row["fingerprint"] in known:
-                looks[row["group_key"]].members.append(known[row["fingerprint"]])
+                looks[row["group_key"]].alerts.append(known[row["fingerprint"]])
         await transaction.execute(sql.abandon_deliveries, keys, now)
         for row in await transaction.fetch(sql.open_deliveries, keys):
             looks[row["group_key"]].open.add(row["channel_id"])
@@ -155,11 +162,12 @@ class Groups:
 
     def _told_now(self, look: "_Look", now: datetime) -> list["_Tell"]:
         """The channels that must hear of a group now; from here on they are being told."""
-        alerts = [_planned(alert) for alert in look.members if alert.is_firing or self._route.send_resolved]
+        members = look.members
+        alerts = [_planned(alert) for alert in members if alert.is_firing or self._route.send_resolved]
         telling = [
             channel
             for channel in look.channels
-            if channel not in look.open and must_tell(self._route, look.members, look.told.get(channel), now)
+            if channel not in look.open and must_tell(self._route, members, look.told.get(channel), now)
         ]
         look.open.update(telling)
         return [_Tell(group=look.group, channel_id=channel, alerts=alerts) for channel in telling]
@@ -170,7 +178,7 @@ class Groups:
 
     async def _let_go(self, transaction: Transaction, looks: Sequence["_Look"]) -> None:
         """Alerts that concern nobody any more leave their group; a group without alerts ends."""
-        leaving = [(look.key, fingerprint) for look in looks for fingerprint in look.settled]
+        leaving = [(look.key, alert.fingerprint) for look in looks for alert in look.leaving]
         await transaction.execute(sql.drop_members, *_columns(leaving))
         await transaction.execute(sql.remove_groups, [look.key for look in looks if not look.staying])
 
@@ -219,7 +227,7 @@ class _Look:
 
     group: Mapping[str, Any]
     channels: Collection[str]
-    members: list[Alert] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
     told: dict[str, Told] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
 
@@ -229,15 +237,20 @@ class _Look:
         return key
 
     @property
-    def settled(self) -> set[str]:
-        """Those that concern nobody any more, which is not known while a channel is being told."""
-        told = self.told.values()
-        return set() if self.open else {alert.fingerprint for alert in self.members if is_settled(alert, told)}
+    def members(self) -> list[Alert]:
+        """The alerts that somebody may still have to hear of."""
+        told = [self.told.get(channel) for channel in self.channels]
+        return [alert for alert in self.alerts if not is_told_over(alert, told)]
 
     @property
     def staying(self) -> list[Alert]:
-        settled = self.settled
-        return [alert for alert in self.members if alert.fingerprint not in settled]
+        """Those that still concern somebody, which is not known while a channel is being told."""
+        return [alert for alert in self.members if self.open or not is_settled(alert, self.told.values())]
+
+    @property
+    def leaving(self) -> list[Alert]:
+        staying = {alert.fingerprint for alert in self.staying}
+        return [alert for alert in self.alerts if alert.fingerprint not in staying]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,13 +35,6 @@ UPDATE user_notification_configs SET paused_until = greatest(paused_until, $2) W
 -- name: disable_channel
 UPDATE user_notification_configs SET enabled = false, revision = revision + 1, updated_at = now() WHERE id = $1;
 
--- name: find_channel_to_call
-SELECT *,
-       NOT EXISTS (SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled)
-           AS plugin_enabled
-  FROM user_notification_configs
- WHERE id = $1;
-
 -- name: forget_failures
 -- What a channel could not be told before it was changed, it is told now.
 DELETE FROM notification_log WHERE channel_id = $1 AND failed;
@@ -109,7 +102,14 @@ SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts'
     AS new (id, channel_id, group_key, receiver, group_labels, planned);
 
 -- name: find_delivery
-SELECT * FROM notification_deliveries WHERE id = $1;
+-- With its channel, and whether that may be called at all.
+SELECT delivery.*, channel,
+       channel.enabled AND NOT EXISTS (
+           SELECT FROM notification_plugins AS plugin WHERE plugin.name = channel.plugin_name AND NOT plugin.enabled
+       ) AS is_on
+  FROM notification_deliveries AS delivery
+  JOIN user_notification_configs AS channel ON channel.id = delivery.channel_id
+ WHERE delivery.id = $1;
 
 -- name: attempted
 UPDATE notification_deliveries

@@ -91,6 +91,12 @@ def was_missed(route: Route, alert: Alert) -> bool:
     return not alert.is_firing and alert.updated_at - alert.fired_at >= max(route.group_wait, timedelta(seconds=1))
 
 
+def is_told_over(alert: Alert, told: Collection[Told | None]) -> bool:
+    """Whether each of these channels was told that this alert is over: another message need not name it again."""
+    knows = (known is not None and alert.key in known.resolved for known in told)
+    return not alert.is_firing and bool(told) and all(knows)
+
+
 def is_settled(alert: Alert, told: Iterable[Told]) -> bool:
     """Whether a resolved alert concerns nobody any more: each channel knows its end, or never knew it fired."""
     return not alert.is_firing and all(alert.key not in known.firing for known in told)

@@ -1,11 +1,11 @@
 """AlertAgent's parts on real engines without any worker: the test moves the clock and says when tasks run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from redis.asyncio import Redis
@@ -24,6 +24,8 @@ from alertagent.queue.ledger import entry
 from alertagent.queue.task import Task
 from alertagent.storage.database import Database
 from tests.support.service import make_settings
+
+Answer = TypeVar("Answer")
 
 TIMEOUTS = Timeouts(resolve=timedelta(minutes=5), stale=timedelta(hours=24))
 
@@ -58,7 +60,7 @@ class House:
         await self.parts.alerts.ingest(received.alerts)
         return received
 
-    async def fire(self, name: str, *, ago: float = 0, **labels: str) -> Alert:
+    async def fire(self, name: str, ago: float = 0, **labels: str) -> Alert:
         """An alert that began so many seconds ago and, unless it is resolved, goes on for a day."""
         starts_at, ends_at = self.clock.now() - timedelta(seconds=ago), self.clock.now() + timedelta(days=1)
         return await self._posted(name, labels, starts_at=starts_at, ends_at=ends_at)
@@ -124,11 +126,19 @@ class House:
         )
 
 
+async def until(ask: Callable[[], Awaitable[Answer]], timeout: float = 10) -> Answer:  # noqa: ASYNC109
+    """The first true answer."""
+    async with asyncio.timeout(timeout):
+        while not (answer := await ask()):  # noqa: ASYNC110 - it is another process, or a worker, that changes
+            await asyncio.sleep(0.02)
+        return answer
+
+
 @asynccontextmanager
-async def open_house(database_url: str, redis_url: str) -> AsyncIterator[House]:
+async def open_house(database_url: str, redis_url: str, *, connections: int = 10) -> AsyncIterator[House]:
     clock, guard = HandClock(), AddressGuard(["127.0.0.0/8"])
     async with (
-        Database.connect(database_url) as database,
+        Database.connect(database_url, connections=connections) as database,
         Redis.from_url(redis_url) as redis,
         Transport(guard, timeout=timedelta(seconds=1)) as transport,
     ):

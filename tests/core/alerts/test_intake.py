@@ -1,9 +1,9 @@
 """What senders post and what becomes of it; every oddity that was ever seen on the wire is a row."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,11 +29,11 @@ def stamp(**offset: float) -> str:
 
 def webhook(*alerts: Any, cluster: str | None = None, **fields: Any) -> Received:
     posted = {"version": "4", "status": "firing", "alerts": list(alerts), **fields}
-    return read_webhook(orjson.dumps(posted), cluster=cluster, timeouts=TIMEOUTS, now=NOW)
+    return read_webhook(json.dumps(posted).encode(), cluster=cluster, timeouts=TIMEOUTS, now=NOW)
 
 
 def api_v2(*alerts: Any, cluster: str | None = None) -> Received:
-    return read_api_v2(orjson.dumps(list(alerts)), cluster=cluster, timeouts=TIMEOUTS, now=NOW)
+    return read_api_v2(json.dumps(list(alerts)).encode(), cluster=cluster, timeouts=TIMEOUTS, now=NOW)
 
 
 def only(received: Received) -> IncomingAlert:
@@ -250,7 +250,12 @@ def test_an_empty_post_is_fine() -> None:
 
 _JSON = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from([ZERO, stamp()])
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=5),
+        st.sampled_from([ZERO, stamp()]),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
     max_leaves=8,
@@ -262,18 +267,6 @@ _ALERT = st.dictionaries(
 
 @given(st.lists(st.one_of(_JSON, _ALERT), max_size=4))
 def test_each_alert_of_any_post_is_either_taken_or_named(alerts: list[Any]) -> None:
-    raw = orjson.dumps(alerts, option=orjson.OPT_PASSTHROUGH_DATACLASS, default=str) if _fits(alerts) else b"[]"
-    alerts = alerts if raw != b"[]" else []
-
-    received = read_api_v2(raw, cluster=None, timeouts=TIMEOUTS, now=NOW)
+    received = read_api_v2(json.dumps(alerts).encode(), cluster=None, timeouts=TIMEOUTS, now=NOW)
 
     assert len(received.alerts) + len({found.loc[0] for found in received.refused}) == len(alerts)
-
-
-def _fits(value: Any) -> bool:
-    """Whether orjson can write it: no integers beyond 64 bits."""
-    try:
-        orjson.dumps(value)
-    except TypeError:
-        return False
-    return True

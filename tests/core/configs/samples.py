@@ -9,7 +9,7 @@ from alertagent.core.rules.model import Rule, RuleContent
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 NASTY = [
-    "on", "No", "YES", "null", "~", "true", "y", "nan", ".inf", "1e3", "0x10", "0o7", "012", "12:30", "1_000", "2026-11-22",
+    "on", "No", "YES", "null", "~", "true", "y", "nan", ".inf", "1e3", "0x10", "0o7", "012", "12:30", "1_0",
     "2026-11-22T14:40:00Z", "=", "<<", "- a", "a: b", "a #b", "#", "a:", ":a", "?", "? a", "[a]", "{a}", "{{ $value }}",
     "%", "@a", "`a`", "!a", "&a", "*a", "|", ">", "'", "it's", '"', 'say "hi"', "\\", "\\n", " a", "a ", "\ta", "a\tb",
     "a\nb", "a\n", "\na", "\n", "a\n\n", "a\n b\nc", " a\nb", "a \nb", "a\r\nb", "---", "...", "--- a\n...", "北京 😀",

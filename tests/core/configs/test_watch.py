@@ -1,4 +1,4 @@
-"""Waking across processes: two databases pools stand for two processes."""
+"""Waking across processes: two pools stand for two processes."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ async def test_a_change_told_elsewhere_wakes_those_who_wait_for_it(database_url:
     async with Database.connect(database_url) as here, Database.connect(database_url) as there, asyncio.timeout(10):
         watch = ConfigWatch(here)
         waits = [watch.next_change("c1/prometheus"), watch.next_change("c1/prometheus")]
-        begun, other = watch.next_change("begun"), None
+        begun = watch.next_change("begun")
         listening = asyncio.create_task(watch.run())
         # Whoever waited before listening began may have missed something, so all are woken once.
         await begun.wait()

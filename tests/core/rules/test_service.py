@@ -1,7 +1,7 @@
 """Rules against a real database: what one transaction writes, and what a concurrent one cannot undo."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -21,8 +21,8 @@ def make_content(**values: Any) -> RuleContent:
 
 
 @pytest.fixture
-async def parts(service: Service) -> AsyncIterator[Parts]:
-    yield service.parts
+async def parts(service: Service) -> Parts:
+    return service.parts
 
 
 async def tasks_of(parts: Parts, rule: Rule) -> list[str]:

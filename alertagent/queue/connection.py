@@ -1,0 +1,105 @@
+"""Clients for Redis and Valkey, by URL.
+
+    redis://host:6379/0  rediss://…  unix:///run/redis.sock
+    redis+sentinel://user:password@host:26379,host2:26379/service/0?sentinel_password=…
+    redis+cluster://user:password@host:6379,host2:6379
+
+The last two also with `rediss+` for TLS. A cluster's client speaks as a single server's does, as long as all keys of
+one command have one hash tag.
+"""
+
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from alertagent.kernel.errors import Fatal
+
+_TIMEOUT = 5.0
+_SENTINEL_PORT, _PORT = 26379, 6379
+
+
+class _Followed(Redis):
+    """The client of a master; the Sentinels' clients are closed with it."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def connect(url: str) -> Redis:
+    """A client for the queue. Connects when it is first used. Raises Fatal when the URL is not one of ours."""
+    kind = urlsplit(url).scheme.partition("+")[2]
+    try:
+        match kind:
+            case "":
+                return _single(url)
+            case "sentinel":
+                return _sentinel(url)
+            case "cluster":
+                return _cluster(url)
+    except ValueError as error:
+        raise Fatal(f"the Redis URL is not understood: {error}") from error
+    raise Fatal(f"a Redis URL of an unknown kind: +{kind}; there are +sentinel and +cluster")
+
+
+def _options() -> dict[str, Any]:
+    # No retries by redis-py: an XADD whose answer is lost would silently be sent twice, and a read would leave
+    # entries pending that nobody knows of. Whoever calls knows what may be repeated.
+    return {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": _TIMEOUT,
+        "socket_connect_timeout": _TIMEOUT,
+        "max_connections": 200,
+        "client_name": "alertagent-queue",
+    }
+
+
+def _single(url: str) -> Redis:
+    client: Redis = Redis.from_url(url, **_options())
+    return client
+
+
+def _sentinel(url: str) -> Redis:
+    parts = urlsplit(url)
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("a Sentinel's URL ends with the name of the service, such as /mymaster")
+    asked = dict(parse_qsl(parts.query))
+    secured = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    own = {"username": asked.get("sentinel_username"), "password": asked.get("sentinel_password"), **secured}
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types here
+        _hosts(parts.netloc, _SENTINEL_PORT),
+        sentinel_kwargs={"socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT, **own},
+    )
+    settings: dict[str, Any] = {**_login(parts.netloc), **secured, **_options(), "db": int(database or 0)}
+    client: Redis = sentinel.master_for(service, redis_class=_Followed, **settings)
+    return client
+
+
+def _cluster(url: str) -> Redis:
+    parts = urlsplit(url)
+    nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, _PORT)]
+    login: dict[str, Any] = _login(parts.netloc)
+    client = RedisCluster(startup_nodes=nodes, ssl=parts.scheme.startswith("rediss"), **login, **_options())
+    return cast("Redis", client)
+
+
+def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
+    """The addresses of a list that a URL's own parser would take for one host."""
+    parts = [urlsplit(f"//{each}") for each in netloc.rpartition("@")[2].split(",")]
+    if not all(part.hostname for part in parts):
+        raise ValueError("it names no host")
+    return [(part.hostname or "", part.port or port) for part in parts]
+
+
+def _login(netloc: str) -> dict[str, str | None]:
+    user, _, password = netloc.rpartition("@")[0].partition(":")
+    return {"username": unquote(user) or None, "password": unquote(password) or None}

@@ -1,0 +1,183 @@
+"""The two doors for alerts and the pages about them, over HTTP."""
+
+import asyncio
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from alertagent.app import Service
+from alertagent.kernel.labels import fingerprint
+from tests.core.alerts.house import until
+from tests.support.service import Answer, Api
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+ZERO = "0001-01-01T00:00:00Z"
+
+
+def webhook(*alerts: Any, **fields: Any) -> dict[str, Any]:
+    return {"version": "4", "status": "firing", "alerts": list(alerts), **fields}
+
+
+def firing(name: str = "HostDown", **labels: str) -> dict[str, Any]:
+    return {"status": "firing", "labels": {"alertname": name, **labels}, "startsAt": ZERO, "endsAt": ZERO}
+
+
+def ids(answer: Answer) -> set[str]:
+    return {alert["labels"]["alertname"] for alert in answer.data}
+
+
+async def test_both_doors_lead_to_the_same_alert(api: Api) -> None:
+    by_webhook = await api.post("/alerts/webhook", webhook(firing()))
+    by_api = await api.post("//api/v2/alerts", [{"labels": {"alertname": "HostDown"}}])
+
+    (alert,) = (await api.get("/alerts")).data
+    assert (by_webhook.status, by_webhook.data, by_api.status, by_api.data) == (200, {"received": 1}) * 2
+    assert (alert["id"], alert["status"], alert["ends_at"]) == (
+        fingerprint({"alertname": "HostDown"}),
+        "firing",
+        None,
+    )
+    assert (alert["source"], alert["episode"], alert["analysis_status"]) == ("api", 1, "pending")
+
+
+async def test_an_empty_post_is_answered_with_200(api: Api) -> None:
+    assert (await api.post("/alerts/webhook", webhook())).data == {"received": 0}
+    assert (await api.post("//api/v2/alerts", data="[]", headers={"Content-Type": "application/json"})).status == 200
+
+
+async def test_the_good_alerts_of_a_partly_bad_post_are_stored(api: Api) -> None:
+    answer = await api.post("/alerts/webhook", webhook(firing("a"), {"status": "firing", "labels": {}}, firing("b")))
+
+    assert (answer.status, answer.error["code"]) == (400, "alerts.partly_invalid")
+    assert answer.error["details"][0]["loc"] == ["alerts", 1]
+    assert "the other 2 alerts are stored" in answer.error["message"]
+    assert ids(await api.get("/alerts")) == {"a", "b"}
+
+
+async def test_what_is_no_post_of_alerts_is_a_400(api: Api) -> None:
+    for path in ("/alerts/webhook", "//api/v2/alerts"):
+        for body in (b"", b"{", b"7", b'"x"', b"null", b"\xff", b"[" * 100_000):
+            answer = await api.post(path, data=body, headers={"Content-Type": "application/json"})
+
+            assert (answer.status, answer.error["type"]) == (400, "validation"), (path, body[:9])
+
+
+async def test_ten_thousand_alerts_in_one_post_are_durable_at_once(api: Api) -> None:
+    body = io.BytesIO(json.dumps(webhook(*(firing(f"a{number}") for number in range(10_000)))).encode())
+
+    answer = await api.post("/alerts/webhook", data=body, headers={"Content-Type": "application/json"})
+
+    assert (answer.status, answer.data) == (200, {"received": 10_000})
+    assert (await api.get("/alerts", params={"limit": "1"})).json["page"]["total"] == 10_000
+
+
+async def test_a_database_that_is_away_is_a_503_with_a_time_to_come_back(api: Api, service: Service) -> None:
+    async with asyncio.timeout(30), service.parts.database.transaction() as blocker:
+        await blocker.execute("LOCK TABLE alerts")
+        waiting = asyncio.create_task(api.post("/alerts/webhook", webhook(firing())))
+        await until(lambda: blocker.fetchval(WAITING))
+        await blocker.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        answer = await waiting
+
+    again = await api.post("/alerts/webhook", webhook(firing()))
+    assert (answer.status, answer.error["type"]) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert again.status == 200
+
+
+async def test_an_ingest_token_may_post_and_nothing_else(api: Api) -> None:
+    await api.post("/clusters", {"id": "c1"})
+    made = await api.post("/tokens", {"name": "in", "scopes": ["ingest"], "cluster_id": "c1"})
+    source = api.as_(made.data["token"])
+
+    posted = await source.post("/alerts/webhook", webhook(firing()))
+    read = await source.get("/alerts")
+
+    (alert,) = (await api.get("/alerts")).data
+    assert (posted.status, read.status) == (200, 403)
+    assert alert["labels"] == {"alertname": "HostDown", "cluster": "c1"}
+    assert (await api.as_(None).post("/alerts/webhook", webhook(firing()))).status == 401
+
+
+async def test_the_list_is_filtered_by_labels_and_fields(api: Api) -> None:
+    ended = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    await api.post(
+        "//api/v2/alerts",
+        [
+            {"labels": {"alertname": "a", "severity": "critical", "zone.a": "1"}},
+            {"labels": {"alertname": "b", "severity": "warning"}},
+            {"labels": {"alertname": "c", "severity": "warning"}, "endsAt": ended},
+        ],
+    )
+
+    async def found(**query: Any) -> set[str]:
+        answer = await api.get("/alerts", params=query)
+        assert answer.status == 200, answer.body
+        return ids(answer)
+
+    assert await found(filter='severity="critical"') == {"a"}
+    assert await found(filter='severity=~"warn.*|crit.*"') == {"a", "b", "c"}
+    assert await found(filter=['severity="warning"', 'status!="resolved"']) == {"b"}
+    assert await found(filter='missing=""') == {"a", "b", "c"}
+    assert await found(filter='"zone.a"="1"') == {"a"}
+    assert await found(q="WARNING") == {"b", "c"}
+    assert await found(filter='status="resolved"') == {"c"}
+
+
+async def test_the_list_is_paged_newest_first(api: Api) -> None:
+    for name in "abcde":
+        await api.post("/alerts/webhook", webhook(firing(name)))
+
+    pages, cursor = [], None
+    while True:
+        answer = await api.get("/alerts", params={"limit": "2", **({"cursor": cursor} if cursor else {})})
+        pages.append([alert["labels"]["alertname"] for alert in answer.data])
+        cursor = answer.json["page"]["next_cursor"]
+        if cursor is None:
+            break
+
+    assert pages == [["e", "d"], ["c", "b"], ["a"]]
+
+
+async def test_the_timeline_has_every_transition_newest_first_and_is_paged(api: Api, service: Service) -> None:
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    await api.post("//api/v2/alerts", [{"labels": {"alertname": "a"}, "startsAt": began.isoformat()}])
+    ended = {"labels": {"alertname": "a"}, "startsAt": began.isoformat(), "endsAt": datetime.now(UTC).isoformat()}
+    await api.post("//api/v2/alerts", [ended])
+    path = f"/alerts/{fingerprint({'alertname': 'a'})}/timeline"
+
+    whole = await api.get(path)
+    first = await api.get(path, params={"limit": "1"})
+    rest = await api.get(path, params={"limit": "500", "cursor": first.json["page"]["next_cursor"]})
+
+    assert [event["kind"] for event in whole.data] == ["resolved", "firing"]
+    assert ([*first.data, *rest.data], rest.json["page"]["next_cursor"]) == (whole.data, None)
+
+
+NONSENSE = [{"cursor": "x"}, {"cursor": "0"}, {"cursor": str(2**63)}, {"limit": "0"}, {"sort": "at"}]
+
+
+async def test_a_timeline_cannot_be_asked_for_nonsense(api: Api) -> None:
+    await api.post("/alerts/webhook", webhook(firing("a")))
+
+    for query in NONSENSE:
+        answer = await api.get(f"/alerts/{fingerprint({'alertname': 'a'})}/timeline", params=query)
+        assert answer.status == 400, query
+
+
+async def test_an_alert_nobody_knows_is_a_404(api: Api) -> None:
+    for path in ("/alerts/nope", "/alerts/nope/timeline"):
+        assert (await api.get(path)).error["code"] == "alert.not_found"
+
+
+async def test_a_resolved_alert_shows_when_it_ended(api: Api) -> None:
+    ended = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+    await api.post("//api/v2/alerts", [{"labels": {"alertname": "a"}, "endsAt": ended.isoformat()}])
+
+    alert = (await api.get(f"/alerts/{fingerprint({'alertname': 'a'})}")).data
+
+    assert (alert["status"], datetime.fromisoformat(alert["ends_at"])) == ("resolved", ended)

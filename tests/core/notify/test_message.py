@@ -1,0 +1,150 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
+from alertagent.core.notify.message import messages
+from alertagent.core.notify.model import Delivery, DeliveryStatus, PlannedAlert
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def make_alert(fingerprint: str, *, annotations: dict[str, str] | None = None, **labels: str) -> Alert:
+    return Alert(
+        fingerprint=fingerprint,
+        status=AlertStatus.RESOLVED,
+        labels={"alertname": "A", **labels},
+        annotations=annotations or {},
+        generator_url="http://prom/graph",
+        source="api",
+        starts_at=NOON,
+        ends_at=NOON,
+        last_seen_at=NOON,
+        updated_at=NOON,
+        fired_at=NOON,
+        episode=9,
+        analysis_status=AnalysisStatus.PENDING,
+        analysis_result=None,
+        task_id=None,
+        notification_status=NotificationStatus.PENDING,
+        acknowledged_by=None,
+    )
+
+
+def planned(fingerprint: str, status: str = "firing", minute: int = 0) -> PlannedAlert:
+    return PlannedAlert(
+        fingerprint=fingerprint,
+        episode=1,
+        status=status,
+        starts_at=NOON + timedelta(minutes=minute),
+        ends_at=None if status == "firing" else NOON + timedelta(hours=1),
+    )
+
+
+def make_delivery(*alerts: PlannedAlert, **values: Any) -> Delivery:
+    return Delivery(
+        **{
+            "id": "d1",
+            "channel_id": "c1",
+            "group_key": 'default:{alertname="A"}',
+            "receiver": "default",
+            "group_labels": {"alertname": "A"},
+            "alerts": alerts,
+            "status": DeliveryStatus.PENDING,
+            "attempts": 0,
+            "parts_sent": 0,
+            "is_ambiguous": False,
+            "provider_code": "",
+            "provider_message": "",
+            "message_id": None,
+            "latency_ms": None,
+            "created_at": NOON,
+            "updated_at": NOON,
+            **values,
+        }
+    )
+
+
+def test_an_alert_is_told_in_the_state_in_which_it_was_planned() -> None:
+    (message,) = messages(make_delivery(planned("a")), [make_alert("a")], max_alerts=None, external_url="http://us")
+
+    (alert,) = message.group.alerts
+    assert (message.group.status, alert.status, alert.ends_at) == ("firing", "firing", None)
+    assert (message.id, message.alert_id, message.title, message.group.key) == (
+        "d1",
+        "a",
+        "A",
+        'default:{alertname="A"}',
+    )
+    assert message.group.external_url == "http://us"
+
+
+def test_firing_alerts_come_first_and_the_oldest_of_them_speaks_for_all() -> None:
+    delivery = make_delivery(planned("a", "resolved"), planned("b", minute=2), planned("c", minute=1))
+    alerts = [make_alert("a"), make_alert("b"), make_alert("c", severity="critical")]
+
+    (message,) = messages(delivery, alerts, max_alerts=None, external_url="")
+
+    assert [alert.fingerprint for alert in message.group.alerts] == ["c", "b", "a"]
+    assert (message.group.status, message.severity, message.title) == ("firing", "critical", "A (3)")
+    assert message.timestamp == NOON + timedelta(minutes=1)
+
+
+def test_a_message_is_over_when_all_of_its_alerts_are() -> None:
+    delivery = make_delivery(planned("a", "resolved"), planned("b", "resolved"))
+
+    (message,) = messages(delivery, [make_alert("a"), make_alert("b")], max_alerts=None, external_url="")
+
+    assert message.group.status == "resolved"
+
+
+@pytest.mark.parametrize(("count", "size", "parts"), [(1, 1, [1]), (5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, None, [3])])
+def test_every_alert_is_named_in_exactly_one_part(count: int, size: int | None, parts: list[int]) -> None:
+    delivery = make_delivery(*(planned(f"a{number}", minute=number) for number in range(count)))
+    alerts = [make_alert(f"a{number}") for number in reversed(range(count))]
+
+    found = messages(delivery, alerts, max_alerts=size, external_url="")
+
+    assert [len(message.group.alerts) for message in found] == parts
+    assert [alert.fingerprint for message in found for alert in message.group.alerts] == [
+        f"a{number}" for number in range(count)
+    ]
+    assert [message.id for message in found] == ["d1", *(f"d1-{number}" for number in range(1, len(parts)))]
+
+
+def test_what_all_alerts_have_in_common_is_said() -> None:
+    alerts = [
+        make_alert("a", annotations={"runbook": "r", "summary": "one"}, zone="cn", instance="1"),
+        make_alert("b", annotations={"runbook": "r", "summary": "two"}, zone="cn", instance="2"),
+    ]
+
+    (message,) = messages(make_delivery(planned("a"), planned("b")), alerts, max_alerts=None, external_url="")
+
+    assert message.group.common_labels == {"alertname": "A", "zone": "cn"}
+    assert message.group.common_annotations == {"runbook": "r"}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "content"),
+    [
+        ({}, ""),
+        ({"summary": "s", "description": "d", "message": "m"}, "d"),
+        ({"summary": "s", "description": ""}, "s"),
+        ({"message": "m", "other": "o"}, "m"),
+    ],
+)
+def test_the_content_is_what_people_wrote(annotations: dict[str, str], content: str) -> None:
+    alerts = [make_alert("a", annotations=annotations)]
+
+    (message,) = messages(make_delivery(planned("a")), alerts, max_alerts=None, external_url="")
+
+    assert message.content == content
+
+
+def test_an_alert_without_a_name_is_still_called_something() -> None:
+    alert = make_alert("a", alertname="")
+
+    (message,) = messages(make_delivery(planned("a")), [alert], max_alerts=None, external_url="")
+
+    assert message.title == "alert"

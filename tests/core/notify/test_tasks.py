@@ -1,0 +1,27 @@
+"""How long a provider may be away."""
+
+from datetime import UTC, datetime, timedelta
+
+from alertagent.core.alerts.service import DISPATCH
+from alertagent.core.notify.groups import DELIVER, DELIVER_RETRIES, FLUSH, QUEUE, REGROUP
+from alertagent.core.notify.tasks import handlers, rules
+from alertagent.kernel.errors import External
+from alertagent.queue.policy import RetryIn, judge
+from alertagent.queue.task import NewTask
+from tests.core.alerts.house import House
+
+
+async def test_every_task_of_telling_has_its_handler(house: House) -> None:
+    assert set(handlers(house.parts.groups, house.parts.deliveries)) == {DISPATCH, FLUSH, REGROUP, DELIVER}
+
+
+def test_a_delivery_is_tried_for_about_a_day() -> None:
+    now, waited = datetime(2026, 11, 22, tzinfo=UTC), timedelta()
+    for retry in range(DELIVER_RETRIES):
+        task = NewTask(queue=QUEUE, type=DELIVER, payload={}, max_retry=DELIVER_RETRIES).as_task(now)
+        object.__setattr__(task, "retry", retry)
+        verdict = judge(External("away"), task, 0.5, rules()[DELIVER])
+        assert isinstance(verdict, RetryIn)
+        waited += verdict.delay
+
+    assert timedelta(hours=16) < waited < timedelta(hours=36)

@@ -1,0 +1,72 @@
+import pytest
+
+from alertagent.kernel.errors import Fatal
+from alertagent.queue.connection import connect
+from alertagent.queue.statistics import Statistics
+from alertagent.queue.task import NewTask, Task
+from alertagent.queue.tasks import Tasks
+from tests.queue.bench import AT_ONCE, QUEUE, Bench, open_bench, task, until
+from tests.support.valkeys import cluster, role, shut_down, watched
+
+
+async def fail_once(task: Task) -> None:
+    if not task.retry:
+        raise RuntimeError("not yet")
+
+
+async def nothing(_: Task) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis+sentinel://127.0.0.1:26379", "ends with the name of the service"),
+        ("redis+cluster://", "names no host"),
+        ("redis+proxy://127.0.0.1", "unknown kind: .proxy"),
+        ("http://127.0.0.1", "is not understood"),
+    ],
+)
+def test_a_url_that_means_nothing_is_refused(url: str, message: str) -> None:
+    with pytest.raises(Fatal, match=message):
+        _ = connect(url)
+
+
+async def test_a_cluster_serves_queues_on_all_its_nodes(database_url: str) -> None:
+    async with cluster(3) as url, open_bench(database_url, url) as bench, bench.workers({"note": fail_once}):
+        await bench.enqueue(*(task(priority=priority) for priority in (0, 1, 2)))
+        assert sorted(await bench.finished(6)) == ["completed"] * 3 + ["retried"] * 3
+
+        others = [task(queue=f"other-{number}") for number in range(6)]
+        await bench.enqueue(*others)
+        statistics = Statistics([one.queue for one in others], redis=bench.redis, ledger=bench.ledger)
+        await until(lambda: _has(statistics, 6))
+        tasks = Tasks([QUEUE, *(one.queue for one in others)], redis=bench.redis, ledger=bench.ledger)
+        assert (await tasks.page()).live
+        await tasks.cancel(others[0].id, by="ann")
+
+
+async def test_a_sentinel_leads_to_the_new_master(database_url: str) -> None:
+    tasks: list[NewTask] = []
+
+    async def go_on(bench: Bench) -> bool:
+        tasks.append(task())
+        await bench.enqueue(tasks[-1])
+        return len(bench.observer.finished.items) > 20
+
+    async with watched() as (url, master, replica), open_bench(database_url, url) as bench:
+        async with bench.workers({"note": nothing}, rules={"note": AT_ONCE}):
+            await bench.enqueue(*(task() for _ in range(20)))
+            await bench.finished(20)
+            await shut_down(master)
+            await until(lambda: go_on(bench), timeout=20)
+            await until(lambda: _all_ended(bench), timeout=20)
+        assert await role(replica) == "master"
+
+
+async def _has(statistics: Statistics, depth: int) -> bool:
+    return sum(found.depth for found in (await statistics.read()).values()) == depth
+
+
+async def _all_ended(bench: Bench) -> bool:
+    return await bench.open_rows() == 0

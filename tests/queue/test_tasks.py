@@ -1,0 +1,197 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alertagent.kernel.errors import Conflict, NotFound, Permanent
+from alertagent.queue import streams
+from alertagent.queue.options import QueueOptions
+from alertagent.queue.policy import Why
+from alertagent.queue.task import NewTask, Task
+from alertagent.queue.tasks import Status, Tasks
+from tests.queue.bench import QUEUE, Bench, task, until
+from tests.support.waiting import Inbox
+
+ONE_AT_A_TIME = QueueOptions(default_concurrency=1)
+
+
+@pytest.fixture
+def tasks(bench: Bench) -> Tasks:
+    return Tasks([QUEUE], redis=bench.redis, ledger=bench.ledger)
+
+
+async def nothing(_: Task) -> None:
+    pass
+
+
+async def refuse(_: Task) -> None:
+    raise Permanent("no such channel")
+
+
+class Hanging:
+    """A handler that hangs until it is cancelled, and tells of both."""
+
+    def __init__(self) -> None:
+        self.started: Inbox[str] = Inbox()
+        self.cancelled: Inbox[str] = Inbox()
+
+    async def __call__(self, task: Task) -> None:
+        self.started.add(task.id)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.add(task.id)
+            raise
+
+
+@pytest.mark.parametrize("due", [None, timedelta(seconds=30), timedelta(hours=3)], ids=["now", "soon", "far"])
+async def test_a_cancelled_task_never_starts(bench: Bench, tasks: Tasks, due: timedelta | None) -> None:
+    unwanted = task(due=due and datetime.now(UTC) + due)
+    await bench.enqueue(unwanted)
+
+    cancelled = await tasks.cancel(unwanted.id, by="ann")
+
+    assert (cancelled.status, cancelled.why, cancelled.error_message) == ("failed", "cancelled", "cancelled by ann")
+    [letter] = await bench.dead.newest()
+    assert (letter.task, letter.why, letter.by) == (unwanted.id, Why.CANCELLED, "ann")
+    async with bench.workers({"note": nothing}):
+        await bench.enqueue(task())
+        assert await bench.finished(1) == ["completed"]
+        assert await bench.ledger.get(unwanted.id) == cancelled
+
+
+async def test_a_running_task_is_cancelled_with_its_handler(bench: Bench, tasks: Tasks) -> None:
+    hanging, unwanted = Hanging(), task()
+    async with bench.workers({"note": hanging}):
+        await bench.enqueue(unwanted)
+        await hanging.started.wait_for(1)
+        await tasks.cancel(unwanted.id, by="ann")
+        await hanging.cancelled.wait_for(1, timeout=1)
+        await until(lambda: _entries(bench, 0))
+
+    row = await bench.row(unwanted)
+    assert (row.status, row.why) == ("failed", "cancelled")
+    assert len(await bench.dead.newest()) == 1
+
+
+async def test_a_task_that_was_read_ahead_is_cancelled_too(bench: Bench, tasks: Tasks) -> None:
+    hanging, running, waiting = Hanging(), task(), task()
+    async with bench.workers({"note": hanging}, options=ONE_AT_A_TIME):
+        await bench.enqueue(running, waiting)
+        await hanging.started.wait_for(1)
+        for each in (waiting, running):
+            await tasks.cancel(each.id, by="ann")
+        await until(lambda: _entries(bench, 0))
+
+    assert hanging.started.items == [running.id]
+
+
+async def test_a_handler_that_will_not_be_cancelled_ends_without_consequence(bench: Bench, tasks: Tasks) -> None:
+    started, stubborn = asyncio.Event(), task()
+
+    async def insist(_: Task) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    async with bench.workers({"note": insist}):
+        await bench.enqueue(stubborn)
+        await started.wait()
+        await tasks.cancel(stubborn.id, by="ann")
+        await until(lambda: _entries(bench, 0))
+
+    assert (await bench.row(stubborn)).status == "failed"
+    assert bench.observer.finished.items == []
+
+
+async def test_what_has_ended_cannot_be_cancelled(bench: Bench, tasks: Tasks) -> None:
+    new = task()
+    async with bench.workers({"note": nothing}):
+        await bench.enqueue(new)
+        await bench.finished(1)
+
+    with pytest.raises(Conflict, match="it is completed"):
+        await tasks.cancel(new.id, by="ann")
+
+
+async def test_a_failed_task_is_tried_again_by_its_id(bench: Bench, tasks: Tasks) -> None:
+    new = await failed(bench)
+
+    assert (await tasks.retry(new.id)).status == "pending"
+
+    assert await bench.dead.newest() == []
+    async with bench.workers({"note": nothing}):
+        assert await bench.finished(2) == ["buried", "completed"]
+    row = await bench.row(new)
+    assert (row.status, row.retry, row.why) == ("completed", 0, None)
+    with pytest.raises(Conflict, match="it is completed"):
+        await tasks.retry(new.id)
+
+
+@pytest.mark.parametrize("id", ["nonsense", "0192f0c1-aaaa-7000-8000-000000000001"])
+async def test_what_is_not_there_cannot_be_steered(tasks: Tasks, id: str) -> None:
+    with pytest.raises(NotFound):
+        await tasks.get(id)
+    with pytest.raises(NotFound):
+        await tasks.cancel(id, by="ann")
+    with pytest.raises(NotFound):
+        await tasks.retry(id)
+
+
+async def test_what_a_worker_holds_is_processing(bench: Bench, tasks: Tasks) -> None:
+    hanging, running, waiting = Hanging(), task(), task(due=datetime.now(UTC) + timedelta(seconds=30))
+    async with bench.workers({"note": hanging}):
+        await bench.enqueue(running, waiting)
+        await hanging.started.wait_for(1)
+
+        assert await statuses(tasks) == {running.id: "processing", waiting.id: "pending"}
+        assert (await tasks.get(running.id)).status == "processing"
+        assert await statuses(tasks, status=Status.PROCESSING) == {running.id: "processing"}
+        assert await statuses(tasks, status=Status.PENDING) == {waiting.id: "pending"}
+
+
+async def test_a_list_goes_by_queue_type_and_status_a_page_at_a_time(bench: Bench, tasks: Tasks) -> None:
+    new = await failed(bench)
+    await bench.enqueue(others := task(queue="other"))
+    page = [task("page") for _ in range(3)]
+    for each in page:
+        await bench.enqueue(each)
+    newest = sorted((each.id for each in page), reverse=True)
+
+    first = await tasks.page(type="page", limit=2)
+    second = await tasks.page(type="page", limit=2, before=first.next)
+
+    assert [each.id for each in [*first.tasks, *second.tasks]] == newest
+    assert (first.next, second.next, first.live) == (newest[1], None, True)
+    assert await statuses(tasks, queue="other") == {others.id: "pending"}
+    assert await statuses(tasks, status=Status.FAILED) == {new.id: "failed"}
+    assert await statuses(tasks, status=Status.COMPLETED) == {}
+
+
+async def test_without_redis_tasks_are_listed_and_steered_all_the_same(bench: Bench) -> None:
+    async with streams.connect("redis://127.0.0.1:1/0") as away:
+        tasks = Tasks([QUEUE], redis=away, ledger=bench.ledger)
+        await bench.enqueue(new := task())
+
+        page = await tasks.page()
+        assert ([each.status for each in page.tasks], page.live) == (["pending"], False)
+        assert (await tasks.cancel(new.id, by="ann")).status == "failed"
+        assert (await tasks.retry(new.id)).status == "pending"
+
+
+async def failed(bench: Bench) -> NewTask:
+    new = task()
+    async with bench.workers({"note": refuse}):
+        await bench.enqueue(new)
+        await bench.finished(1)
+    return new
+
+
+async def statuses(tasks: Tasks, queue: str | None = None, status: Status | None = None) -> dict[str, str]:
+    return {each.id: each.status for each in (await tasks.page(queue=queue, status=status)).tasks}
+
+
+async def _entries(bench: Bench, count: int) -> bool:
+    return await bench.entries() == count
