@@ -1,4 +1,3 @@
-
 """promtool judges; a tool that is missing, hangs or dies judges nothing."""
 
 import asyncio

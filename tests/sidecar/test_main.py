@@ -1,4 +1,3 @@
-
 """The process: how it starts, how it ends, what it costs."""
 
 import asyncio

@@ -1,4 +1,3 @@
-
 """One pass with everything real: Prometheus judges, a server offers, the file system keeps."""
 
 import time
