@@ -24,7 +24,8 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
+        # Not the runner's own arguments: the application adds some of its own.
+        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
 
 
 class _Server(web.Server):
