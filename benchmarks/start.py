@@ -1,6 +1,6 @@
 """How long `alertagent serve` takes to start on embedded engines, against an interpreter that only starts.
 
-    python benchmarks/start.py --rounds 10
+    python -m benchmarks.start --rounds 10
 
 Prints medians and worst cases in seconds: an empty data directory (cold), an existing one (warm), the stop, and the
 resident memory of the service when it is idle.

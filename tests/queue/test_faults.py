@@ -155,10 +155,10 @@ async def test_every_task_ends_though_redis_is_flushed(bench: Bench) -> None:
     async with bench.workers({"note": work}):
         await bench.enqueue(*tasks[:150])
         await bench.finished(50)
-        await bench.redis.flushall()
+        await bench.redis.flushdb()
         await bench.enqueue(*tasks[150:])
         await bench.finished(200)
-        await bench.redis.flushall()
+        await bench.redis.flushdb()
         await until(lambda: _all_ended(bench), timeout=20)
 
     assert await _statuses(bench) == {"completed": 320}
@@ -183,7 +183,7 @@ async def test_redis_may_come_back_empty(database_url: str, private_valkey: Priv
     async with open_bench(database_url, private_valkey.url) as bench:
         await bench.enqueue(*(task() for _ in range(50)))
         await until(lambda: _has(bench, 50))
-        await bench.redis.flushall()
+        await bench.redis.flushdb()
         await private_valkey.kill()
         async with bench.workers({"note": nothing}):
             await bench.enqueue(task())

@@ -38,7 +38,7 @@ async def test_a_pause_holds_for_workers_that_come_later_and_though_redis_is_flu
     await bench.ledger.pause(QUEUE, "bob")
     await bench.enqueue(task())
     async with bench.workers({"note": nothing}):
-        await bench.redis.flushall()
+        await bench.redis.flushdb()
         await asyncio.sleep(0.5)
         assert bench.observer.finished.items == []
 
