@@ -167,7 +167,8 @@ class Groups:
         telling = [
             channel
             for channel in look.channels
-            if channel not in look.open and must_tell(self._route, members, look.told.get(channel), now)
+            if channel not in look.open
+            and must_tell(self._route, members, look.told.get(channel), now, others=look.told.values())
         ]
         look.open.update(telling)
         return [_Tell(group=look.group, channel_id=channel, alerts=alerts) for channel in telling]

@@ -70,13 +70,20 @@ def next_look(
     return max(min(known.at for known in told) + route.repeat_interval, tick) if told else None
 
 
-def must_tell(route: Route, alerts: Iterable[Alert], told: Told | None, now: datetime) -> bool:
-    """Whether a channel that was told this must hear of the group now."""
+def must_tell(
+    route: Route, alerts: Iterable[Alert], told: Told | None, now: datetime, *, others: Iterable[Told] = ()
+) -> bool:
+    """Whether a channel that was told this must hear of the group now.
+
+    `others` is what the other channels were told: an alert that is over and that one of them knew was not missed,
+    and a channel that came later need not hear of it.
+    """
     members = list(alerts)
     firing = {alert.key for alert in members if alert.is_firing}
     resolved = {alert.key for alert in members if not alert.is_firing}
     if told is None:
-        return bool(firing) or any(was_missed(route, alert) for alert in members)
+        known = frozenset[str]().union(*(other.firing | other.resolved for other in others))
+        return bool(firing) or any(was_missed(route, alert) and alert.key not in known for alert in members)
     if not firing <= told.firing:
         return True
     if not firing and told.firing:

@@ -245,6 +245,22 @@ async def test_a_second_channel_hears_what_fires_and_the_first_hears_nothing_twi
     assert await is_idle(house)
 
 
+async def test_a_new_channel_is_not_told_of_what_was_over_before_it_came(house: House, sink: Sink) -> None:
+    await add_channel(house, sink, "one")
+    await house.fire("A", ago=60)
+    await house.work()
+    house.clock.move(seconds=30)
+    await house.resolve("A")
+    await house.work()
+
+    await add_channel(house, sink, "two")
+    await pass_time(house, timedelta(minutes=3))
+
+    assert messages(sink, "one") == [firing("A"), resolved("A")]
+    assert messages(sink, "two") == []
+    assert await is_idle(house)
+
+
 async def test_only_enabled_default_channels_are_told(house: House, sink: Sink) -> None:
     await add_channel(house, sink, "off", enabled=False)
     await add_channel(house, sink, "other", is_default=False)

@@ -148,6 +148,21 @@ def test_whether_a_channel_must_hear_of_a_group(alerts: Sequence[Alert], known: 
 
 
 @pytest.mark.parametrize(
+    ("alerts", "other", "tells"),
+    [
+        ([over(lasted=60)], told("a/1"), False),
+        ([over(lasted=60)], told("", "a/1"), False),
+        ([over(lasted=60)], told("b/1"), True),
+        ([over(lasted=60), alert("b/1")], told("a/1"), True),
+    ],
+)
+def test_a_channel_that_came_later_hears_of_an_end_only_if_nobody_knew_the_alert(
+    alerts: Sequence[Alert], other: Told, tells: bool
+) -> None:
+    assert must_tell(ROUTE, alerts, None, at(minutes=1), others=[other]) is tells
+
+
+@pytest.mark.parametrize(
     ("alerts", "known", "tells"),
     [
         ([over(), alert("b/1")], told("a/1 b/1"), False),
