@@ -33,7 +33,8 @@ class ListQuery(Model):
     q: Annotated[str | None, Field(max_length=200, description="Text to look for.")] = None
 
 
-def _read_duration(value: object) -> timedelta:
+def read_duration(value: object) -> timedelta:
+    """Raises ValueError for anything but a Prometheus duration."""
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str):
@@ -43,7 +44,7 @@ def _read_duration(value: object) -> timedelta:
 
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_read_duration),
+    BeforeValidator(read_duration),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["5m", "1d12h"], "description": "A Prometheus duration."}),
 ]

@@ -1,21 +1,25 @@
 """Rules over HTTP."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
 
 from alertagent.core.audit.model import actor_of
 from alertagent.core.rules.check import check_rule
-from alertagent.core.rules.model import DEFAULT_GROUP, Dialect, Kind, Rule, RuleContent, Status
+from alertagent.core.rules.model import DEFAULT_GROUP, Dialect, GroupOptions, Kind, Rule, RuleContent, Status
 from alertagent.core.rules.service import Rules, Statuses
+from alertagent.kernel.durations import format_duration
 from alertagent.kernel.errors import Detail
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import Duration, ListQuery, Model
+from alertagent.web.models import Duration, ListQuery, Model, read_duration
 from alertagent.web.replies import Page, Reply
 from alertagent.web.routes import delete, get, post, put
+
+_PARAMETER = re.compile(r"\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Group = Annotated[str, Field(min_length=1, max_length=200, description="The group whose rules run in sequence.")]
@@ -25,16 +29,67 @@ Targets = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...],
     Field(max_length=1000, description='Ids of clusters, or selectors of their labels such as `env="prod"`.'),
 ]
+
+
+def _read_duration(value: Any) -> Any:
+    """`${name}` becomes the bare name."""
+    named = _PARAMETER.fullmatch(value) if isinstance(value, str) else None
+    return named[1] if named else read_duration(value)
+
+
+DurationOrParameter = Annotated[
+    timedelta | str,
+    BeforeValidator(_read_duration),
+    PlainSerializer(
+        lambda value: f"${{{value}}}" if isinstance(value, str) else format_duration(value), return_type=str
+    ),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "examples": ["5m", "${patience}"],
+            "description": "A Prometheus duration, or one declared parameter that gives it.",
+        }
+    ),
+]
 Expression = Annotated[str, Field(min_length=1, max_length=65_536)]
 Severity = Annotated[str, Field(min_length=1, max_length=100)]
 Comment = Annotated[str, Field(max_length=1000, description="Why, for the history.")]
 Record = Annotated[str, Field(min_length=1, max_length=500)]
 
 
+UpdateEntriesLimit = Annotated[int, Field(ge=0, le=10_000)]
+Parameters = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100)], Text],
+    Field(max_length=64, description="Declared parameters and their defaults; a cluster may set other values."),
+]
+Header = Annotated[str, Field(max_length=4096)]
+
+
+class GroupOptionsModel(Model):
+    """Options of the group beside its interval; those from `type` on are vmalert's."""
+
+    query_offset: Duration | None = None
+    limit: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    labels: Texts = {}
+    type: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    concurrency: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    params: Annotated[dict[Annotated[str, Field(max_length=500)], tuple[Text, ...]], Field(max_length=100)] = {}
+    headers: Annotated[tuple[Header, ...], Field(max_length=100)] = ()
+    notifier_headers: Annotated[tuple[Header, ...], Field(max_length=100)] = ()
+    eval_offset: Duration | None = None
+    eval_delay: Duration | None = None
+    eval_alignment: bool | None = None
+    tenant: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    debug: bool | None = None
+
+    def content(self) -> GroupOptions:
+        return GroupOptions(**{name: getattr(self, name) for name in GroupOptionsModel.model_fields})
+
+
 class RuleRequest(Model):
     name: Name
     expression: Expression
-    duration: Duration = timedelta()
+    duration: DurationOrParameter = timedelta()
     severity: Severity | None = None
     labels: Texts = {}
     annotations: Texts = {}
@@ -45,11 +100,16 @@ class RuleRequest(Model):
     kind: Kind = Kind.ALERTING
     record: Record | None = None
     dialect: Dialect = Dialect.PROMQL
+    group_options: GroupOptionsModel = GroupOptionsModel()
+    parameters: Parameters = {}
+    debug: bool | None = None
+    update_entries_limit: UpdateEntriesLimit | None = None
+    notes: Text = ""
     enabled: bool = True
     comment: Comment = ""
 
     def content(self) -> RuleContent:
-        return RuleContent(**{name: getattr(self, name) for name in RuleRequest.model_fields if name != "comment"})
+        return RuleContent(**_content({name: getattr(self, name) for name in RuleRequest.model_fields}))
 
 
 class RuleChange(Model):
@@ -57,7 +117,7 @@ class RuleChange(Model):
 
     name: Name | None = None
     expression: Expression | None = None
-    duration: Duration | None = None
+    duration: DurationOrParameter | None = None
     severity: Severity | None = None
     labels: Texts | None = None
     annotations: Texts | None = None
@@ -68,6 +128,11 @@ class RuleChange(Model):
     kind: Kind | None = None
     record: Record | None = None
     dialect: Dialect | None = None
+    group_options: GroupOptionsModel | None = None
+    parameters: Parameters | None = None
+    debug: bool | None = None
+    update_entries_limit: UpdateEntriesLimit | None = None
+    notes: Text | None = None
     enabled: bool | None = None
     comment: Comment = ""
 
@@ -80,8 +145,8 @@ class RuleChange(Model):
 
     def changes(self) -> dict[str, Any]:
         cleared = RuleRequest.model_fields
-        given = {name: getattr(self, name) for name in self.model_fields_set if name != "comment"}
-        return {name: cleared[name].default if value is None else value for name, value in given.items()}
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return _content({name: cleared[name].default if value is None else value for name, value in given.items()})
 
 
 class RuleView(Model):
@@ -91,7 +156,7 @@ class RuleView(Model):
     record: str | None
     dialect: Dialect
     expression: str
-    duration: Duration
+    duration: DurationOrParameter
     keep_firing_for: Duration | None
     severity: str | None
     labels: dict[str, str]
@@ -99,6 +164,11 @@ class RuleView(Model):
     targets: tuple[str, ...]
     group: str
     interval: Duration | None
+    group_options: GroupOptionsModel
+    parameters: dict[str, str]
+    debug: bool | None
+    update_entries_limit: int | None
+    notes: str
     enabled: bool
     version: str
     status: Status
@@ -167,11 +237,30 @@ class RulesApi:
         return Reply(data=_view(rule, status), etag=f"{rule.revision}-{status}")
 
 
+def _content(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a RuleContent from those of a body."""
+    values = {name: value for name, value in values.items() if name != "comment"}
+    if "duration" in values:
+        parameter = values["duration"] if isinstance(values["duration"], str) else None
+        values |= {"duration_parameter": parameter, "duration": timedelta() if parameter else values["duration"]}
+    if "group_options" in values:
+        values["group_options"] = values["group_options"].content()
+    return values
+
+
 def _view(rule: Rule, status: Status) -> RuleView:
     content = {name: getattr(rule.content, name) for name in RuleContent.__dataclass_fields__}
+    parameter = content.pop("duration_parameter")
+    options = GroupOptionsModel(
+        **{name: getattr(rule.content.group_options, name) for name in GroupOptionsModel.model_fields}
+    )
     return RuleView(
         id=rule.id,
-        **content,
+        **{
+            **content,
+            "group_options": options,
+            "duration": f"${{{parameter}}}" if parameter else rule.content.duration,
+        },
         version=rule.version,
         status=status,
         created_by=rule.created_by,

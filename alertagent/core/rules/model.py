@@ -1,12 +1,12 @@
 """What a rule is and how one version follows another. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from alertagent.kernel.durations import format_duration
+from alertagent.kernel.durations import format_duration, parse_duration
 
 DEFAULT_GROUP = "alertagent"
 
@@ -36,8 +36,45 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupOptions:
+    """What a rule wants of its group beside the interval; None and empty leave it to the target.
+
+    Rules of one group that want different options form groups beside each other. From `type` on they are vmalert's.
+    """
+
+    query_offset: timedelta | None = None
+    limit: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    type: str | None = None
+    concurrency: int | None = None
+    params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+    notifier_headers: tuple[str, ...] = ()
+    eval_offset: timedelta | None = None
+    eval_delay: timedelta | None = None
+    eval_alignment: bool | None = None
+    tenant: str | None = None
+    debug: bool | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, without what is left to the target."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: _plain(value) for name, value in values.items() if value not in (None, {}, ())}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """From what `document` gave."""
+        return cls(**{name: _read_option(name, value) for name, value in document.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleContent:
-    """What people decide about a rule. Everything else follows from storing it."""
+    """What people decide about a rule. Everything else follows from storing it.
+
+    `parameters` are declared with their defaults; a cluster may set other values. `${name}` in the expression stands
+    for the value of a declared one, and `duration_parameter` names the one that gives the duration.
+    `debug` and `update_entries_limit` are vmalert's.
+    """
 
     name: str
     kind: Kind = Kind.ALERTING
@@ -45,6 +82,7 @@ class RuleContent:
     dialect: Dialect = Dialect.PROMQL
     expression: str
     duration: timedelta = timedelta()
+    duration_parameter: str | None = None
     keep_firing_for: timedelta | None = None
     severity: str | None = None
     labels: Mapping[str, str]
@@ -52,6 +90,11 @@ class RuleContent:
     targets: tuple[str, ...] = ()
     group: str = DEFAULT_GROUP
     interval: timedelta | None = None
+    group_options: GroupOptions = GroupOptions()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    debug: bool | None = None
+    update_entries_limit: int | None = None
+    notes: str = ""
     enabled: bool = True
 
     @property
@@ -61,10 +104,8 @@ class RuleContent:
 
     def document(self) -> dict[str, Any]:
         """As JSON, for versions and the audit log."""
-        values = {field.name: getattr(self, field.name) for field in fields(RuleContent)}
-        return {
-            name: format_duration(value) if isinstance(value, timedelta) else value for name, value in values.items()
-        }
+        values = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        return {**values, "group_options": self.group_options.document()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +124,18 @@ class Rule:
     @property
     def version(self) -> str:
         return version_name(self.revision)
+
+
+def _plain(value: Any) -> Any:
+    return format_duration(value) if isinstance(value, timedelta) else value
+
+
+def _read_option(name: str, value: Any) -> Any:
+    if name in {"query_offset", "eval_offset", "eval_delay"}:
+        return parse_duration(value)
+    if name == "params":
+        return {key: tuple(values) for key, values in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def version_name(revision: int) -> str:

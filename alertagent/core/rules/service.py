@@ -9,7 +9,7 @@ from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.clusters.changes import count_change
 from alertagent.core.rules.check import check_rule
-from alertagent.core.rules.model import Dialect, Kind, Rule, RuleContent, Status
+from alertagent.core.rules.model import Dialect, GroupOptions, Kind, Rule, RuleContent, Status
 from alertagent.kernel.errors import Invalid, NotFound, Stale
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
@@ -205,6 +205,7 @@ def _columns(content: RuleContent) -> tuple[Any, ...]:
         content.dialect,
         content.expression,
         content.duration // _MILLISECOND,
+        content.duration_parameter,
         _milliseconds(content.keep_firing_for),
         content.severity,
         content.labels,
@@ -212,6 +213,11 @@ def _columns(content: RuleContent) -> tuple[Any, ...]:
         list(content.targets),
         content.group,
         _milliseconds(content.interval),
+        content.group_options.document(),
+        content.parameters,
+        content.debug,
+        content.update_entries_limit,
+        content.notes,
         content.enabled,
     )
 
@@ -232,6 +238,7 @@ def _rule(row: Any) -> Rule:
         dialect=Dialect(row["dialect"]),
         expression=row["expression"],
         duration=timedelta(milliseconds=row["duration"]),
+        duration_parameter=row["duration_parameter"],
         keep_firing_for=_duration(row["keep_firing_for"]),
         severity=row["severity"],
         labels=row["labels"],
@@ -239,6 +246,11 @@ def _rule(row: Any) -> Rule:
         targets=tuple(row["targets"]),
         group=row["group_name"],
         interval=_duration(row["group_interval"]),
+        group_options=GroupOptions.of(row["group_options"]),
+        parameters=row["parameters"],
+        debug=row["debug"],
+        update_entries_limit=row["update_entries_limit"],
+        notes=row["notes"],
         enabled=row["enabled"],
     )
     return Rule(

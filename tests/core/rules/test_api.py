@@ -197,3 +197,21 @@ async def test_validating_tells_what_is_wrong_and_stores_nothing(api: Api) -> No
     assert (bad.status, bad.data["valid"]) == (200, False)
     assert (bad.data["errors"][0]["line"], bad.data["errors"][0]["column"]) == (2, 1)
     assert listed.json["page"]["total"] == 0
+
+
+async def test_everything_a_rule_file_can_say_comes_back(api: Api) -> None:
+    said: dict[str, Any] = {
+        "name": "Slow",
+        "expression": "latency > ${limit}",
+        "duration": "${patience}",
+        "parameters": {"limit": "2", "patience": "5m"},
+        "group_options": {"limit": 10, "query_offset": "30s", "labels": {"team": "sre"}, "headers": ["X-Scope: a"]},
+        "debug": True,
+        "update_entries_limit": 40,
+        "notes": "asked for by the payments team",
+    }
+    made = await make(api, **said)
+    stored = (await api.get(f"/rules/{made['id']}")).data
+
+    options = stored["group_options"]
+    assert stored == {**stored, **said, "group_options": {**options, **said["group_options"]}}
