@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from alertagent.core.clusters.model import check_target
 from alertagent.core.rules.model import RESERVED_GROUP, Dialect, Kind, RuleContent
+from alertagent.core.rules.parameters import effective
 from alertagent.core.rules.promql import MAX_LENGTH, check_promql
 from alertagent.kernel.errors import Detail
 from alertagent.kernel.labels import is_legacy_name
@@ -18,7 +19,13 @@ _ACTION = re.compile(r"{{(?:[^\"`}]|\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|}(?!}))*}}", 
 
 
 def check_rule(rule: RuleContent) -> list[Detail]:
-    """The findings; empty when the rule is fine."""
+    """The findings; empty when the rule is fine with the defaults of its parameters."""
+    if rule.duration_parameter is not None and rule.duration_parameter not in rule.parameters:
+        return [Detail(("duration",), f'the rule declares no parameter "{rule.duration_parameter}"')]
+    try:
+        rule = effective(rule, {})
+    except ValueError as error:
+        return [Detail(("parameters", rule.duration_parameter or ""), str(error))]
     return [
         *check_expression(rule),
         *_check_kind(rule),
