@@ -8,7 +8,6 @@ Anchors, aliases and merge keys (`<<`) are resolved; duplicate keys, foreign tag
 since the readers of this tree would silently lose what others see.
 """
 
-from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -53,25 +52,49 @@ class Mark(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class _Placed:
+    """Keeps its places as bare numbers: they are asked for where something is wrong, which is hardly ever."""
+
+    __slots__ = ("_column", "_end_column", "_end_line", "_end_offset", "_line", "_offset")
+
+    def __init__(self, start: Any, end: Any) -> None:
+        self._line: int = start.line
+        self._column: int = start.column
+        self._offset: int = start.index
+        self._end_line: int = end.line
+        self._end_column: int = end.column
+        self._end_offset: int = end.index
+
+    @property
+    def start(self) -> Mark:
+        return Mark(self._line + 1, self._column + 1, self._offset)
+
+    @property
+    def end(self) -> Mark:
+        return Mark(self._end_line + 1, self._end_column + 1, self._end_offset)
+
+
+class Scalar(_Placed):
     """A text. `is_plain`: it stands without quotes and without a tag, so that it may mean a number or a truth."""
 
-    start: Mark
-    end: Mark
-    value: str
-    is_plain: bool
+    __slots__ = ("is_plain", "value")
+
+    def __init__(self, start: Any, end: Any, value: str, *, is_plain: bool) -> None:
+        super().__init__(start, end)
+        self.value = value
+        self.is_plain = is_plain
 
     @property
     def is_null(self) -> bool:
         return self.is_plain and self.value in _NULLS
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    start: Mark
-    end: Mark
-    items: tuple["Node", ...]
+class Sequence(_Placed):
+    __slots__ = ("items",)
+
+    def __init__(self, start: Any, end: Any, items: tuple["Node", ...]) -> None:
+        super().__init__(start, end)
+        self.items = items
 
 
 class Entry(NamedTuple):
@@ -81,13 +104,14 @@ class Entry(NamedTuple):
     value: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(_Placed):
     """Keys in the order in which they stand; those that were merged in come last."""
 
-    start: Mark
-    end: Mark
-    entries: AbstractMapping[str, Entry]
+    __slots__ = ("entries",)
+
+    def __init__(self, start: Any, end: Any, entries: AbstractMapping[str, Entry]) -> None:
+        super().__init__(start, end)
+        self.entries = entries
 
 
 Node: TypeAlias = Scalar | Sequence | Mapping
@@ -101,7 +125,15 @@ class Plain(str):
 
 def load(text: str, limits: Limits | None = None) -> Node:
     """The one document of this text. Raises BadYaml."""
-    return _Builder(text, limits or Limits()).document()
+    documents = _Builder(text, limits or Limits()).documents(most=1)
+    if not documents:
+        raise BadYaml("the document is empty", Mark(1, 1, 0))
+    return documents[0]
+
+
+def load_all(text: str, limits: Limits | None = None) -> list[Node]:
+    """Every document of this text; the limits are for all of them together. Raises BadYaml."""
+    return _Builder(text, limits or Limits()).documents(most=None)
 
 
 def data(node: Node) -> Any:
@@ -160,24 +192,26 @@ def _child(node: Node, step: str | int) -> Node | None:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not come yet. `size` and `height` are what an alias to it would add."""
+    """A collection whose end has not come yet. `before` counts the nodes that came before it."""
 
-    start: Mark
+    start: Any
     anchor: str | None
     is_mapping: bool
+    before: int
     children: list[Node]
-    size: int = 1
     height: int = 1
 
 
 class _Anchored(NamedTuple):
+    """What an alias stands for, with what it would add to the count and to the depth."""
+
     node: Node
     size: int
     height: int
 
 
 class _Builder:
-    """Builds the tree with a stack of its own."""
+    """Builds the trees with a stack of its own."""
 
     def __init__(self, text: str, limits: Limits) -> None:
         self._text = text
@@ -186,15 +220,21 @@ class _Builder:
         self._anchors: dict[str, _Anchored] = {}
         self._nodes = 0
         self._aliases = 0
-        self._root: Node | None = None
+        self._roots: list[Node] = []
 
-    def document(self) -> Node:
+    def documents(self, *, most: int | None) -> list[Node]:
         self._check_text()
-        for event in self._events():
-            self._take(event)
-        if self._root is None:
-            raise BadYaml("the document is empty", Mark(1, 1, 0))
-        return self._root
+        try:
+            self._read(most)
+        except yaml.MarkedYAMLError as error:
+            found = error.problem_mark or error.context_mark
+            raise BadYaml(
+                error.problem or error.context or "not YAML", _mark(found) if found else Mark(1, 1, 0)
+            ) from error
+        except yaml.reader.ReaderError as error:
+            position = error.position if isinstance(error.position, int) else 0
+            raise BadYaml(error.reason, self._at_byte(position)) from error
+        return self._roots
 
     def _check_text(self) -> None:
         try:
@@ -208,89 +248,93 @@ class _Builder:
         if self._text.startswith("\ufeff"):
             raise BadYaml("the text begins with a byte order mark; save it as UTF-8 without one", Mark(1, 1, 0))
 
-    def _events(self) -> Iterator[events.Event]:
+    def _read(self, most: int | None) -> None:
+        parser = _LOADER(self._text)
         try:
-            yield from yaml.parse(self._text, Loader=_LOADER)
-        except yaml.MarkedYAMLError as error:
-            found = error.problem_mark or error.context_mark
-            mark = Mark(found.line + 1, found.column + 1, found.index) if found else Mark(1, 1, 0)
-            raise BadYaml(error.problem or error.context or "not YAML", mark) from error
-        except yaml.reader.ReaderError as error:
-            position = error.position if isinstance(error.position, int) else 0
-            raise BadYaml(error.reason, self._at_byte(position)) from error
+            for event in iter(parser.get_event, None):
+                kind = type(event)
+                if kind is events.ScalarEvent:
+                    self._scalar(event)
+                elif kind is events.MappingStartEvent or kind is events.SequenceStartEvent:
+                    self._open(event)
+                elif kind is events.MappingEndEvent or kind is events.SequenceEndEvent:
+                    self._close(event.end_mark)
+                elif kind is events.AliasEvent:
+                    self._alias(event.anchor, event.start_mark)
+                elif kind is events.DocumentStartEvent:
+                    self._anchors.clear()
+                    if len(self._roots) == most:
+                        raise BadYaml("a second document begins here; only one is read", _mark(event.start_mark))
+        finally:
+            parser.dispose()
 
-    def _take(self, event: events.Event) -> None:
-        start = _mark(event.start_mark)
-        if isinstance(event, events.DocumentStartEvent):
-            if self._root is not None:
-                raise BadYaml("a second document begins here; only one is read", start)
-        elif isinstance(event, events.AliasEvent):
-            self._alias(event.anchor, start)
-        elif isinstance(event, events.ScalarEvent):
-            self._scalar(event, start)
-        elif isinstance(event, events.CollectionStartEvent):
-            self._open(event, start)
-        elif isinstance(event, events.CollectionEndEvent):
-            self._close(_mark(event.end_mark))
+    def _scalar(self, event: events.ScalarEvent) -> None:
+        value = event.value
+        if event.tag is not None:
+            self._check_tag(event.tag, event.start_mark)
+        if "\x00" in value:
+            raise BadYaml("the character U+0000 cannot be kept", _mark(event.start_mark))
+        node = Scalar(event.start_mark, event.end_mark, value, is_plain=event.implicit[0])
+        self._nodes += 1
+        if self._nodes > self._limits.nodes:
+            self._count(0, event.start_mark)
+        if self._stack:
+            self._stack[-1].children.append(node)
+        else:
+            self._roots.append(node)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(node, 1, 0)
 
-    def _scalar(self, event: events.ScalarEvent, start: Mark) -> None:
-        self._check_tag(event.tag, start)
-        if "\x00" in event.value:
-            raise BadYaml("the character U+0000 cannot be kept", start)
-        node = Scalar(start, _mark(event.end_mark), event.value, is_plain=event.implicit[0])
-        self._add(node, 1, 0)
-        self._name(event.anchor, node, 1, 0)
-
-    def _alias(self, name: str | None, start: Mark) -> None:
+    def _alias(self, name: str | None, start: Any) -> None:
         self._aliases += 1
         if self._aliases > self._limits.aliases:
-            raise BadYaml(f"more than {self._limits.aliases} aliases", start)
+            raise BadYaml(f"more than {self._limits.aliases} aliases", _mark(start))
         found = self._anchors.get(name or "")
         if found is None:
-            raise BadYaml(f'no anchor "{name}" stands before this alias, or it would contain itself', start)
-        self._add(found.node, found.size, found.height, start)
+            raise BadYaml(f'no anchor "{name}" stands before this alias, or it would contain itself', _mark(start))
+        self._count(found.size, start)
+        if len(self._stack) + found.height > self._limits.depth:
+            raise BadYaml(f"nested more than {self._limits.depth} deep", _mark(start))
+        self._add(found.node, found.height)
 
-    def _open(self, event: events.CollectionStartEvent, start: Mark) -> None:
-        self._check_tag(event.tag, start)
+    def _open(self, event: events.CollectionStartEvent) -> None:
+        self._check_tag(event.tag, event.start_mark)
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
         is_mapping = isinstance(event, events.MappingStartEvent)
-        self._stack.append(_Open(start, event.anchor, is_mapping, []))
+        self._stack.append(_Open(event.start_mark, event.anchor, is_mapping, self._nodes, []))
         if len(self._stack) > self._limits.depth:
-            raise BadYaml(f"nested more than {self._limits.depth} deep", start)
+            raise BadYaml(f"nested more than {self._limits.depth} deep", _mark(event.start_mark))
 
-    def _close(self, end: Mark) -> None:
+    def _close(self, end: Any) -> None:
         done = self._stack.pop()
         node: Node = (
             Mapping(done.start, end, _entries(done.children))
             if done.is_mapping
             else Sequence(done.start, end, tuple(done.children))
         )
-        self._add(node, done.size, done.height, counted=done.size - 1)
-        self._name(done.anchor, node, done.size, done.height)
+        self._count(1, done.start)
+        self._add(node, done.height)
+        if done.anchor is not None:
+            self._anchors[done.anchor] = _Anchored(node, self._nodes - done.before, done.height)
 
-    def _add(self, node: Node, size: int, height: int, at: Mark | None = None, *, counted: int = 0) -> None:
-        """Put a finished node where it belongs. `counted` is how much of its size has been counted before."""
-        self._nodes += size - counted
+    def _count(self, nodes: int, at: Any) -> None:
+        self._nodes += nodes
         if self._nodes > self._limits.nodes:
-            raise BadYaml(f"more than {self._limits.nodes} values", at or node.start)
-        if len(self._stack) + height > self._limits.depth:
-            raise BadYaml(f"nested more than {self._limits.depth} deep", at or node.start)
+            raise BadYaml(f"more than {self._limits.nodes} values", _mark(at))
+
+    def _add(self, node: Node, height: int) -> None:
+        """Put a finished node where it belongs."""
         if not self._stack:
-            self._root = node
+            self._roots.append(node)
             return
         parent = self._stack[-1]
         parent.children.append(node)
-        parent.size += size
         parent.height = max(parent.height, height + 1)
 
-    def _name(self, anchor: str | None, node: Node, size: int, height: int) -> None:
-        if anchor is not None:
-            self._anchors[anchor] = _Anchored(node, size, height)
-
-    def _check_tag(self, tag: str | None, start: Mark) -> None:
+    def _check_tag(self, tag: str | None, start: Any) -> None:
         if tag is not None and tag not in _TAGS:
-            raise BadYaml(f"the tag {tag[:80]} means nothing here", start)
+            raise BadYaml(f"the tag {tag[:80]} means nothing here", _mark(start))
 
     def _at(self, offset: int) -> Mark:
         before = self._text[:offset]

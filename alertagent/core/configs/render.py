@@ -12,9 +12,9 @@ from operator import attrgetter
 
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
 from alertagent.core.configs import marker
-from alertagent.core.configs.yaml_text import scalar
 from alertagent.core.rules.model import Dialect, Kind, Rule
 from alertagent.kernel.durations import format_duration
+from alertagent.kernel.yaml_text import scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

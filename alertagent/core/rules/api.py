@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
 
@@ -57,7 +57,7 @@ Comment = Annotated[str, Field(max_length=1000, description="Why, for the histor
 Record = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-UpdateEntriesLimit = Annotated[int, Field(ge=0, le=10_000)]
+UpdateEntriesLimit = Annotated[int, Field(ge=-1, le=10_000)]
 Parameters = Annotated[
     dict[Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100)], Text],
     Field(max_length=64, description="Declared parameters and their defaults; a cluster may set other values."),
@@ -71,6 +71,7 @@ class GroupOptionsModel(Model):
     query_offset: Duration | None = None
     limit: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     labels: Texts = {}
+    partial_response_strategy: Literal["warn", "abort"] | None = None
     type: Annotated[str, Field(min_length=1, max_length=50)] | None = None
     concurrency: Annotated[int, Field(ge=0, le=10_000)] | None = None
     params: Annotated[dict[Annotated[str, Field(max_length=500)], tuple[Text, ...]], Field(max_length=100)] = {}

@@ -39,12 +39,14 @@ class Status(StrEnum):
 class GroupOptions:
     """What a rule wants of its group beside the interval; None and empty leave it to the target.
 
-    Rules of one group that want different options form groups beside each other. From `type` on they are vmalert's.
+    Rules of one group that want different options form groups beside each other. `partial_response_strategy` is
+    Thanos' and stands in PrometheusRule objects only. From `type` on they are vmalert's.
     """
 
     query_offset: timedelta | None = None
     limit: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    partial_response_strategy: str | None = None
     type: str | None = None
     concurrency: int | None = None
     params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -9,11 +9,15 @@ import re
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[^\x00-\x1f\x7f-\U0010ffff]*[^\x00-\x20\x7f-\U0010ffff:])?")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def scalar(text: str, indent: int) -> str:
-    """One text as a value; `indent` is the column, in spaces, at which a block's lines go."""
+    """One text as a value.
+
+    `indent` is the column, in spaces, at which a block's lines go: two more than that of the mapping around it.
+    """
     if _is_plain(text):
         return text
     if _UNPRINTABLE.search(text) or "\t" in text:
@@ -21,6 +25,17 @@ def scalar(text: str, indent: int) -> str:
     if "\n" in text:
         return _block(text, indent)
     return "'" + text.replace("'", "''") + "'"
+
+
+def key(text: str) -> str:
+    """One text as a key, which stands on one line. A reader takes no key over 1024 characters."""
+    return _quoted(text) if "\n" in text else scalar(text, 0)
+
+
+def comment(text: str, indent: int) -> str:
+    """A text as lines of comment; only what YAML forbids even there is left out."""
+    lines = [_UNPRINTABLE.sub("", line) for line in _LINE_BREAK.split(text)]
+    return "".join(" " * indent + f"# {line}".rstrip() + "\n" for line in lines)
 
 
 def _is_plain(text: str) -> bool:
@@ -31,10 +46,11 @@ def _block(text: str, indent: int) -> str:
     """A literal block keeps line breaks as they are; only where it can hold the text without loss."""
     body = text.removesuffix("\n")
     lines = body.split("\n")
-    if text.endswith("\n\n") or not lines[0] or lines[0][0] == " " or any(line != line.rstrip() for line in lines):
+    if text.endswith("\n\n") or not lines[0] or any(line != line.rstrip() for line in lines):
         return _quoted(text)
-    head = "|\n" if text.endswith("\n") else "|-\n"
-    return head + "\n".join(" " * indent + line if line else "" for line in lines)
+    width = "2" if lines[0][0] == " " else ""
+    chomping = "" if text.endswith("\n") else "-"
+    return f"|{width}{chomping}\n" + "\n".join(" " * indent + line if line else "" for line in lines)
 
 
 def _quoted(text: str) -> str:

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertagent.core.configs.yaml_text import scalar
+from alertagent.kernel.yaml_text import scalar
 from tests.core.configs.samples import NASTY
 
 
