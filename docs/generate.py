@@ -25,7 +25,7 @@ from alertagent.kernel.clock import SystemClock
 from alertagent.kernel.durations import format_duration
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.transport import Transport
-from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.settings import ENV_PREFIX, Settings, known_settings
 from alertagent.sidecar.health import Health
 from alertagent.storage.database import Database
@@ -79,7 +79,7 @@ def _unconnected() -> Parts:
     return Parts(
         Settings(data_dir=Path("/nonexistent")),
         database=Database(asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none")),
-        redis=streams.connect("redis://127.0.0.1:1"),
+        redis=connect("redis://127.0.0.1:1"),
         transport=Transport(guard),
         guard=guard,
         clock=SystemClock(),

@@ -4,13 +4,15 @@
     redis+sentinel://user:password@host:26379,host2:26379/service/0?sentinel_password=…
     redis+cluster://user:password@host:6379,host2:6379
 
-The last two also with `rediss+` for TLS. A cluster's client speaks as a single server's does, as long as all keys of
+The last two also with `rediss+` for TLS, which takes `?ssl_ca_certs=FILE`, `ssl_certfile`, `ssl_keyfile` and
+`ssl_cert_reqs=none`, as `rediss://` does. A cluster's client speaks as a single server's does, as long as all keys of
 one command have one hash tag.
 """
 
 from typing import Any, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
@@ -21,6 +23,14 @@ from alertagent.kernel.errors import Fatal
 
 _TIMEOUT = 5.0
 _SENTINEL_PORT, _PORT = 26379, 6379
+
+_TLS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
+# What a query may say, by the kind of URL. Anything else would be silently ignored, or break each connection.
+_KNOWN = {
+    "": _TLS | {"db", "username", "password", "ssl_check_hostname"},
+    "sentinel": _TLS | {"sentinel_username", "sentinel_password"},
+    "cluster": _TLS,
+}
 
 
 class _Followed(Redis):
@@ -33,10 +43,21 @@ class _Followed(Redis):
             await sentinel.aclose()
 
 
+class _Cluster(RedisCluster):
+    """The client of a cluster. One that is away is away as any server is: redis-py's word for it is no RedisError."""
+
+    async def initialize(self, *about: Any, **named: Any) -> RedisCluster:
+        try:
+            return await super().initialize(*about, **named)
+        except exceptions.RedisClusterException as error:
+            raise exceptions.ConnectionError(str(error)) from error
+
+
 def connect(url: str) -> Redis:
     """A client for the queue. Connects when it is first used. Raises Fatal when the URL is not one of ours."""
     kind = urlsplit(url).scheme.partition("+")[2]
     try:
+        _require_known(kind, url)
         match kind:
             case "":
                 return _single(url)
@@ -47,6 +68,15 @@ def connect(url: str) -> Redis:
     except ValueError as error:
         raise Fatal(f"the Redis URL is not understood: {error}") from error
     raise Fatal(f"a Redis URL of an unknown kind: +{kind}; there are +sentinel and +cluster")
+
+
+def _require_known(kind: str, url: str) -> None:
+    parts = urlsplit(url)
+    for name in dict(parse_qsl(parts.query)):
+        if name not in _KNOWN.get(kind, {name}):
+            raise ValueError(f'it has the unknown parameter "{name}"')
+        if name in _TLS and not parts.scheme.startswith("rediss"):
+            raise ValueError(f'"{name}" is for TLS: begin the URL with rediss')
 
 
 def _options() -> dict[str, Any]:
@@ -72,8 +102,7 @@ def _sentinel(url: str) -> Redis:
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("a Sentinel's URL ends with the name of the service, such as /mymaster")
-    asked = dict(parse_qsl(parts.query))
-    secured = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    asked, secured = dict(parse_qsl(parts.query)), _secured(parts)
     own = {"username": asked.get("sentinel_username"), "password": asked.get("sentinel_password"), **secured}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types here
         _hosts(parts.netloc, _SENTINEL_PORT),
@@ -88,8 +117,14 @@ def _cluster(url: str) -> Redis:
     parts = urlsplit(url)
     nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, _PORT)]
     login: dict[str, Any] = _login(parts.netloc)
-    client = RedisCluster(startup_nodes=nodes, ssl=parts.scheme.startswith("rediss"), **login, **_options())
+    client = _Cluster(startup_nodes=nodes, **login, **_secured(parts), **_options())
     return cast("Redis", client)
+
+
+def _secured(parts: SplitResult) -> dict[str, Any]:
+    if not parts.scheme.startswith("rediss"):
+        return {}
+    return {"ssl": True, **{name: value for name, value in parse_qsl(parts.query) if name in _TLS}}
 
 
 def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:

@@ -13,8 +13,6 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from alertagent.queue.connection import connect as connect  # noqa: PLC0414 - one of this module's own names
-
 GROUP = "workers"
 LEVELS = (2, 1, 0)
 FIELD = b"t"

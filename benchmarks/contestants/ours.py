@@ -14,7 +14,7 @@ import uvloop
 
 from alertagent import log
 from alertagent.metrics import Metrics
-from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.options import QueueOptions
 from alertagent.queue.producer import Producer
@@ -36,7 +36,7 @@ ALERT = {
 
 @contextlib.asynccontextmanager
 async def _open() -> AsyncIterator[tuple[Database, Ledger, Producer, Metrics]]:
-    async with Database.connect(DATABASE_URL) as database, streams.connect(REDIS_URL) as redis:
+    async with Database.connect(DATABASE_URL) as database, connect(REDIS_URL) as redis:
         ledger, metrics = Ledger(database), Metrics()
         async with Producer(redis, ledger, observer=metrics.queue).running() as producer:
             yield database, ledger, producer, metrics
@@ -68,7 +68,7 @@ async def _work(kind: str, count: int) -> None:
         await meter.run(kind, task.payload["sent"])
 
     options = QueueOptions(default_concurrency=CONCURRENCY, lease=timedelta(seconds=10))
-    async with _open() as (_, ledger, producer, metrics), streams.connect(REDIS_URL) as redis:
+    async with _open() as (_, ledger, producer, metrics), connect(REDIS_URL) as redis:
         workers = Workers(
             {QUEUE: {TYPE: handle}},
             redis=redis,

@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.queue.dead_letters import DeadLetter, DeadLetters
 from alertagent.queue.ledger import Entry, Ledger
 from alertagent.queue.observer import NullObserver
@@ -128,7 +129,7 @@ async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 10) -
 async def open_bench(database_url: str, redis_url: str) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.connect(database_url))
-        redis = await stack.enter_async_context(streams.connect(redis_url))
+        redis = await stack.enter_async_context(connect(redis_url))
         bench = Bench(database, redis)
         await stack.enter_async_context(bench.producer.running())
         yield bench

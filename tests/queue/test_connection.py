@@ -1,4 +1,7 @@
+import asyncio
+
 import pytest
+from redis.exceptions import RedisError
 
 from alertagent.kernel.errors import Fatal
 from alertagent.queue.connection import connect
@@ -22,6 +25,10 @@ async def nothing(_: Task) -> None:
     ("url", "message"),
     [
         ("redis+sentinel://127.0.0.1:26379", "ends with the name of the service"),
+        ("redis+sentinel://h/m?db=1", 'unknown parameter "db"'),
+        ("redis+cluster://h?sentinel_password=p", 'unknown parameter "sentinel_password"'),
+        ("redis://h?protocol=3", 'unknown parameter "protocol"'),
+        ("redis+cluster://h?ssl_ca_certs=/ca.pem", '"ssl_ca_certs" is for TLS: begin the URL with rediss'),
         ("redis+cluster://", "names no host"),
         ("redis+proxy://127.0.0.1", "unknown kind: .proxy"),
         ("http://127.0.0.1", "is not understood"),
@@ -30,6 +37,27 @@ async def nothing(_: Task) -> None:
 def test_a_url_that_means_nothing_is_refused(url: str, message: str) -> None:
     with pytest.raises(Fatal, match=message):
         _ = connect(url)
+
+
+@pytest.mark.parametrize(
+    "kind", ["redis{}://127.0.0.1:{}", "redis{}+cluster://127.0.0.1:{}", "redis{}+sentinel://127.0.0.1:{}/m"]
+)
+@pytest.mark.parametrize("tls", [True, False], ids=["TLS", "plain"])
+async def test_a_url_of_rediss_and_no_other_speaks_tls(kind: str, tls: bool) -> None:
+    first_bytes: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first_bytes.put_nowait(await reader.read(1))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises((RedisError, OSError)):
+            async with connect(kind.format("s" if tls else "", port)) as client:
+                await client.ping()
+
+    # A handshake begins with the byte 22, a command of Redis with an asterisk.
+    assert await first_bytes.get() == (b"\x16" if tls else b"*")
 
 
 async def test_a_cluster_serves_queues_on_all_its_nodes(database_url: str) -> None:

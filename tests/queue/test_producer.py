@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.producer import Producer
 from tests.queue.bench import Bench, task, until
@@ -46,7 +47,7 @@ async def test_rows_that_the_caller_wrote_itself_are_announced(bench: Bench) -> 
 
 
 async def test_without_redis_tasks_are_accepted_all_the_same(bench: Bench) -> None:
-    away: Redis = streams.connect("redis://127.0.0.1:1/0")
+    away: Redis = connect("redis://127.0.0.1:1/0")
     producer = Producer(away, Ledger(bench.database))
     new = task()
 

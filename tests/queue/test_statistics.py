@@ -2,7 +2,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from alertagent.kernel.errors import Permanent
-from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.queue.options import QueueOptions
 from alertagent.queue.statistics import InRedis, Statistics
 from alertagent.queue.task import Task
@@ -48,7 +48,7 @@ async def test_it_tells_what_waits_runs_is_delayed_and_dead(bench: Bench) -> Non
 
 
 async def test_without_redis_the_ledger_says_how_much_is_due(bench: Bench) -> None:
-    async with streams.connect("redis://127.0.0.1:1/0") as away:
+    async with connect("redis://127.0.0.1:1/0") as away:
         await bench.enqueue(task(), task())
         found = (await Statistics([QUEUE], redis=away, ledger=bench.ledger).read())[QUEUE]
 

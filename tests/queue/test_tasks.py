@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alertagent.kernel.errors import Conflict, NotFound, Permanent
-from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.queue.options import QueueOptions
 from alertagent.queue.policy import Why
 from alertagent.queue.task import NewTask, Task
@@ -171,7 +171,7 @@ async def test_a_list_goes_by_queue_type_and_status_a_page_at_a_time(bench: Benc
 
 
 async def test_without_redis_tasks_are_listed_and_steered_all_the_same(bench: Bench) -> None:
-    async with streams.connect("redis://127.0.0.1:1/0") as away:
+    async with connect("redis://127.0.0.1:1/0") as away:
         tasks = Tasks([QUEUE], redis=away, ledger=bench.ledger)
         await bench.enqueue(new := task())
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from alertagent.kernel.errors import Invalid, Permanent, Unavailable
-from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.queue.producer import Producer
 from alertagent.queue.task import NewTask, Task
 from tests.queue.bench import Bench, task
@@ -58,7 +58,7 @@ async def test_they_are_buried_and_requeued_like_others(bench: Bench) -> None:
 
 
 async def test_who_sends_them_learns_that_redis_is_away(bench: Bench) -> None:
-    async with streams.connect("redis://127.0.0.1:1/0") as away, Producer(away, bench.ledger).running() as producer:
+    async with connect("redis://127.0.0.1:1/0") as away, Producer(away, bench.ledger).running() as producer:
         with pytest.raises(Unavailable):
             await producer.send(volatile(), volatile())
         await producer.send()
