@@ -1,5 +1,7 @@
 """The process's own metrics. Labels come from closed sets only, so that no sender can grow them."""
 
+from math import nan
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -12,6 +14,8 @@ from prometheus_client import (
 )
 
 from alertagent import __version__
+from alertagent.queue.statistics import InRedis, QueueStatistics
+from alertagent.queue.streams import LEVELS
 
 
 class Metrics:
@@ -30,6 +34,7 @@ class Metrics:
             "alertagent_alerts_received", "Alerts made durable.", ("source", "status"), registry=self.registry
         )
         self.queue = QueueMetrics(self.registry)
+        self.backlog = BacklogMetrics(self.registry)
 
 
 class QueueMetrics:
@@ -71,3 +76,48 @@ class QueueMetrics:
 
     def announcements_dropped(self, queue: str, count: int) -> None:
         self._dropped.labels(queue).inc(count)
+
+
+class BacklogMetrics:
+    """What lies in the queues, as it was last measured; never asked for while somebody scrapes.
+
+    Every process measures the same queues. What only Redis knows is shown as NaN while it is away.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"alertagent_{name}", meaning, labels, registry=registry)
+
+        self._depth = gauge("queue_depth", "Tasks that wait in Redis for a worker.", "queue", "priority")
+        self._pending = gauge("queue_pending", "Tasks in the hands of workers.", "queue")
+        self._delayed = gauge("queue_delayed", "Tasks that wait in Redis until they are due.", "queue")
+        self._consumers = gauge("queue_consumers", "Workers that are known to Redis.", "queue")
+        self._dead = gauge("dead_letters", "Tasks that nobody tries again by himself.", "queue")
+        self._due = gauge(
+            "queue_due", "Tasks that are open and due by the ledger, whether Redis has them or not.", "queue"
+        )
+        self._oldest = gauge("queue_oldest_seconds", "How long the oldest due task has waited.", "queue")
+        self._paused = gauge("queue_paused", "1 while somebody holds the queue back.", "queue")
+        self._full = gauge("queue_full", "1 while posts are refused because too much waits in this queue.", "queue")
+        self._redis_up = gauge("redis_up", "1 while Redis answers.")
+        self._measured_at = gauge(
+            "queue_measured_timestamp_seconds",
+            "When the queues were last measured, in Unix time. It stands still while PostgreSQL is away.",
+        )
+
+    def measured(self, found: QueueStatistics, is_full: bool) -> None:
+        self._due.labels(found.queue).set(found.due)
+        self._oldest.labels(found.queue).set(found.oldest.total_seconds())
+        self._paused.labels(found.queue).set(found.paused)
+        self._full.labels(found.queue).set(is_full)
+        self._measured_at.set_to_current_time()
+        self._redis_up.set(found.redis is not None)
+        self._show(found.queue, found.redis)
+
+    def _show(self, queue: str, redis: InRedis | None) -> None:
+        for priority in LEVELS:
+            self._depth.labels(queue, str(priority)).set(redis.depth[priority] if redis else nan)
+        self._pending.labels(queue).set(redis.held if redis else nan)
+        self._delayed.labels(queue).set(redis.delayed if redis else nan)
+        self._consumers.labels(queue).set(redis.consumers if redis else nan)
+        self._dead.labels(queue).set(redis.dead if redis else nan)

@@ -71,10 +71,13 @@ class DatabaseSettings(Section):
 class RedisSettings(Section):
     url: Annotated[
         SecretStr | None,
-        Field(description="redis://, rediss:// or unix://; Redis 6.2 or Valkey. Empty: an embedded Valkey."),
+        Field(
+            description="redis://, rediss:// (TLS) or unix://, redis+sentinel://host,host/service or "
+            "redis+cluster://host,host; Redis 6.2 or Valkey. Empty: an embedded Valkey."
+        ),
     ] = None
     url_file: Annotated[Path | None, Field(description="A file that holds the URL.")] = None
-    _url_is_one = field_validator("url")(lambda url: _server_url(url, "redis", "rediss", "unix"))
+    _url_is_one = field_validator("url")(lambda url: _redis_url(url))  # noqa: PLW0108 - it comes later
 
 
 class AuthSettings(Section):
@@ -128,6 +131,21 @@ class QueueSettings(Section):
     notification_workers: Annotated[int, Field(ge=1, le=1000, description="Notifications worked on at once.")] = 32
     analysis_workers: Annotated[int, Field(ge=1, le=1000, description="Analyses worked on at once.")] = 8
     config_workers: Annotated[int, Field(ge=1, le=1000, description="Configuration changes worked on at once.")] = 2
+    max_depth: Annotated[
+        int,
+        Field(
+            ge=100,
+            le=1_000_000,
+            description="Alerts are refused with 503, to be sent again, while more notification tasks wait than this.",
+        ),
+    ] = 50_000
+    max_age: Annotated[
+        Duration,
+        Field(
+            description="Alerts are refused with 503, to be sent again, while the oldest notification task is overdue "
+            "for longer than this, although workers could have taken it."
+        ),
+    ] = timedelta(hours=1)
     keep_ended: Annotated[Duration, Field(description="How long ended tasks stay in the database.")] = timedelta(days=7)
 
 
@@ -288,7 +306,9 @@ def _from_environment() -> dict[str, Any]:
         elif spelled.startswith(ENV_PREFIX) and ("__" in name or spelled in half_spelled) and not _is_link(value):
             raise Fatal(f"unknown setting {name} in the environment.{did_you_mean(spelled, known)}")
     try:
-        return EnvSettingsSource(Settings)()
+        source = EnvSettingsSource(Settings)
+        source.env_vars = {name: value for name, value in source.env_vars.items() if not _is_for_clients(name, value)}
+        return source()
     except (ValueError, TypeError) as error:
         raise Fatal(f"cannot read the environment: {error}") from error
 
@@ -296,6 +316,11 @@ def _from_environment() -> dict[str, Any]:
 def _is_link(value: str) -> bool:
     """Kubernetes tells pods of a service called alertagent-server by ALERTAGENT_SERVER_PORT=tcp://10.0.0.1:80."""
     return value.startswith(("tcp://", "udp://"))
+
+
+def _is_for_clients(name: str, value: str | None) -> bool:
+    """ALERTAGENT_SERVER tells commands which server to ask; as the section of that name it would be an object."""
+    return name.lower() == f"{ENV_PREFIX}SERVER".lower() and not (value or "").lstrip().startswith("{")
 
 
 def _require_list(name: str, value: str, field: FieldInfo) -> None:
@@ -344,6 +369,16 @@ def _server_url(url: SecretStr | None, *schemes: str) -> SecretStr | None:
         raise ValueError(f"the URL must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     if not all(_HOST_AND_PORT.fullmatch(host) for host in parts.netloc.rpartition("@")[2].split(",")):
         raise ValueError("the host or port cannot be read; in a password write / as %2F, ? as %3F, # as %23")
+    return url
+
+
+def _redis_url(url: SecretStr | None) -> SecretStr | None:
+    """Raises ValueError, likewise."""
+    tls_and_plain = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+    url = _server_url(url, *tls_and_plain, "unix")
+    parts = urlsplit(url.get_secret_value() if url is not None else "")
+    if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
+        raise ValueError("a Sentinel's URL ends with the name of the service, such as /mymaster")
     return url
 
 

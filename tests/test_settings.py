@@ -234,6 +234,12 @@ def test_an_unknown_variable_is_named_with_the_nearest_known_one(
         ("database: {url: mysql://h/d}", "database.url", "postgresql://"),
         ("database: {url: just-a-host}", "database.url", "postgresql://"),
         ("redis: {url: http://h}", "redis.url", "redis://"),
+        ("redis: {url: redis+proxy://h}", "redis.url", "redis+cluster://"),
+        ("redis: {url: unix+sentinel://h/m}", "redis.url", "must begin with"),
+        ("redis: {url: redis+sentinel://h:26379}", "redis.url", "ends with the name of the service, such as /mymaster"),
+        ("redis: {url: redis+cluster://h:x}", "redis.url", "port cannot be read"),
+        ("queue: {max_depth: 0}", "queue.max_depth", "100"),
+        ("queue: {max_age: 600}", "queue.max_age", "30s, 5m or 1d12h"),
         ("queue: {lease: 90}", "queue.lease", "30s, 5m or 1d12h"),
         ("queue: {lease: 1.5h}", "queue.lease", "not a duration"),
         ("queue: {notification_workers: 0}", "queue.notification_workers", "1"),
@@ -324,9 +330,30 @@ def test_the_usual_database_urls_are_taken(url: str) -> None:
     assert settings.database.url.get_secret_value() == url
 
 
-@pytest.mark.parametrize("url", ["redis://h:6379/0", "rediss://:p@h", "unix:///run/redis.sock?db=1", "redis://[::1]:1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h:6379/0",
+        "rediss://:p@h",
+        "unix:///run/redis.sock?db=1",
+        "redis://[::1]:1",
+        "redis+sentinel://u:p@one:26379,two,[::1]:26379/mymaster/0?sentinel_password=p",
+        "rediss+sentinel://one/mymaster",
+        "redis+cluster://one:6379,two",
+        "rediss+cluster://:p@one?ssl_ca_certs=/ca.pem",
+    ],
+)
 def test_the_usual_redis_urls_are_taken(url: str) -> None:
     assert load(flags={"redis": {"url": url}})[0].redis.url is not None
+
+
+def test_the_address_that_commands_ask_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("http://alerts.example.com", "alerts.example.com:8080", ""):
+        monkeypatch.setenv("ALERTAGENT_SERVER", address)
+        assert load()[0].server.port == 8080
+
+    monkeypatch.setenv("ALERTAGENT_SERVER", ' {"port": 9000}')
+    assert load()[0].server.port == 9000
 
 
 # What is shown.

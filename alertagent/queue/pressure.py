@@ -22,18 +22,19 @@ class Bounds:
     """Past one of these a queue is full: so many tasks wait, or the oldest has waited so long."""
 
     depth: int = 50_000
-    oldest: timedelta = timedelta(minutes=10)
+    oldest: timedelta = timedelta(hours=1)
 
 
 class Pressure:
-    """Measures queues while it runs; `measured` hears of each measurement, `bounds` goes by queue."""
+    """Measures queues while it runs; `bounds` goes by queue. `measured` hears of each measurement, and whether the
+    queue is full."""
 
     def __init__(
         self,
         statistics: Statistics,
         *,
         bounds: Mapping[str, Bounds] | None = None,
-        measured: Callable[[QueueStatistics], None] = lambda _: None,
+        measured: Callable[[QueueStatistics, bool], None] = lambda _found, _is_full: None,
     ) -> None:
         self._statistics = statistics
         self._bounds = bounds or {}
@@ -50,8 +51,8 @@ class Pressure:
     async def measure(self) -> None:
         """Look at all queues once."""
         for queue, found in (await self._statistics.read()).items():
-            self._measured(found)
             verdict = judge(found, self._bounds[queue]) if queue in self._bounds else None
+            self._measured(found, verdict is not None)
             if verdict is None:
                 self._full.pop(queue, None)
             else:
@@ -64,10 +65,14 @@ class Pressure:
 
 
 def judge(found: QueueStatistics, bounds: Bounds) -> Unavailable | None:
-    """Why this queue should get no more for now, and when it could at the rate of these seconds."""
+    """Why this queue should get no more for now, and when it could at the rate of these seconds.
+
+    Age says that the workers are stuck, unless there is another reason: the queue is paused, or Redis is away.
+    """
+    works = found.redis is not None and not found.paused
     if found.depth > bounds.depth:
         reason = f"{found.depth} tasks wait"
-    elif found.oldest > bounds.oldest:
+    elif works and found.oldest > bounds.oldest:
         reason = f"the oldest task has waited for {round(found.oldest.total_seconds())} s"
     else:
         return None
