@@ -3,8 +3,6 @@
 Nothing of a URL but its origin ever appears in an error: robots carry their credentials in path and query.
 """
 
-import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,11 +23,10 @@ from aiohttp import (
 
 from alertagent import __version__
 from alertagent.kernel.errors import External, Permanent
+from alertagent.kernel.trace import child_of
 from alertagent.plugins.addresses import SETTING, AddressGuard, ForbiddenAddress, origin, parse_url
 
 MAX_BODY = 64 * 1024
-
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +121,7 @@ class Transport:
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
         if self._session is None:
             raise RuntimeError("the transport is not open; use it as `async with Transport(...)`")
-        headers = {**request.headers, "traceparent": _child_of(self._trace())}
+        headers = {**request.headers, "traceparent": child_of(self._trace())}
         async with self._session.request(
             request.method, parse_url(request.url), data=request.body, headers=headers, allow_redirects=False
         ) as response:
@@ -151,10 +148,3 @@ def _unconnected(where: str, error: ClientConnectorError) -> Unreachable | Perma
     if isinstance(error, ClientConnectorDNSError):
         return Unreachable(f"{where} does not resolve to any address")
     return Unreachable(f"{where} could not be reached: {type(error.os_error).__name__}")
-
-
-def _child_of(traceparent: str | None) -> str:
-    """A traceparent with its own span in the given trace, or in a new one (W3C Trace Context, level 1)."""
-    parent = _TRACEPARENT.fullmatch(traceparent or "")
-    trace, flags = parent.groups() if parent else (os.urandom(16).hex(), "01")
-    return f"00-{trace}-{os.urandom(8).hex()}-{flags}"

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 
+from alertagent.kernel import trace
 from alertagent.kernel.errors import Invalid
 from alertagent.kernel.ids import new_id
 
@@ -46,7 +47,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """What a caller wants done. `due` None means now; a higher priority runs first; `trace` is a W3C traceparent.
+    """What a caller wants done. `due` None means now; a higher priority runs first; `trace` is a W3C traceparent,
+    that of the work at hand unless another is given.
 
     `dedup` names the work: while a task of this queue and name is open, a second one is not added. One that is not
     `durable` costs no row; it may be lost with Redis, and may run again after a crash even though it had ended.
@@ -62,7 +64,7 @@ class NewTask:
     max_retry: int = 3
     due: datetime | None = None
     id: str = field(default_factory=new_id)
-    trace: str | None = None
+    trace: str | None = field(default_factory=trace.current)
     dedup: str | None = None
     durable: bool = True
     envelope: bytes = field(init=False, repr=False, compare=False)

@@ -1,16 +1,15 @@
 """One request as its handler sees it."""
 
 import re
-import secrets
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from alertagent.kernel import trace
 from alertagent.kernel.ids import new_id
 from alertagent.web.access import Principal
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 # A tag is a revision, and for some resources what else the answer shows: `"7"`, `"7-active"`. Only the revision
 # guards a change.
 _STRONG_TAG = re.compile(r'(?<!W/)"(\d{1,9})(?:-\w+)?"')
@@ -51,10 +50,9 @@ ANYBODY = Principal(id="anonymous", name="anonymous")
 def open_call(request: web.BaseRequest) -> Call:
     """Read the headers that every request may carry; ids that do not look like ids are replaced, not refused."""
     request_id = request.headers.get("X-Request-ID", "")
-    trace = request.headers.get("traceparent", "")
     return Call(
         request_id=request_id if _REQUEST_ID.fullmatch(request_id) else new_id(),
-        trace=trace if _TRACEPARENT.fullmatch(trace) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+        trace=trace.accepted(request.headers.get("traceparent")),
         remote=request.remote or "",
         principal=ANYBODY,
         expected=_expected(request.headers.get("If-Match")),

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, Histogram
 
+from alertagent.kernel import trace
 from alertagent.kernel.errors import Invalid, MethodNotAllowed, NotFound, Problem, TooLarge, Unauthorized
 from alertagent.web.access import Principal
 from alertagent.web.call import CALL, open_call
@@ -48,7 +49,8 @@ def _observed(registry: CollectorRegistry) -> Middleware:
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
         call = request[CALL] = open_call(request)
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=call.request_id):
+        names = {"request_id": call.request_id, "trace_id": trace.id_of(call.trace)}
+        with trace.following(call.trace), structlog.contextvars.bound_contextvars(**names):
             response = await handler(request)
             elapsed = time.perf_counter() - started
             template = _template(request)
