@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from alertagent import __version__
 from alertagent.core.alerts.api import AlertsApi
 from alertagent.core.alerts.intake import Timeouts
+from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.analysis import tasks as analysis_tasks
 from alertagent.core.analysis.service import Analyses
@@ -40,17 +41,21 @@ from alertagent.core.notify.groups import Groups
 from alertagent.core.rules.api import RulesApi
 from alertagent.core.rules.service import Rules
 from alertagent.engines import embedded
+from alertagent.kernel import trace
 from alertagent.kernel.clock import Clock, SystemClock
 from alertagent.kernel.errors import Fatal, Problem, Unavailable
 from alertagent.metrics import Metrics
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.registry import Registry
 from alertagent.plugins.transport import Transport
-from alertagent.queue import streams
+from alertagent.queue.connection import connect
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.options import QueueOptions
+from alertagent.queue.pressure import Bounds, Pressure
 from alertagent.queue.producer import Producer
-from alertagent.queue.worker import Handler, Workers
+from alertagent.queue.statistics import Statistics
+from alertagent.queue.traced import traced
+from alertagent.queue.worker import Workers
 from alertagent.settings import Settings
 from alertagent.storage.database import Database
 from alertagent.storage.migrate import migrate
@@ -60,6 +65,10 @@ from alertagent.web.health import HealthApi, Readiness
 from alertagent.web.protocol import Runner
 from alertagent.web.routes import Route
 from alertagent.web.server import application, collect
+
+QUEUES = ("notification", "ai_analysis", "config_sync")
+# A backlog lets the number of tasks at once grow from here to what the settings allow.
+LEAST_WORKERS = 8
 
 DATABASE_PATIENCE = timedelta(seconds=30)
 HOUSEKEEPING_EVERY = timedelta(hours=1)
@@ -114,7 +123,11 @@ class Parts:
         self.metrics = Metrics()
         self.registry = Registry.load()
         self.ledger = Ledger(database)
-        self.producer = Producer(redis, self.ledger, observer=self.metrics.queue)
+        self.statistics = Statistics(QUEUES, redis=redis, ledger=self.ledger)
+        bounds = Bounds(depth=settings.queue.max_depth, oldest=settings.queue.max_age)
+        # Alerts lead here; nothing else can grow without end.
+        pressure = Pressure(self.statistics, bounds={DISPATCH.queue: bounds}, measured=self.metrics.backlog.measured)
+        self.producer = Producer(redis, self.ledger, observer=self.metrics.queue, pressure=pressure)
         self.replies = StoredReplies(database)
         self.audit = Audit()
         self.tokens = Tokens(database, self.audit, clock, admin_token=_secret(settings.auth.admin_token))
@@ -159,14 +172,15 @@ class Parts:
                 "ai_analysis": queue.analysis_workers,
                 "config_sync": queue.config_workers,
             },
+            least=dict.fromkeys(QUEUES, LEAST_WORKERS),
         )
-        handlers: dict[str, dict[str, Handler]] = {
-            "notification": dict(notify_tasks.handlers(self.groups, self.deliveries)),
-            "ai_analysis": dict(analysis_tasks.handlers(self.analyses)),
-            "config_sync": dict(config_tasks.handlers(self.configs)),
+        handlers = {
+            "notification": notify_tasks.handlers(self.groups, self.deliveries),
+            "ai_analysis": analysis_tasks.handlers(self.analyses),
+            "config_sync": config_tasks.handlers(self.configs),
         }
         return Workers(
-            handlers,
+            {queue: {type: traced(handler) for type, handler in by.items()} for queue, by in handlers.items()},
             redis=self.redis,
             ledger=self.ledger,
             options=options,
@@ -199,9 +213,11 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
     async with contextlib.AsyncExitStack() as stack:
         urls = await stack.enter_async_context(_engines(settings))
         database = await stack.enter_async_context(await _connected(urls.database, settings.database.connections))
-        redis = await stack.enter_async_context(contextlib.aclosing(streams.connect(urls.redis)))
+        redis = await stack.enter_async_context(contextlib.aclosing(connect(urls.redis)))
         guard = AddressGuard(settings.outgoing.allow_networks)
-        transport = await stack.enter_async_context(Transport(guard, timeout=settings.outgoing.timeout))
+        transport = await stack.enter_async_context(
+            Transport(guard, timeout=settings.outgoing.timeout, trace=trace.current)
+        )
         parts = Parts(settings, database=database, redis=redis, transport=transport, guard=guard, clock=SystemClock())
         await _announce_redis(redis)
         await stack.enter_async_context(parts.producer.running())

@@ -58,6 +58,7 @@ class DingTalkRobot:
         self.keyword = keyword
         self.attempts = 0
         self.bodies: list[dict[str, Any]] = []
+        self.traces: list[str] = []
         self._clock = clock
         self._inbox: Inbox[str] = Inbox()
         self._next: deque[web.Response] = deque()
@@ -105,6 +106,7 @@ class DingTalkRobot:
         if errcode:
             return web.json_response(ERRORS[errcode])
         self.bodies.append(json.loads(body))
+        self.traces.append(request.headers.get("traceparent", ""))
         self._inbox.add(self.bodies[-1]["markdown"]["text"])
         return web.json_response({"errcode": 0, "errmsg": "ok"})
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2, read_webhook
 from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.alerts.service import Alerts
+from alertagent.kernel import trace
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import Invalid
 from alertagent.storage.pages import PageRequest
@@ -106,7 +107,14 @@ class AlertsApi:
         return Page(items=shown, next_cursor=str(shown[-1].id) if len(events) > query.limit else None)
 
     async def _take(self, call: Call, raw: bytes, read: Callable[..., Received]) -> Accepted:
-        received = read(raw, cluster=call.principal.cluster_id, timeouts=self._timeouts, now=self._clock.now())
+        self._alerts.require_room()
+        received = read(
+            raw,
+            cluster=call.principal.cluster_id,
+            timeouts=self._timeouts,
+            now=self._clock.now(),
+            trace=trace.current(),
+        )
         await self._alerts.ingest(received.alerts)
         for alert in received.alerts:
             self._received.labels(alert.source, alert.status).inc()

@@ -92,10 +92,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Which door an alert came through, and the cluster that its token belongs to."""
+    """Which door an alert came through, the cluster that its token belongs to, and the trace of its post."""
 
     source: str
     cluster: str | None
+    trace: str | None
 
 
 _webhook = TypeAdapter(_Webhook)
@@ -104,7 +105,9 @@ _api_alerts = TypeAdapter(list[Any])
 _api_alert = TypeAdapter(ApiAlert)
 
 
-def read_webhook(raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: datetime) -> Received:
+def read_webhook(
+    raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: datetime, trace: str | None = None
+) -> Received:
     """Alertmanager's webhook, version 4. Raises Invalid when it is none at all.
 
     Source: prometheus/alertmanager, `notify/webhook` and `template.Data`.
@@ -114,7 +117,7 @@ def read_webhook(raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: da
     except ValidationError as error:
         raise refusal(error, _Webhook) from error
 
-    origin = _Origin("webhook", cluster)
+    origin = _Origin("webhook", cluster, trace)
 
     def understood(item: Any) -> IncomingAlert:
         alert = _webhook_alert.validate_python(item)
@@ -126,7 +129,9 @@ def read_webhook(raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: da
     return _each(posted, ("alerts",), understood)
 
 
-def read_api_v2(raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: datetime) -> Received:
+def read_api_v2(
+    raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: datetime, trace: str | None = None
+) -> Received:
     """Alertmanager's API v2, as Prometheus and vmalert post it. Raises Invalid when it is none at all.
 
     Source: prometheus/alertmanager, `api/v2` `postAlertsHandler`: an absent start is now (or the end), an absent
@@ -137,7 +142,7 @@ def read_api_v2(raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: dat
     except ValidationError as error:
         raise refusal(error) from error
 
-    origin = _Origin("api", cluster)
+    origin = _Origin("api", cluster, trace)
 
     def understood(item: Any) -> IncomingAlert:
         alert = _api_alert.validate_python(item)
@@ -189,4 +194,5 @@ def _incoming(alert: _Posted, origin: _Origin, status: AlertStatus, span: tuple[
         source=origin.source,
         starts_at=span[0],
         ends_at=span[1],
+        trace=origin.trace,
     )

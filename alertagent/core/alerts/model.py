@@ -1,7 +1,7 @@
 """An alert as it comes in and as it is kept. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -29,7 +29,7 @@ class NotificationStatus(StrEnum):
 class IncomingAlert:
     """One alert of a post, understood.
 
-    `ends_at` is when it ended, or, while it fires, when silence will count as its end.
+    `ends_at` is when it ended, or, while it fires, when silence will count as its end. `trace` is that of its post.
     """
 
     fingerprint: str
@@ -40,6 +40,7 @@ class IncomingAlert:
     source: str
     starts_at: datetime
     ends_at: datetime
+    trace: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

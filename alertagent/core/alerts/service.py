@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from alertagent.core.alerts.group_commit import MAX_ROWS, GroupCommit
+from alertagent.core.alerts.kinds import DISPATCH, Dispatch
 from alertagent.core.alerts.model import (
     Alert,
     AlertEvent,
@@ -24,7 +25,6 @@ from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import NotFound, Unavailable
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
-from alertagent.queue.task import NewTask
 from alertagent.storage.database import Database, Executor
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
@@ -33,10 +33,6 @@ sql = load_queries("alertagent.core.alerts")
 
 Episode = tuple[str, int]
 """A fingerprint and the number of its episode."""
-
-QUEUE = "notification"
-DISPATCH = "dispatch"
-PRIORITY, MAX_RETRY = 2, 20
 
 # How long a source must insist on "firing" before it is believed over its own earlier "resolved".
 PATIENCE = timedelta(minutes=5)
@@ -75,6 +71,10 @@ class Alerts:
         self._clock = clock
         self._started_at = clock.now()
         self._commits = GroupCommit(self._write)
+
+    def require_room(self) -> None:
+        """Raises Unavailable while more tasks wait than should: then alerts should be sent again later."""
+        self._producer.require_room(DISPATCH.queue)
 
     async def ingest(self, alerts: Sequence[IncomingAlert]) -> None:
         """Return once the alerts are durable. Raises Unavailable when they should be sent again."""
@@ -165,10 +165,11 @@ class Alerts:
 
     async def _write_wave(self, alerts: Sequence[IncomingAlert]) -> None:
         task_id, now = new_id(), self._clock.now()
-        arguments: list[object] = [*_arrays(alerts), now, PATIENCE, task_id, None]
+        traces = [alert.trace for alert in alerts]
+        arguments: list[object] = [*_arrays(alerts), now, PATIENCE, task_id, traces]
         changed = await self._settled(arguments)
         if changed:
-            self._announce(task_id, now, [row["fingerprint"] for row in changed])
+            self._announce(task_id, now, [row["fingerprint"] for row in changed], changed[0]["trace"])
 
     async def _settled(self, arguments: list[object]) -> list[asyncpg.Record]:
         """Run the statement; two processes that meet on the same rows may have to try again."""
@@ -197,21 +198,10 @@ class Alerts:
             return SWEEP_EVERY
         return min(max(next_expiry - self._clock.now(), SWEEP_EVERY / 10), SWEEP_EVERY)
 
-    def _announce(self, task_id: str, now: datetime, fingerprints: list[str]) -> None:
+    def _announce(self, task_id: str, now: datetime, fingerprints: Iterable[str], trace: str | None = None) -> None:
         """Ring for the task that the statement wrote."""
-        self._producer.announce(
-            [
-                NewTask(
-                    id=task_id,
-                    queue=QUEUE,
-                    type=DISPATCH,
-                    payload={"alerts": fingerprints},
-                    priority=PRIORITY,
-                    max_retry=MAX_RETRY,
-                    due=now,
-                )
-            ]
-        )
+        payload = Dispatch(alerts=tuple(fingerprints))
+        self._producer.announce([DISPATCH.task(payload, id=task_id, due=now, trace=trace)])
 
 
 def waves(alerts: Sequence[IncomingAlert]) -> list[list[IncomingAlert]]:

@@ -10,6 +10,7 @@ import structlog
 
 from alertagent.core.alerts.model import Alert, AnalysisStatus
 from alertagent.core.alerts.service import Alerts
+from alertagent.core.analysis.kinds import ANALYZE, Analyze
 from alertagent.core.rules.model import version_name
 from alertagent.core.rules.service import Rules
 from alertagent.kernel.clock import Clock
@@ -18,10 +19,6 @@ from alertagent.kernel.message import MessageAlert
 from alertagent.plugins.analysis import Analysis, AnalysisContext, Analyzer, RuleChange
 from alertagent.plugins.transport import Transport
 from alertagent.queue.task import NewTask
-
-QUEUE = "ai_analysis"
-TASK = "ai_analysis"
-PRIORITY, MAX_RETRY = 1, 3
 
 # Which alerts are worth an analysis until somebody says otherwise.
 FILTER = parse_matcher('severity=~"critical|warning"')
@@ -94,8 +91,7 @@ def wanted(alerts: Sequence[Alert]) -> list[Alert]:
 
 
 def task_for(alert: Alert) -> NewTask:
-    payload = {"alert_id": alert.fingerprint, "episode": alert.episode, "analysis_type": "root_cause"}
-    return NewTask(queue=QUEUE, type=TASK, payload=payload, priority=PRIORITY, max_retry=MAX_RETRY)
+    return ANALYZE.task(Analyze(alert_id=alert.fingerprint, episode=alert.episode))
 
 
 def message_alert(alert: Alert) -> MessageAlert:

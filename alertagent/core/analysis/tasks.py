@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from alertagent.core.analysis.service import TASK, Analyses
+from alertagent.core.analysis.kinds import ANALYZE
+from alertagent.core.analysis.service import Analyses
 from alertagent.kernel.errors import NotFound, Problem
 from alertagent.queue.task import Task
 from alertagent.queue.worker import Handler
@@ -10,14 +11,14 @@ from alertagent.queue.worker import Handler
 
 def handlers(analyses: Analyses) -> Mapping[str, Handler]:
     async def analyze(task: Task) -> None:
-        alert_id, episode = task.payload["alert_id"], task.payload["episode"]
+        about = ANALYZE.read(task)
         try:
-            await analyses.analyze(alert_id, episode)
+            await analyses.analyze(about.alert_id, about.episode)
         except NotFound:
             return
         except Problem as problem:
             if task.retry >= task.max_retry:
-                await analyses.fail(alert_id, episode, problem.message)
+                await analyses.fail(about.alert_id, about.episode, problem.message)
             raise
 
-    return {TASK: analyze}
+    return {ANALYZE.type: analyze}

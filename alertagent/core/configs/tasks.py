@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 
 from alertagent.core.configs.service import Configs
+from alertagent.core.rules.kinds import RULE_CHANGED
 from alertagent.queue.task import Task
 from alertagent.queue.worker import Handler
 
 
 def handlers(configs: Configs) -> Mapping[str, Handler]:
-    async def refresh(task: Task) -> None:
-        await configs.refresh(task.payload["targets"])
+    kinds = {kind.type: kind for kind in RULE_CHANGED.values()}
 
-    return {"rule_create": refresh, "rule_update": refresh, "rule_delete": refresh}
+    async def refresh(task: Task) -> None:
+        await configs.refresh(kinds[task.type].read(task).targets)
+
+    return dict.fromkeys(kinds, refresh)

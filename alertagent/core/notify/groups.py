@@ -16,6 +16,7 @@ from typing import Any
 from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.analysis.service import task_for, wanted
+from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, Deliver, Flush, Regroup
 from alertagent.core.notify.model import PlannedAlert
 from alertagent.core.routing.model import DEFAULT_ROUTE, GroupId, Told
 from alertagent.core.routing.plan import (
@@ -35,14 +36,6 @@ from alertagent.storage.database import Database, Transaction
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.notify")
-
-QUEUE = "notification"
-FLUSH, DELIVER, REGROUP = "flush", "deliver", "regroup"
-PRIORITY = 2
-MAX_RETRY = 20
-
-# With the policy's longest pause of half an hour these reach a day.
-DELIVER_RETRIES = 60
 
 # How many groups share a timer: their keys, of at most 500 bytes, must fit into an envelope.
 GROUPS_A_FLUSH = 50
@@ -264,7 +257,7 @@ class _Tell:
 
 
 def regroup_task() -> NewTask:
-    return NewTask(queue=QUEUE, type=REGROUP, payload={}, priority=PRIORITY, max_retry=MAX_RETRY)
+    return REGROUP.task(Regroup())
 
 
 def planned_alert(document: Mapping[str, Any]) -> PlannedAlert:
@@ -290,15 +283,12 @@ def _planned(alert: Alert) -> dict[str, Any]:
 
 
 def _flush_task(generations: Mapping[str, int], due: datetime) -> NewTask:
-    payload = {"groups": generations}
-    return NewTask(queue=QUEUE, type=FLUSH, payload=payload, priority=PRIORITY, max_retry=MAX_RETRY, due=due)
+    return FLUSH.task(Flush(groups=dict(generations)), due=due)
 
 
 def _deliver_task() -> NewTask:
-    """A delivery and the task that makes its attempts have one id: so each can be found from the other."""
     id = new_id()
-    payload = {"delivery": id}
-    return NewTask(id=id, queue=QUEUE, type=DELIVER, payload=payload, priority=PRIORITY, max_retry=DELIVER_RETRIES)
+    return DELIVER.task(Deliver(delivery=id), id=id)
 
 
 def _some(groups: Mapping[str, int]) -> Iterable[dict[str, int]]:

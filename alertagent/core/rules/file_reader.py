@@ -4,18 +4,11 @@ The tree that is walked here holds texts only. What Prometheus does with numbers
 text is done here too: it takes them as they are written, and null as empty.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass
 
-from alertagent.core.rules.check import check_rule, check_warnings
-from alertagent.core.rules.comments import Comment, comments
-from alertagent.core.rules.model import RESERVED_GROUP, Dialect, GroupOptions, Kind, RuleContent
-from alertagent.kernel import yaml_guard
-from alertagent.kernel.durations import parse_duration
+from alertagent.core.rules.model import Dialect, RuleContent
 from alertagent.kernel.errors import Detail
-from alertagent.kernel.yaml_guard import BadYaml, Limits, Mark, Node, Scalar
+from alertagent.kernel.yaml_guard import Limits
 
 Loc = tuple[str | int, ...]
 

@@ -9,19 +9,17 @@ from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.clusters.changes import count_change
 from alertagent.core.rules.check import check_rule
+from alertagent.core.rules.kinds import RULE_CHANGED, RuleChanged
 from alertagent.core.rules.model import Dialect, GroupOptions, Kind, Rule, RuleContent, Status
 from alertagent.kernel.errors import Invalid, NotFound, Stale
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
-from alertagent.queue.task import NewTask
 from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.rules")
 
-QUEUE = "config_sync"
-_TASK_TYPES = {"created": "rule_create", "updated": "rule_update", "deleted": "rule_delete"}
 _MILLISECOND = timedelta(milliseconds=1)
 
 LISTING = Listing(
@@ -164,10 +162,8 @@ class Rules:
         )
         await count_change(transaction)
         targets = {target for rule in (before, after) if rule is not None for target in rule.content.targets}
-        payload = {"rule_id": id, "targets": sorted(targets)}
-        await self._producer.enqueue(
-            transaction, NewTask(queue=QUEUE, type=_TASK_TYPES[change], payload=payload, priority=1, max_retry=3)
-        )
+        payload = RuleChanged(rule_id=id, targets=tuple(sorted(targets)))
+        await self._producer.enqueue(transaction, RULE_CHANGED[change].task(payload))
 
 
 def checked(content: RuleContent) -> RuleContent:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from alertagent.app import Service
+from alertagent.kernel import trace
 from alertagent.kernel.labels import fingerprint
 from tests.core.alerts.house import until
 from tests.support.dingtalk import DingTalkRobot
@@ -18,6 +19,7 @@ from tests.support.sink import Answer as SinkAnswer
 from tests.support.sink import Sink
 
 LONG_AGO = "2026-01-01T00:00:00Z"
+POSTED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture
@@ -246,6 +248,49 @@ async def test_from_a_post_to_a_robot_and_back_again(api: Api, robot: DingTalkRo
     assert (alert["notification_status"], alert["analysis_status"]) == ("sent", "analyzed")
     assert [(delivery["status"], delivery["alerts"]) for delivery in deliveries] == [("sent", [id])]
     assert {"firing", "notification.sent", "analyzed", "resolved"} <= {event["kind"] for event in timeline}
+
+
+WEBHOOK_OF_ONE = {
+    "version": "4",
+    "status": "firing",
+    "alerts": [{"status": "firing", "labels": {"alertname": "HostDown"}, "startsAt": LONG_AGO}],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/alerts/webhook", WEBHOOK_OF_ONE),
+        ("//api/v2/alerts", [{"labels": {"alertname": "HostDown"}, "startsAt": LONG_AGO}]),
+    ],
+)
+async def test_the_trace_of_a_post_reaches_the_robot(
+    service: Service, api: Api, robot: DingTalkRobot, path: str, body: Any
+) -> None:
+    await add(api, default=True, **dingtalk(robot))
+    robot.refuse_next(-1)
+
+    await api.post(path, body, headers={"traceparent": POSTED})
+    await robot.wait_for(1)
+
+    rows = await service.parts.database.fetch("SELECT task_type, trace FROM task_queue WHERE task_type <> 'regroup'")
+    assert {row["task_type"] for row in rows} >= {"dispatch", "flush", "deliver"}
+    seen = [POSTED, *(row["trace"] for row in rows), robot.traces[0]]
+    assert {trace.id_of(each) for each in seen} == {trace.id_of(POSTED)}
+    spans = {each.split("-")[2] for each in (POSTED, robot.traces[0], *(row["trace"] for row in rows))}
+    # A delivery and the next timer of its group come from one look at it, and so from one span.
+    assert len(spans) == 2 + len({row["task_type"] for row in rows})
+
+
+async def test_a_broken_traceparent_begins_a_new_trace(service: Service, api: Api, robot: DingTalkRobot) -> None:
+    await add(api, default=True, **dingtalk(robot))
+
+    answer = await api.post("/alerts/webhook", WEBHOOK_OF_ONE, headers={"traceparent": f"{POSTED}-and-more"})
+    await robot.wait_for(1)
+
+    begun = answer.headers["traceparent"]
+    assert trace.id_of(begun) != trace.id_of(POSTED)
+    assert trace.id_of(robot.traces[0]) == trace.id_of(begun)
 
 
 async def settled(api: Api, id: str) -> Any:

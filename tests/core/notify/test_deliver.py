@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from alertagent.core.audit.model import Actor
-from alertagent.core.notify.groups import DELIVER_RETRIES
+from alertagent.core.notify.kinds import DELIVER
 from alertagent.core.notify.model import Channel
 from alertagent.kernel.errors import External, Permanent
 from tests.core.alerts.house import House
@@ -182,7 +182,7 @@ async def test_a_provider_that_stays_away_for_a_day_ends_in_failure(house: House
         house.clock.move(minutes=45)
         await house.work("deliver")
 
-    assert (await row_of(house, id))["attempts"] == DELIVER_RETRIES + 1
+    assert (await row_of(house, id))["attempts"] == DELIVER.max_retry + 1
     task = await house.database.fetchrow("SELECT status FROM task_queue WHERE id = $1", id)
     assert task is not None
     assert task["status"] == "failed"

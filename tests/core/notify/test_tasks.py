@@ -2,25 +2,26 @@
 
 from datetime import UTC, datetime, timedelta
 
-from alertagent.core.alerts.service import DISPATCH
-from alertagent.core.notify.groups import DELIVER, DELIVER_RETRIES, FLUSH, QUEUE, REGROUP
+from alertagent.core.alerts.kinds import DISPATCH
+from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, Deliver
 from alertagent.core.notify.tasks import handlers, rules
 from alertagent.kernel.errors import External
 from alertagent.queue.policy import RetryIn, judge
-from alertagent.queue.task import NewTask
 from tests.core.alerts.house import House
 
 
 async def test_every_task_of_telling_has_its_handler(house: House) -> None:
-    assert set(handlers(house.parts.groups, house.parts.deliveries)) == {DISPATCH, FLUSH, REGROUP, DELIVER}
+    assert set(handlers(house.parts.groups, house.parts.deliveries)) == {
+        kind.type for kind in (DISPATCH, FLUSH, REGROUP, DELIVER)
+    }
 
 
 def test_a_delivery_is_tried_for_about_a_day() -> None:
     now, waited = datetime(2026, 11, 22, tzinfo=UTC), timedelta()
-    for retry in range(DELIVER_RETRIES):
-        task = NewTask(queue=QUEUE, type=DELIVER, payload={}, max_retry=DELIVER_RETRIES).as_task(now)
+    for retry in range(DELIVER.max_retry):
+        task = DELIVER.task(Deliver(delivery="d")).as_task(now)
         object.__setattr__(task, "retry", retry)
-        verdict = judge(External("away"), task, 0.5, rules()[DELIVER])
+        verdict = judge(External("away"), task, 0.5, rules()[DELIVER.type])
         assert isinstance(verdict, RetryIn)
         waited += verdict.delay
 
