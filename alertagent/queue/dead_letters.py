@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from alertagent.kernel.matchers import Matcher
 from alertagent.queue import streams
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.policy import Why
@@ -17,6 +18,7 @@ from alertagent.queue.streams import FIELD, Keys
 from alertagent.queue.task import Task, Unreadable, clamp, decode, encode, name
 
 PAGE = 500
+FILTERS = ("task", "type", "why", "error", "by")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +42,31 @@ class DeadLetter:
     level: int
     by: str
 
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What can be matched."""
+        return {name: getattr(self, name) or "" for name in FILTERS}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Which letters are meant: all that have everything that is named here."""
+    """Which letters are meant: all that have everything that is named here.
+
+    `matchers` may name what stands in FILTERS.
+    """
 
     type: str | None = None
     why: Why | None = None
     task: str | None = None
+    matchers: Sequence[Matcher] = ()
 
     def __contains__(self, letter: DeadLetter) -> bool:
-        return self.type in {None, letter.type} and self.why in {None, letter.why} and self.task in {None, letter.task}
+        return (
+            self.type in {None, letter.type}
+            and self.why in {None, letter.why}
+            and self.task in {None, letter.task}
+            and all(matcher.matches(letter.texts) for matcher in self.matchers)
+        )
 
 
 EVERY = Match()
@@ -157,8 +173,13 @@ def compose(
     }
 
 
+_EMPTY = dict.fromkeys(("why", "error", "traceback", "at", "first_at", "runs", "deliveries", "from", "by"), "")
+
+
 def _letter(id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
-    text = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+    """Somebody else may have written here, too: what is missing is empty."""
+    found = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
+    text = {**_EMPTY, **found}
     envelope = fields.get(FIELD, b"")
     task, type = name(envelope)
     return DeadLetter(
@@ -166,13 +187,17 @@ def _letter(id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         task=task,
         type=type,
         envelope=envelope,
-        why=Why(text["why"]),
+        why=Why(text["why"]) if text["why"] in set(Why) else Why.UNREADABLE,
         error=text["error"],
         traceback=text["traceback"],
         at=text["at"],
         first_at=text["first_at"],
-        runs=int(text["runs"]),
-        deliveries=int(text["deliveries"]),
-        level=int(text["from"]),
+        runs=_number(text["runs"]),
+        deliveries=_number(text["deliveries"]),
+        level=_number(text["from"]),
         by=text["by"],
     )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0

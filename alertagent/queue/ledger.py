@@ -75,20 +75,6 @@ class Judged:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which rows of a list: those of a queue, of a type, with a status, among some ids or other than some."""
-
-    queue: str | None = None
-    type: str | None = None
-    status: str | None = None
-    among: Collection[str] | None = None
-    other_than: Collection[str] | None = None
-
-
-ALL = Selection()
-
-
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What workers have to obey. `cancelled` holds (queue, id)."""
@@ -104,7 +90,7 @@ class Backlog:
     due: int
     oldest: timedelta
     rate: float
-    paused: bool
+    paused_by: str | None
 
 
 class Ledger:
@@ -189,27 +175,27 @@ class Ledger:
         place = (after.scheduled_at, UUID(after.id)) if after else _FIRST
         return [entry(row) for row in await tx.fetch(sql.outstanding, queue, ahead, settled, *place, limit)]
 
-    async def reopen(self, ids: Collection[str]) -> list[Entry]:
+    async def reopen(self, ids: Collection[str], tx: Executor | None = None) -> list[Entry]:
         """Make failed tasks pending again, with all their retries. Returns those that were failed."""
-        return [entry(row) for row in await self._database.fetch(sql.reopen, list(ids))]
+        return [entry(row) for row in await (tx or self._database).fetch(sql.reopen, list(ids))]
 
-    async def cancel(self, ids: Collection[str], error: str) -> list[Entry]:
+    async def cancel(self, tx: Executor, ids: Collection[str], error: str) -> list[Entry]:
         """Fail open tasks with why `cancelled` and tell the workers. Returns those that were open."""
-        async with self._database.transaction() as tx:
-            rows = await tx.fetch(sql.cancel, list(ids), error)
-            await tx.execute(sql.tell_workers, CHANNEL)
+        rows = await tx.fetch(sql.cancel, list(ids), error)
+        await tx.execute(sql.tell_workers, CHANNEL)
         return [entry(row) for row in rows]
 
-    async def pause(self, queue: str, by: str) -> None:
-        """Let the workers of a queue start nothing more until it is resumed."""
-        async with self._database.transaction() as tx:
-            await tx.execute(sql.pause, queue, by)
-            await tx.execute(sql.tell_workers, CHANNEL)
+    async def pause(self, tx: Executor, queue: str, by: str) -> bool:
+        """Let the workers of a queue start nothing more until it is resumed. False: it was paused already."""
+        status = await tx.execute(sql.pause, queue, by)
+        await tx.execute(sql.tell_workers, CHANNEL)
+        return _count(status) == 1
 
-    async def resume(self, queue: str) -> None:
-        async with self._database.transaction() as tx:
-            await tx.execute(sql.resume, queue)
-            await tx.execute(sql.tell_workers, CHANNEL)
+    async def resume(self, tx: Executor, queue: str) -> bool:
+        """False: it was not paused."""
+        status = await tx.execute(sql.resume, queue)
+        await tx.execute(sql.tell_workers, CHANNEL)
+        return _count(status) == 1
 
     async def orders(self, queues: Collection[str], since: timedelta) -> Orders:
         """What was ordered: pauses that hold now, cancellations that are younger than `since`."""
@@ -227,7 +213,7 @@ class Ledger:
                 due=row["due"],
                 oldest=timedelta(seconds=max(0.0, row["oldest_seconds"] or 0.0)),
                 rate=row["ended"] / RATE_OVER.total_seconds(),
-                paused=row["paused"],
+                paused_by=row["paused_by"],
             )
             for row in rows
         }
@@ -235,14 +221,6 @@ class Ledger:
     async def get(self, id: str) -> Entry | None:
         row = await self._database.fetchrow(sql.get, id)
         return entry(row) if row else None
-
-    async def newest(self, selection: Selection = ALL, *, before: str | None = None, limit: int = 100) -> list[Entry]:
-        """The tasks created last, newest first; `before` is the id at which the page before ended."""
-        one = selection
-        rows = await self._database.fetch(
-            sql.newest, one.queue, one.type, one.status, before, one.among, one.other_than, limit
-        )
-        return [entry(row) for row in rows]
 
     async def delete_ended(self, age: timedelta, limit: int = 1000) -> int:
         """Delete up to `limit` tasks that ended longer ago than `age`. Returns how many."""

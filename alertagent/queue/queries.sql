@@ -101,13 +101,12 @@ INSERT INTO queue_pauses (queue_name, paused_by) VALUES ($1, $2) ON CONFLICT (qu
 -- name: resume
 DELETE FROM queue_pauses WHERE queue_name = $1;
 
--- name: newest
--- Ids are of version 7: their order is the order of creation. Open tasks have one status here, however many run.
-SELECT * FROM task_queue
- WHERE ($1::text IS NULL OR queue_name = $1) AND ($2::text IS NULL OR task_type = $2)
-   AND ($3::text IS NULL OR status = $3) AND ($4::uuid IS NULL OR id < $4)
-   AND ($5::uuid[] IS NULL OR id = ANY ($5)) AND ($6::uuid[] IS NULL OR id <> ALL ($6))
- ORDER BY id DESC LIMIT $7;
+-- name: listing
+-- Of the rows with one of the statuses $2, which a partial index may know; $1 is what workers hold.
+SELECT *, CASE WHEN status IN ('pending', 'processing')
+               THEN CASE WHEN id = ANY ($1::uuid[]) THEN 'processing' ELSE 'pending' END
+               ELSE status END AS state
+  FROM task_queue WHERE status = ANY ($2::text[])
 
 -- name: statistics
 -- Counting stops at $3, because beyond it the number says no more than "too many".
@@ -119,7 +118,7 @@ SELECT queue AS queue_name,
        (SELECT extract(epoch FROM now() - min(scheduled_at))::float8 FROM task_queue
          WHERE queue_name = queue AND status IN ('pending', 'processing') AND scheduled_at <= now()) AS oldest_seconds,
        (SELECT count(*) FROM task_queue WHERE queue_name = queue AND completed_at > now() - $2::interval) AS ended,
-       EXISTS (SELECT FROM queue_pauses WHERE queue_name = queue) AS paused
+       (SELECT paused_by FROM queue_pauses WHERE queue_name = queue) AS paused_by
   FROM unnest($1::text[]) AS queues (queue);
 
 -- name: delete_ended

@@ -43,8 +43,12 @@ class QueueStatistics:
     due: int
     oldest: timedelta
     rate: float
-    paused: bool
+    paused_by: str | None
     redis: InRedis | None
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_by is not None
 
     @property
     def depth(self) -> int:
@@ -70,7 +74,7 @@ class Statistics:
                 due=backlog.due,
                 oldest=backlog.oldest,
                 rate=backlog.rate,
-                paused=backlog.paused,
+                paused_by=backlog.paused_by,
                 redis=in_redis.get(queue),
             )
             for queue, backlog in backlogs.items()

@@ -4,7 +4,7 @@ The ledger knows which tasks are open; that one of them is being worked on is kn
 pending for a worker. While Redis is away such a task is shown as pending.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -15,12 +15,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from alertagent.kernel.errors import Conflict, NotFound
+from alertagent.kernel.matchers import Matcher, Operator
 from alertagent.queue import streams
 from alertagent.queue.dead_letters import DeadLetters, Match, compose
-from alertagent.queue.ledger import Entry, Ledger, Selection
+from alertagent.queue.ledger import Entry, Ledger, entry, sql
 from alertagent.queue.policy import Why, describe
 from alertagent.queue.streams import FIELD, GROUP, Keys
 from alertagent.queue.task import clamp, encode, identify
+from alertagent.storage.database import Transaction
+from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page, matchers
 
 # Of one stream; more than this many are not held at once.
 HELD = 10_000
@@ -37,12 +40,50 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+# The statuses of the rows that are shown with a status.
+_ROWS: Mapping[str, Sequence[str]] = {
+    Status.PENDING: ("pending", "processing"),
+    Status.PROCESSING: ("pending", "processing"),
+    Status.COMPLETED: ("completed",),
+    Status.FAILED: ("failed",),
+}
+
+LISTING = Listing(
+    source=sql.listing,
+    columns={
+        "id": Column("t.id", "uuid"),
+        "queue": Column("t.queue_name"),
+        "type": Column("t.task_type"),
+        "status": Column("t.state"),
+        "why": Column("coalesce(t.why, '')"),
+        "priority": Column("t.priority", "smallint"),
+        "retry": Column("t.retry_count", "int"),
+        # Ids are of version 7: their order is the order of creation.
+        "create_at": Column("t.id", "uuid"),
+        "scheduled_at": Column("t.scheduled_at", "timestamptz"),
+        "completed_at": Column("coalesce(t.completed_at, 'infinity')", "timestamptz"),
+    },
+    sort="-create_at",
+    key="t.id",
+    key_type="uuid",
+    search=("t.id::text", "t.task_type", "t.error_message"),
+)
+
+Also = Callable[[Transaction, Entry], Awaitable[None]]
+"""What else belongs into the transaction that changes a task."""
+
+
+async def nothing_else(_tx: Transaction, _entry: Entry) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPage:
-    """Some tasks, newest first. `next` goes on behind them; `live` is False when Redis could not be asked."""
+    """Some tasks. `live` is False when Redis could not be asked: then those that run are shown as pending."""
 
     tasks: Sequence[Entry]
-    next: str | None
+    next_cursor: str | None
+    total: int | None
     live: bool
 
 
@@ -61,39 +102,37 @@ class Tasks:
         held = await self._held([found.queue]) if found.status == Status.PENDING else None
         return _shown(found, held or ())
 
-    async def page(
-        self,
-        *,
-        queue: str | None = None,
-        type: str | None = None,
-        status: Status | None = None,
-        before: str | None = None,
-        limit: int = 50,
-    ) -> TaskPage:
-        """The tasks created last; `before` is the `next` of the page before."""
-        held = await self._held([queue] if queue else self._queues)
-        selection = _select(Selection(queue=queue, type=type), status, held or ())
-        rows = await self._ledger.newest(selection, before=before, limit=limit + 1)
-        tasks = [_shown(row, held or ()) for row in rows[:limit]]
-        return TaskPage(tasks=tasks, next=tasks[-1].id if len(rows) > limit else None, live=held is not None)
+    async def page(self, request: PageRequest) -> TaskPage:
+        """A part of the list, newest first unless asked otherwise. Raises Invalid."""
+        held = await self._held(self._queues)
+        rows = _rows_of(matchers(request))
+        page = await fetch_page(self._ledger.database, LISTING, request, list(held or ()), rows)
+        tasks = [replace(entry(row), status=row["state"]) for row in page.rows]
+        return TaskPage(tasks=tasks, next_cursor=page.next_cursor, total=page.total, live=held is not None)
 
-    async def cancel(self, id: str, *, by: str) -> Entry:
+    async def cancel(self, id: str, *, by: str, also: Also = nothing_else) -> Entry:
         """End a task that has not ended; should it run, its handler is cancelled a moment later.
 
         Raises NotFound, and Conflict when it has ended.
         """
         found = await self._found(id)
-        cancelled = await self._ledger.cancel([found.id], f"cancelled by {by}")
+        async with self._ledger.database.transaction() as tx:
+            cancelled = await self._ledger.cancel(tx, [found.id], f"cancelled by {by}")
+            for each in cancelled:
+                await also(tx, each)
         if not cancelled:
             raise Conflict(f"task {id} has ended: it is {(await self._found(id)).status}", code="task.ended")
         log.info("task.cancelled", id=found.id, type=found.type, queue=found.queue, by=by)
         await self._bury(cancelled[0], by)
         return cancelled[0]
 
-    async def retry(self, id: str) -> Entry:
+    async def retry(self, id: str, *, also: Also = nothing_else) -> Entry:
         """Try a failed task again, with all its retries. Raises NotFound, and Conflict when it has not failed."""
         found = await self._found(id)
-        reopened = await self._ledger.reopen([found.id])
+        async with self._ledger.database.transaction() as tx:
+            reopened = await self._ledger.reopen([found.id], tx)
+            for each in reopened:
+                await also(tx, each)
         if not reopened:
             raise Conflict(f"task {id} has not failed: it is {(await self.get(id)).status}", code="task.not_failed")
         log.info("task.reopened", id=found.id, type=found.type, queue=found.queue)
@@ -152,7 +191,7 @@ async def _pending(redis: Redis, keys: Keys) -> set[str]:
                 pipeline.xrange(stream, item["message_id"], item["message_id"])
         entries = await pipeline.execute()
     envelopes = (fields.get(FIELD, b"") for found in entries for _, fields in found)
-    return {id for id in map(identify, envelopes) if id is not None}
+    return {id for id in map(identify, envelopes) if id is not None and _is_uuid(id)}
 
 
 def _unless_missing(answer: Any) -> Any:
@@ -164,14 +203,12 @@ def _unless_missing(answer: Any) -> Any:
     return answer
 
 
-def _select(selection: Selection, status: Status | None, held: Collection[str]) -> Selection:
-    match status:
-        case Status.PROCESSING:
-            return replace(selection, status=Status.PENDING, among=held)
-        case Status.PENDING:
-            return replace(selection, status=Status.PENDING, other_than=held)
-        case _:
-            return replace(selection, status=status)
+def _rows_of(filters: Sequence[Matcher]) -> Sequence[str]:
+    """The statuses of the rows that these filters leave, as far as that is plain."""
+    for each in filters:
+        if each.name == "status" and each.operator is Operator.EQUAL and each.value in _ROWS:
+            return _ROWS[each.value]
+    return list(Status)
 
 
 def _shown(row: Entry, held: Collection[str]) -> Entry:

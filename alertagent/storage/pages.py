@@ -34,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What a list shows. `source` is a SELECT without parameters; the columns are read from its result.
+    """What a list shows. `source` is a SELECT; the columns are read from its result.
 
     `labels` names a jsonb column whose keys can be filtered like fields; `key` is unique and breaks ties.
     """
@@ -43,6 +43,7 @@ class Listing:
     columns: Mapping[str, Column]
     sort: str
     key: str = "id"
+    key_type: str = "text"
     labels: str | None = None
     search: Sequence[str] = ()
 
@@ -87,10 +88,10 @@ class _Order:
     descending: bool
 
 
-async def fetch_page(executor: Executor, listing: Listing, request: PageRequest) -> PageOf:
-    """Run the list. Raises Invalid for a bad sort, filter or cursor."""
+async def fetch_page(executor: Executor, listing: Listing, request: PageRequest, *parameters: object) -> PageOf:
+    """Run the list, whose source may have parameters. Raises Invalid for a bad sort, filter or cursor."""
     order = _order(listing, request.sort or listing.sort)
-    statement = _filtered(listing, request)
+    statement = _filtered(listing, request, parameters)
     try:
         total = await executor.fetchval(
             f"SELECT count(*) FROM (SELECT FROM ({listing.source}) AS t WHERE {statement.where}"  # noqa: S608 - ours
@@ -121,13 +122,18 @@ def _order(listing: Listing, sort: str) -> list[_Order]:
                 details=[Detail(("sort",), f"known: {known}")],
             )
         order.append(_Order(listing.columns[name], part.strip().startswith("-")))
-    return [*order, _Order(Column(listing.key), order[-1].descending)]
+    return [*order, _Order(Column(listing.key, listing.key_type), order[-1].descending)]
 
 
-def _filtered(listing: Listing, request: PageRequest) -> _Statement:
-    statement = _Statement()
-    for text in request.filter:
-        statement.conditions.append(_condition(statement, listing, _matcher(text)))
+def matchers(request: PageRequest) -> list[Matcher]:
+    """The filters, read. Raises Invalid."""
+    return [_matcher(text) for text in request.filter]
+
+
+def _filtered(listing: Listing, request: PageRequest, parameters: Sequence[object]) -> _Statement:
+    statement = _Statement(arguments=list(parameters))
+    for matcher in matchers(request):
+        statement.conditions.append(_condition(statement, listing, matcher))
     if request.q and not listing.search:
         statement.conditions.append("false")
     elif request.q:
@@ -145,8 +151,11 @@ def _matcher(text: str) -> Matcher:
 
 
 def _condition(statement: _Statement, listing: Listing, matcher: Matcher) -> str:
-    if matcher.name in listing.columns:
-        subject = f"coalesce(({listing.columns[matcher.name].sql})::text, '')"
+    column = listing.columns.get(matcher.name)
+    if column is not None and column.type == "text" and matcher.operator is Operator.EQUAL and matcher.value:
+        return f"{column.sql} = {statement.argument(matcher.value)}"  # an index can help
+    if column is not None:
+        subject = f"coalesce(({column.sql})::text, '')"
     elif listing.labels is not None:
         subject = f"coalesce({listing.labels} ->> {statement.argument(matcher.name)}, '')"
     else:

@@ -8,6 +8,7 @@ from alertagent.queue.connection import connect
 from alertagent.queue.statistics import Statistics
 from alertagent.queue.task import NewTask, Task
 from alertagent.queue.tasks import Tasks
+from alertagent.storage.pages import PageRequest
 from tests.queue.bench import AT_ONCE, QUEUE, Bench, open_bench, task, until
 from tests.support.valkeys import cluster, role, shut_down, watched
 
@@ -70,7 +71,7 @@ async def test_a_cluster_serves_queues_on_all_its_nodes(database_url: str) -> No
         statistics = Statistics([one.queue for one in others], redis=bench.redis, ledger=bench.ledger)
         await until(lambda: _has(statistics, 6))
         tasks = Tasks([QUEUE, *(one.queue for one in others)], redis=bench.redis, ledger=bench.ledger)
-        assert (await tasks.page()).live
+        assert (await tasks.page(PageRequest())).live
         await tasks.cancel(others[0].id, by="ann")
 
 

@@ -1,4 +1,5 @@
 from alertagent.kernel.errors import Permanent
+from alertagent.kernel.matchers import parse_matcher
 from alertagent.queue.dead_letters import Match
 from alertagent.queue.policy import Why
 from alertagent.queue.streams import FIELD
@@ -77,6 +78,32 @@ async def test_they_are_listed_requeued_and_purged_by_what_they_are(bench: Bench
     assert sorted(await bench.dead.requeue(Match(type="page"))) == sorted(letter.id for letter in pages)
     assert {letter.type for letter in await bench.dead.newest()} == {"note"}
     assert await bench.dead.purge(Match()) == 2
+
+
+async def test_they_are_matched_as_alerts_are(bench: Bench) -> None:
+    async with bench.workers({"note": refuse, "page": refuse}):
+        await bench.redis.xadd(bench.keys.stream(1), {FIELD: b"garbage"})
+        await bench.enqueue(task(), task("page"))
+        await bench.letters(3)
+
+    async def types(*matchers: str) -> set[str | None]:
+        match = Match(matchers=[parse_matcher(matcher) for matcher in matchers])
+        return {letter.type for letter in await bench.dead.newest(match)}
+
+    assert await types('type=~"no.*|page"') == {"note", "page"}
+    assert await types('why!="unreadable"', 'type!="note"') == {"page"}
+    assert await types('error=~".*no such channel"') == {"note", "page"}
+    assert await types('type=""') == {None}
+
+
+async def test_what_others_left_there_is_shown_as_far_as_it_goes(bench: Bench) -> None:
+    await bench.redis.xadd(bench.keys.dead, {b"\xff": b"\xfe", "why": "because", "runs": "many", "at": "\xff"})
+
+    [letter] = await bench.dead.newest()
+
+    assert (letter.task, letter.why, letter.runs, letter.envelope) == (None, Why.UNREADABLE, 0, b"")
+    assert await bench.dead.requeue([letter.id]) == []
+    assert await bench.dead.purge([letter.id]) == 1
 
 
 async def test_purged_ones_are_gone(bench: Bench) -> None:

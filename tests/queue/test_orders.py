@@ -21,7 +21,7 @@ async def test_a_paused_queue_starts_nothing_until_it_is_resumed(bench: Bench) -
     async with bench.workers({"note": run}, options=QueueOptions(default_concurrency=1)):
         await bench.enqueue(*(task() for _ in range(3)))
         await ran.wait_for(1)
-        await bench.ledger.pause(QUEUE, "ann")
+        await bench.ledger.pause(bench.database, QUEUE, "ann")
         await until(lambda: _paused(bench))
         await asyncio.sleep(0.2)
         gate.set()
@@ -29,20 +29,20 @@ async def test_a_paused_queue_starts_nothing_until_it_is_resumed(bench: Bench) -
         await asyncio.sleep(0.2)
         assert len(ran.items) == 1
 
-        await bench.ledger.resume(QUEUE)
+        await bench.ledger.resume(bench.database, QUEUE)
         await bench.finished(3, timeout=1)
 
 
 async def test_a_pause_holds_for_workers_that_come_later_and_though_redis_is_flushed(bench: Bench) -> None:
-    await bench.ledger.pause(QUEUE, "ann")
-    await bench.ledger.pause(QUEUE, "bob")
+    await bench.ledger.pause(bench.database, QUEUE, "ann")
+    await bench.ledger.pause(bench.database, QUEUE, "bob")
     await bench.enqueue(task())
     async with bench.workers({"note": nothing}):
         await bench.redis.flushdb()
         await asyncio.sleep(0.5)
         assert bench.observer.finished.items == []
 
-        await bench.ledger.resume(QUEUE)
+        await bench.ledger.resume(bench.database, QUEUE)
         assert await bench.finished(1) == ["completed"]
 
 
@@ -62,13 +62,13 @@ async def test_orders_come_through_though_the_connection_is_lost(bench: Bench) -
 
 
 async def _paused(bench: Bench) -> bool:
-    return (await bench.ledger.backlogs([QUEUE]))[QUEUE].paused
+    return (await bench.ledger.backlogs([QUEUE]))[QUEUE].paused_by is not None
 
 
 async def _ordered(bench: Bench) -> bool:
     """Whether a pause could be ordered: the pool may still hand out connections that were cut."""
     try:
-        await bench.ledger.pause(QUEUE, "ann")
+        await bench.ledger.pause(bench.database, QUEUE, "ann")
     except Unavailable:
         return False
     return True

@@ -11,7 +11,7 @@ from tests.queue.bench import QUEUE, Bench, task, until
 
 BOUNDS = Bounds(depth=100, oldest=timedelta(minutes=1))
 REDIS = InRedis(depth={2: 0, 1: 0, 0: 0}, held=0, delayed=0, dead=0, consumers=1)
-CALM = QueueStatistics(queue=QUEUE, due=0, oldest=timedelta(), rate=0, paused=False, redis=REDIS)
+CALM = QueueStatistics(queue=QUEUE, due=0, oldest=timedelta(), rate=0, paused_by=None, redis=REDIS)
 OLD = {"oldest": timedelta(seconds=61)}
 
 
@@ -43,7 +43,7 @@ def test_up_to_its_bounds_a_queue_has_room() -> None:
     assert judge(replace(CALM, redis=full_to_the_brim, oldest=timedelta(minutes=1)), BOUNDS) is None
 
 
-@pytest.mark.parametrize("changes", [{"paused": True}, {"redis": None}], ids=["paused", "without Redis"])
+@pytest.mark.parametrize("changes", [{"paused_by": "ann"}, {"redis": None}], ids=["paused", "without Redis"])
 def test_the_age_of_what_nobody_could_have_worked_on_refuses_nothing(changes: dict[str, object]) -> None:
     assert judge(replace(CALM, **OLD, **changes), BOUNDS) is None  # type: ignore[arg-type]  # see above
 

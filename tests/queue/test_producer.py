@@ -75,7 +75,7 @@ async def test_while_a_task_is_open_its_key_admits_no_second_one(bench: Bench) -
 async def test_a_task_that_is_reopened_gives_up_its_key(bench: Bench) -> None:
     old, new = task(dedup="sync prod"), task(dedup="sync prod")
     await bench.enqueue(old)
-    await bench.ledger.cancel([old.id], "cancelled")
+    await bench.ledger.cancel(bench.database, [old.id], "cancelled")
     await bench.enqueue(new)
 
     assert [row.id for row in await bench.ledger.reopen([old.id])] == [old.id]

@@ -35,11 +35,11 @@ async def test_it_tells_what_waits_runs_is_delayed_and_dead(bench: Bench) -> Non
         await bench.enqueue(task(), task(due=later))
         await started.wait_for(1)
         await bench.enqueue(*(task(priority=priority) for priority in (0, 1, 1, 2, 2)))
-        await bench.ledger.pause(QUEUE, "ann")
+        await bench.ledger.pause(bench.database, QUEUE, "ann")
         await until(lambda: _delayed(bench))
         found = (await Statistics([QUEUE, "other"], redis=bench.redis, ledger=bench.ledger).read())[QUEUE]
 
-    assert (found.due, found.paused, found.rate) == (6, True, 0.1)
+    assert (found.due, found.paused_by, found.paused, found.rate) == (6, "ann", True, 0.1)
     assert timedelta() < found.oldest < timedelta(seconds=5)
     assert found.redis
     assert found.redis.held + sum(found.redis.depth.values()) == 6

@@ -1,14 +1,19 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from alertagent.kernel.errors import Conflict, NotFound, Permanent
+from alertagent.queue import streams
 from alertagent.queue.connection import connect
+from alertagent.queue.ledger import Entry
 from alertagent.queue.options import QueueOptions
 from alertagent.queue.policy import Why
 from alertagent.queue.task import NewTask, Task
-from alertagent.queue.tasks import Status, Tasks
+from alertagent.queue.tasks import LISTING, Tasks
+from alertagent.storage.database import Transaction
+from alertagent.storage.pages import PageRequest
 from tests.queue.bench import QUEUE, Bench, task, until
 from tests.support.waiting import Inbox
 
@@ -148,8 +153,8 @@ async def test_what_a_worker_holds_is_processing(bench: Bench, tasks: Tasks) -> 
 
         assert await statuses(tasks) == {running.id: "processing", waiting.id: "pending"}
         assert (await tasks.get(running.id)).status == "processing"
-        assert await statuses(tasks, status=Status.PROCESSING) == {running.id: "processing"}
-        assert await statuses(tasks, status=Status.PENDING) == {waiting.id: "pending"}
+        assert await statuses(tasks, 'status="processing"') == {running.id: "processing"}
+        assert await statuses(tasks, 'status="pending"') == {waiting.id: "pending"}
 
 
 async def test_a_list_goes_by_queue_type_and_status_a_page_at_a_time(bench: Bench, tasks: Tasks) -> None:
@@ -160,14 +165,66 @@ async def test_a_list_goes_by_queue_type_and_status_a_page_at_a_time(bench: Benc
         await bench.enqueue(each)
     newest = sorted((each.id for each in page), reverse=True)
 
-    first = await tasks.page(type="page", limit=2)
-    second = await tasks.page(type="page", limit=2, before=first.next)
+    pages = PageRequest(filter=['type="page"'], limit=2)
+
+    first = await tasks.page(pages)
+    second = await tasks.page(replace(pages, cursor=first.next_cursor))
 
     assert [each.id for each in [*first.tasks, *second.tasks]] == newest
-    assert (first.next, second.next, first.live) == (newest[1], None, True)
-    assert await statuses(tasks, queue="other") == {others.id: "pending"}
-    assert await statuses(tasks, status=Status.FAILED) == {new.id: "failed"}
-    assert await statuses(tasks, status=Status.COMPLETED) == {}
+    assert (first.total, second.next_cursor, first.live) == (3, None, True)
+    assert await statuses(tasks, 'queue="other"') == {others.id: "pending"}
+    assert await statuses(tasks, 'status="failed"') == {new.id: "failed"}
+    assert await statuses(tasks, 'why="permanent"', 'status!="pending"') == {new.id: "failed"}
+    assert await statuses(tasks, 'status="completed"') == {}
+    assert await statuses(tasks, 'status="nonsense"') == {}
+    assert await statuses(tasks, 'status="failed"', 'status="pending"') == {}
+
+
+@pytest.mark.parametrize("sort", [None, *(f"{way}{name}" for name in LISTING.columns for way in ("", "-"))])
+async def test_every_sort_goes_through_all_tasks_once(bench: Bench, tasks: Tasks, sort: str | None) -> None:
+    later = datetime.now(UTC) + timedelta(seconds=30)
+    everything = [task(priority=number % 3, due=[None, later][number % 2]) for number in range(5)]
+    await bench.enqueue(*everything)
+    await bench.ledger.complete({each.id: datetime.now(UTC) for each in everything[:2]})
+    seen: list[str] = []
+    request = PageRequest(sort=sort, limit=2)
+
+    while True:
+        page = await tasks.page(request)
+        seen += [each.id for each in page.tasks]
+        if page.next_cursor is None:
+            break
+        request = replace(request, cursor=page.next_cursor)
+
+    assert sorted(seen) == sorted(each.id for each in everything)
+
+
+async def test_what_is_no_task_in_the_hands_of_a_worker_hides_nothing(bench: Bench, tasks: Tasks) -> None:
+    await bench.enqueue(new := task())
+    await streams.join(bench.redis, bench.keys)
+    await bench.redis.xadd(bench.keys.stream(1), {streams.FIELD: b'{"id": "nonsense"}'})
+    await bench.redis.xreadgroup(streams.GROUP, "somebody", {bench.keys.stream(1): ">"})
+
+    assert new.id in await statuses(tasks)
+
+
+async def test_a_change_brings_along_what_belongs_to_it_or_is_not_made(bench: Bench, tasks: Tasks) -> None:
+    noted: list[str] = []
+
+    async def note(_tx: Transaction, entry: Entry) -> None:
+        noted.append(f"{entry.id} {entry.status}")
+        if len(noted) == 3:
+            raise RuntimeError("the note cannot be kept")
+
+    await bench.enqueue(new := task())
+
+    await tasks.cancel(new.id, by="ann", also=note)
+    await tasks.retry(new.id, also=note)
+    with pytest.raises(RuntimeError):
+        await tasks.cancel(new.id, by="ann", also=note)
+
+    assert noted == [f"{new.id} failed", f"{new.id} pending", f"{new.id} failed"]
+    assert (await bench.row(new)).status == "pending"
 
 
 async def test_without_redis_tasks_are_listed_and_steered_all_the_same(bench: Bench) -> None:
@@ -175,7 +232,7 @@ async def test_without_redis_tasks_are_listed_and_steered_all_the_same(bench: Be
         tasks = Tasks([QUEUE], redis=away, ledger=bench.ledger)
         await bench.enqueue(new := task())
 
-        page = await tasks.page()
+        page = await tasks.page(PageRequest())
         assert ([each.status for each in page.tasks], page.live) == (["pending"], False)
         assert (await tasks.cancel(new.id, by="ann")).status == "failed"
         assert (await tasks.retry(new.id)).status == "pending"
@@ -189,8 +246,8 @@ async def failed(bench: Bench) -> NewTask:
     return new
 
 
-async def statuses(tasks: Tasks, queue: str | None = None, status: Status | None = None) -> dict[str, str]:
-    return {each.id: each.status for each in (await tasks.page(queue=queue, status=status)).tasks}
+async def statuses(tasks: Tasks, *filter: str) -> dict[str, str]:
+    return {each.id: each.status for each in (await tasks.page(PageRequest(filter=filter))).tasks}
 
 
 async def _entries(bench: Bench, count: int) -> bool:

@@ -303,3 +303,13 @@ async def test_what_is_too_many_to_count_has_no_total(database: Database, monkey
 
     monkeypatch.setattr(pages, "COUNT_UP_TO", 24)
     assert (await fetch_page(database, LISTING, PageRequest())).total is None
+
+
+async def test_a_source_may_have_parameters_beside_those_of_the_request(database: Database) -> None:
+    small = replace(LISTING, source="SELECT * FROM things WHERE size = ANY ($1::int[]) AND ready = $2")
+    expected = [row["id"] for row in ROWS if row["size"] == 1 and row["ready"] and row["labels"].get("env") == "prod"]
+
+    page = await fetch_page(database, small, PageRequest(filter=['env="prod"'], sort="id"), [1], True)
+
+    assert [row["id"] for row in page.rows] == expected
+    assert page.total == len(expected)
