@@ -31,6 +31,7 @@ from alertagent.core.clusters.api import ClustersApi
 from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs import tasks as config_tasks
 from alertagent.core.configs.api import ConfigsApi
+from alertagent.core.configs.preview import ConfigPreviews
 from alertagent.core.configs.service import Configs
 from alertagent.core.configs.watch import ConfigWatch
 from alertagent.core.notify import tasks as notify_tasks
@@ -39,6 +40,8 @@ from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.groups import Groups
 from alertagent.core.rules.api import RulesApi
+from alertagent.core.rules.history import History
+from alertagent.core.rules.journal import Journal
 from alertagent.core.rules.service import Rules
 from alertagent.engines import embedded
 from alertagent.kernel import trace
@@ -132,9 +135,12 @@ class Parts:
         self.audit = Audit()
         self.tokens = Tokens(database, self.audit, clock, admin_token=_secret(settings.auth.admin_token))
         self.clusters = Clusters(database, self.audit, check_url=guard.check_url)
-        self.rules = Rules(database, self.producer, self.audit)
+        self.journal = Journal(self.producer, self.audit)
+        self.rules = Rules(database, self.journal, clock)
+        self.history = History(database, self.journal, clock)
         self.watch = ConfigWatch(database)
         self.configs = Configs(database, self.clusters, self.rules, self.watch)
+        self.previews = ConfigPreviews(self.clusters, self.rules)
         self.alerts = Alerts(database, self.producer, clock)
         self.channels = Channels(
             database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport
@@ -194,7 +200,7 @@ class Parts:
         return [
             TokensApi(self.tokens),
             ClustersApi(self.clusters, self.tokens),
-            RulesApi(self.rules, self.configs),
+            RulesApi(self.rules, self.history, self.configs, self.previews),
             ConfigsApi(self.configs, self.clusters, self.rules),
             AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),
             NotifyApi(self.channels, self.deliveries, self.registry),

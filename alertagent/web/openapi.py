@@ -79,8 +79,9 @@ class _Schemas:
         for route in routes:
             if route.body is not None and route.body is not bytes:
                 wanted[route.body, "validation"] = TypeAdapter(route.body)
-            if route.answer is not None:
-                wanted[route.answer, "serialization"] = TypeAdapter(route.answer)
+            for answer in (route.answer, route.other_answer):
+                if answer is not None:
+                    wanted[answer, "serialization"] = TypeAdapter(answer)
         inputs = [(key, key[1], adapter.core_schema) for key, adapter in wanted.items()]
         generator = GenerateJsonSchema(ref_template=_REFERENCE)
         self._found, self.definitions = generator.generate_definitions(inputs)
@@ -95,7 +96,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "summary": route.summary,
         "tags": [route.tag],
         "parameters": [*_path_parameters(route), *_query_parameters(route.query)],
-        "responses": {str(route.status): _success(route, schemas), "default": _failure()},
+        "responses": {**_successes(route, schemas), "default": _failure()},
     }
     if not route.access.public:
         operation["security"] = [{"token": []}]
@@ -128,10 +129,18 @@ def _body(route: Route, schemas: _Schemas) -> dict[str, Any]:
     return {"application/json": {"schema": schemas.of(route.body, "validation")}}
 
 
-def _success(route: Route, schemas: _Schemas) -> dict[str, Any]:
-    if route.answer is None:
+def _successes(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    answers = {str(route.status): [route.answer] if route.answer is not None else []}
+    if route.other_answer is not None:
+        answers.setdefault("200", []).append(route.other_answer)
+    shape = {status: [schemas.of(answer, "serialization") for answer in found] for status, found in answers.items()}
+    return {status: _success(route, found) for status, found in shape.items()}
+
+
+def _success(route: Route, answers: Sequence[Any]) -> dict[str, Any]:
+    if not answers:
         return {"description": "Done."}
-    schema = schemas.of(route.answer, "serialization")
+    schema = answers[0] if len(answers) == 1 else {"anyOf": answers}
     properties: dict[str, Any] = {"data": schema}
     required = ["data"]
     if route.answer_shape is not None and route.answer_shape.__name__ == "Page":

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_origin
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from alertagent.kernel.errors import Detail, Invalid, TimedOut, TooLarge, UnsupportedMedia
 from alertagent.web.errors import did_you_mean, refusal
@@ -68,11 +69,12 @@ def read_query(request: web.Request, model: type[BaseModel] | None) -> BaseModel
         for name in values:
             raise _unknown_parameter(name, ())
         return None
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
     for name in values:
-        if name not in model.model_fields:
-            raise _unknown_parameter(name, model.model_fields)
+        if name not in fields:
+            raise _unknown_parameter(name, fields)
     try:
-        return model.model_validate(_scalars(values, model))
+        return model.model_validate(_scalars(values, fields))
     except ValidationError as error:
         raise refusal(error, model) from error
 
@@ -113,10 +115,10 @@ def _grouped(request: web.Request) -> dict[str, list[str]]:
     return values
 
 
-def _scalars(values: Mapping[str, list[str]], model: type[BaseModel]) -> dict[str, Any]:
+def _scalars(values: Mapping[str, list[str]], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, given in values.items():
-        if get_origin(model.model_fields[name].annotation) is tuple:
+        if get_origin(fields[name].annotation) is tuple:
             found[name] = given
         elif len(given) > 1:
             raise Invalid(f'the parameter "{name}" stands {len(given)} times', details=[Detail((name,), "repeated")])

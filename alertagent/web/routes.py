@@ -10,7 +10,8 @@ or `bytes` (as sent), `query` a pydantic model, every other parameter a part of 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
@@ -25,7 +26,10 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One method of one path. `reads` are the media types of a raw body; empty means any."""
+    """One method of one path. `reads` are the media types of a raw body; empty means any.
+
+    `other_answer` is what it answers with 200 instead, in a dry run for instance.
+    """
 
     method: str
     path: str
@@ -40,6 +44,7 @@ class Route:
     path_parameters: tuple[str, ...]
     answer: Any
     answer_shape: type[Page[Any]] | type[Raw] | type[Reply[Any]] | None
+    other_answer: Any
     secret: bool
     handler: Callable[..., Awaitable[Any]]
 
@@ -106,7 +111,7 @@ def routes_of(api: object) -> Iterator[Route]:
 
 def _route(declared: _Declared, method: Callable[..., Awaitable[Any]]) -> Route:
     hints = get_type_hints(method)
-    answer, shape = _answer(hints.pop("return"))
+    (answer, shape), other = _answers(hints.pop("return"))
     hints.pop("call", None)
     body, query = hints.pop("body", None), hints.pop("query", None)
     return Route(
@@ -123,9 +128,19 @@ def _route(declared: _Declared, method: Callable[..., Awaitable[Any]]) -> Route:
         path_parameters=tuple(hints),
         answer=answer,
         answer_shape=shape,
+        other_answer=other,
         secret=declared.secret,
         handler=method,
     )
+
+
+def _answers(hint: Any) -> tuple[tuple[Any, Any], Any]:
+    """What `Reply[One] | Reply[Other]` says: the answer with its shape, and the other one."""
+    if get_origin(hint) not in {Union, UnionType}:
+        return _answer(hint), None
+    # `| None` stands at the end and yet is the ordinary answer.
+    first, other = sorted(get_args(hint), key=lambda part: part is not NoneType)
+    return _answer(first), _answer(other)[0]
 
 
 def _answer(hint: Any) -> tuple[Any, Any]:

@@ -1,6 +1,8 @@
-"""Who did something. Pure."""
+"""Who did something, and what. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from alertagent.web.call import Call
 
@@ -12,6 +14,19 @@ class Actor:
     name: str
     request_id: str | None = None
     remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What was done: `action` is a word such as `rule.updated`, `subject` the kind and id of what was changed.
+
+    The documents must be free of secrets: whoever may read the log reads them.
+    """
+
+    action: str
+    subject: tuple[str, str]
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
 
 
 SYSTEM = Actor(name="alertagent")

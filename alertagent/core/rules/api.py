@@ -1,275 +1,130 @@
-"""Rules over HTTP."""
-
-import re
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
+"""Rules over HTTP, and their versions."""
 
 from alertagent.core.audit.model import actor_of
+from alertagent.core.rules.answers import (
+    BatchRequest,
+    DiffQuery,
+    DiffView,
+    DryRun,
+    DryRunQuery,
+    Outcomes,
+    RemoveQuery,
+    RollbackRequest,
+    RuleDryRun,
+    VersionsQuery,
+    VersionSummary,
+    VersionView,
+    diff_view,
+    version_summary,
+    version_view,
+)
 from alertagent.core.rules.check import check_rule
-from alertagent.core.rules.model import DEFAULT_GROUP, Dialect, GroupOptions, Kind, Rule, RuleContent, Status
+from alertagent.core.rules.edits import Create, Edit, Operation, Remove, Revise
+from alertagent.core.rules.history import History
+from alertagent.core.rules.model import Rule
+from alertagent.core.rules.preview import Previews
 from alertagent.core.rules.service import Rules, Statuses
-from alertagent.kernel.durations import format_duration
-from alertagent.kernel.errors import Detail
+from alertagent.core.rules.views import RuleChange, RuleRequest, RuleView, Verdict, finding, rule_view
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import Duration, ListQuery, Model, read_duration
+from alertagent.web.models import ListQuery
 from alertagent.web.replies import Page, Reply
 from alertagent.web.routes import delete, get, post, put
 
-_PARAMETER = re.compile(r"\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
-
-Name = Annotated[str, Field(min_length=1, max_length=500)]
-Group = Annotated[str, Field(min_length=1, max_length=200, description="The group whose rules run in sequence.")]
-Text = Annotated[str, Field(max_length=16_384)]
-Texts = Annotated[dict[Annotated[str, Field(max_length=500)], Text], Field(max_length=100)]
-Targets = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...],
-    Field(max_length=1000, description='Ids of clusters, or selectors of their labels such as `env="prod"`.'),
-]
-
-
-def _read_duration(value: Any) -> Any:
-    """`${name}` becomes the bare name."""
-    named = _PARAMETER.fullmatch(value) if isinstance(value, str) else None
-    return named[1] if named else read_duration(value)
-
-
-DurationOrParameter = Annotated[
-    timedelta | str,
-    BeforeValidator(_read_duration),
-    PlainSerializer(
-        lambda value: f"${{{value}}}" if isinstance(value, str) else format_duration(value), return_type=str
-    ),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "examples": ["5m", "${patience}"],
-            "description": "A Prometheus duration, or one declared parameter that gives it.",
-        }
-    ),
-]
-Expression = Annotated[str, Field(min_length=1, max_length=65_536)]
-Severity = Annotated[str, Field(min_length=1, max_length=100)]
-Comment = Annotated[str, Field(max_length=1000, description="Why, for the history.")]
-Record = Annotated[str, Field(min_length=1, max_length=500)]
-
-
-UpdateEntriesLimit = Annotated[int, Field(ge=-1, le=10_000)]
-Parameters = Annotated[
-    dict[Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100)], Text],
-    Field(max_length=64, description="Declared parameters and their defaults; a cluster may set other values."),
-]
-Header = Annotated[str, Field(max_length=4096)]
-
-
-class GroupOptionsModel(Model):
-    """Options of the group beside its interval; those from `type` on are vmalert's."""
-
-    query_offset: Duration | None = None
-    limit: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    labels: Texts = {}
-    partial_response_strategy: Literal["warn", "abort"] | None = None
-    type: Annotated[str, Field(min_length=1, max_length=50)] | None = None
-    concurrency: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    params: Annotated[dict[Annotated[str, Field(max_length=500)], tuple[Text, ...]], Field(max_length=100)] = {}
-    headers: Annotated[tuple[Header, ...], Field(max_length=100)] = ()
-    notifier_headers: Annotated[tuple[Header, ...], Field(max_length=100)] = ()
-    eval_offset: Duration | None = None
-    eval_delay: Duration | None = None
-    eval_alignment: bool | None = None
-    tenant: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    debug: bool | None = None
-
-    def content(self) -> GroupOptions:
-        return GroupOptions(**{name: getattr(self, name) for name in GroupOptionsModel.model_fields})
-
-
-class RuleRequest(Model):
-    name: Name
-    expression: Expression
-    duration: DurationOrParameter = timedelta()
-    severity: Severity | None = None
-    labels: Texts = {}
-    annotations: Texts = {}
-    targets: Targets = ()
-    group: Group = DEFAULT_GROUP
-    interval: Duration | None = None
-    keep_firing_for: Duration | None = None
-    kind: Kind = Kind.ALERTING
-    record: Record | None = None
-    dialect: Dialect = Dialect.PROMQL
-    group_options: GroupOptionsModel = GroupOptionsModel()
-    parameters: Parameters = {}
-    debug: bool | None = None
-    update_entries_limit: UpdateEntriesLimit | None = None
-    notes: Text = ""
-    enabled: bool = True
-    comment: Comment = ""
-
-    def content(self) -> RuleContent:
-        return RuleContent(**_content({name: getattr(self, name) for name in RuleRequest.model_fields}))
-
-
-class RuleChange(Model):
-    """What is given replaces, what is absent stays, `null` clears what is optional."""
-
-    name: Name | None = None
-    expression: Expression | None = None
-    duration: DurationOrParameter | None = None
-    severity: Severity | None = None
-    labels: Texts | None = None
-    annotations: Texts | None = None
-    targets: Targets | None = None
-    group: Group | None = None
-    interval: Duration | None = None
-    keep_firing_for: Duration | None = None
-    kind: Kind | None = None
-    record: Record | None = None
-    dialect: Dialect | None = None
-    group_options: GroupOptionsModel | None = None
-    parameters: Parameters | None = None
-    debug: bool | None = None
-    update_entries_limit: UpdateEntriesLimit | None = None
-    notes: Text | None = None
-    enabled: bool | None = None
-    comment: Comment = ""
-
-    @field_validator("name", "expression")
-    @classmethod
-    def _is_not_optional(cls, value: str | None) -> str:
-        if value is None:
-            raise ValueError("cannot be cleared")
-        return value
-
-    def changes(self) -> dict[str, Any]:
-        cleared = RuleRequest.model_fields
-        given = {name: getattr(self, name) for name in self.model_fields_set}
-        return _content({name: cleared[name].default if value is None else value for name, value in given.items()})
-
-
-class RuleView(Model):
-    id: str
-    name: str
-    kind: Kind
-    record: str | None
-    dialect: Dialect
-    expression: str
-    duration: DurationOrParameter
-    keep_firing_for: Duration | None
-    severity: str | None
-    labels: dict[str, str]
-    annotations: dict[str, str]
-    targets: tuple[str, ...]
-    group: str
-    interval: Duration | None
-    group_options: GroupOptionsModel
-    parameters: dict[str, str]
-    debug: bool | None
-    update_entries_limit: int | None
-    notes: str
-    enabled: bool
-    version: str
-    status: Status
-    created_by: str
-    created_at: datetime
-    updated_by: str
-    updated_at: datetime
-
-
-class Finding(Model):
-    loc: tuple[str | int, ...]
-    message: str
-    line: int | None
-    column: int | None
-
-
-class Verdict(Model):
-    valid: bool
-    errors: tuple[Finding, ...]
+READ, WRITE = viewer("rules:read"), editor("rules:write")
 
 
 class RulesApi:
-    def __init__(self, rules: Rules, statuses: Statuses) -> None:
+    def __init__(self, rules: Rules, history: History, statuses: Statuses, previews: Previews) -> None:
         self._rules = rules
+        self._history = history
         self._statuses = statuses
+        self._previews = previews
 
-    @post("/rules", access=editor("rules:write"), status=201)
-    async def add(self, call: Call, body: RuleRequest) -> Reply[RuleView]:
+    @post("/rules", access=WRITE, status=201)
+    async def add(self, call: Call, query: DryRunQuery, body: RuleRequest) -> Reply[RuleView] | Reply[RuleDryRun]:
         """Make a rule; its targets get it within seconds."""
-        return await self._reply(await self._rules.add(actor_of(call), body.content(), body.comment))
+        edit = await self._apply(call, query, Create(content=body.content(), comment=body.comment))
+        return await self._dry_run(edit) if query.dry_run else await self._reply(edit.rule)
 
-    @get("/rules", access=viewer("rules:read"))
+    @get("/rules", access=READ)
     async def list(self, call: Call, query: ListQuery) -> Page[RuleView]:
         """The rules."""
         page = await self._rules.page(PageRequest(**query.model_dump()))
         statuses = await self._statuses.of(page.rules)
-        views = [_view(rule, statuses[rule.id]) for rule in page.rules]
+        views = [rule_view(rule, statuses[rule.id]) for rule in page.rules]
         return Page(items=views, next_cursor=page.next_cursor, total=page.total)
 
-    @get("/rules/{id}", access=viewer("rules:read"))
+    @get("/rules/{id}", access=READ)
     async def read(self, call: Call, id: str) -> Reply[RuleView]:
         """One rule."""
         return await self._reply(await self._rules.get(id))
 
-    @put("/rules/{id}", access=editor("rules:write"))
-    async def revise(self, call: Call, id: str, body: RuleChange) -> Reply[RuleView]:
+    @put("/rules/{id}", access=WRITE)
+    async def revise(
+        self, call: Call, id: str, query: DryRunQuery, body: RuleChange
+    ) -> Reply[RuleView] | Reply[RuleDryRun]:
         """Change a rule; the result is validated as a whole."""
-        return await self._reply(
-            await self._rules.revise(actor_of(call), id, body.changes(), call.expected, body.comment)
-        )
+        operation = Revise(id=id, changes=body.changes(), expected=call.expected, comment=body.comment)
+        edit = await self._apply(call, query, operation)
+        return await self._dry_run(edit) if query.dry_run else await self._reply(edit.rule)
 
-    @delete("/rules/{id}", access=editor("rules:write"))
-    async def remove(self, call: Call, id: str) -> None:
-        """Delete a rule, here and on every target."""
-        await self._rules.remove(actor_of(call), id, call.expected)
+    @delete("/rules/{id}", access=WRITE)
+    async def remove(self, call: Call, id: str, query: RemoveQuery) -> Reply[RuleDryRun] | None:
+        """Delete a rule, here and on every target; its versions stay, and a rollback brings it back."""
+        edit = await self._apply(call, query, Remove(id=id, expected=call.expected, comment=query.comment))
+        return await self._dry_run(edit) if query.dry_run else None
 
-    @post("/rules/validate", access=viewer("rules:read"))
+    @post("/rules/batch", access=WRITE)
+    async def batch(self, call: Call, query: DryRunQuery, body: BatchRequest) -> Reply[Outcomes] | Reply[DryRun]:
+        """Make, change and delete rules, all of them or none."""
+        edits = await self._rules.apply_all(actor_of(call), body.content(), dry_run=query.dry_run)
+        if query.dry_run:
+            return Reply(data=DryRun.planned(edits, await self._previews.of(edits)))
+        return Reply(data=Outcomes.of(edits))
+
+    @post("/rules/validate", access=READ)
     async def validate(self, call: Call, body: RuleRequest) -> Verdict:
         """Say what is wrong with a rule, without storing it."""
-        findings = [_finding(found) for found in check_rule(body.content())]
+        findings = [finding(found) for found in check_rule(body.content())]
         return Verdict(valid=not findings, errors=tuple(findings))
 
+    @get("/rules/{id}/versions", access=READ)
+    async def versions(self, call: Call, id: str, query: VersionsQuery) -> Page[VersionSummary]:
+        """The versions of a rule, newest first; also of one that is deleted."""
+        found = await self._history.versions(id, before=query.cursor, limit=query.limit + 1)
+        shown = found[: query.limit]
+        more = str(shown[-1].revision) if len(found) > query.limit else None
+        return Page(items=[version_summary(version) for version in shown], next_cursor=more)
+
+    @get("/rules/{id}/versions/{version}", access=READ)
+    async def version(self, call: Call, id: str, version: str) -> VersionView:
+        """A rule as it was."""
+        return version_view(await self._history.version(id, version))
+
+    @get("/rules/{id}/diff", access=READ)
+    async def diff(self, call: Call, id: str, query: DiffQuery) -> DiffView:
+        """What changed between two versions; by default, what the last change was."""
+        return diff_view(await self._history.diff(id, query.from_, query.to))
+
+    @post("/rules/{id}/rollback", access=WRITE)
+    async def roll_back(
+        self, call: Call, id: str, query: DryRunQuery, body: RollbackRequest
+    ) -> Reply[RuleView] | Reply[RuleDryRun]:
+        """Return to what a version said, by a new version; a deleted rule comes back."""
+        edit = await self._history.roll_back(
+            actor_of(call), id, body.version, call.expected, body.comment, dry_run=query.dry_run
+        )
+        return await self._dry_run(edit) if query.dry_run else await self._reply(edit.rule)
+
+    async def _apply(self, call: Call, query: DryRunQuery, operation: Operation) -> Edit:
+        return await self._rules.apply(actor_of(call), operation, dry_run=query.dry_run)
+
     async def _reply(self, rule: Rule) -> Reply[RuleView]:
-        statuses = await self._statuses.of([rule])
-        status = statuses[rule.id]
-        return Reply(data=_view(rule, status), etag=f"{rule.revision}-{status}")
+        status = (await self._statuses.of([rule]))[rule.id]
+        return Reply(data=rule_view(rule, status), etag=f"{rule.revision}-{status}")
 
-
-def _content(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a RuleContent from those of a body."""
-    values = {name: value for name, value in values.items() if name != "comment"}
-    if "duration" in values:
-        parameter = values["duration"] if isinstance(values["duration"], str) else None
-        values |= {"duration_parameter": parameter, "duration": timedelta() if parameter else values["duration"]}
-    if "group_options" in values:
-        values["group_options"] = values["group_options"].content()
-    return values
-
-
-def _view(rule: Rule, status: Status) -> RuleView:
-    content = {name: getattr(rule.content, name) for name in RuleContent.__dataclass_fields__}
-    parameter = content.pop("duration_parameter")
-    options = GroupOptionsModel(
-        **{name: getattr(rule.content.group_options, name) for name in GroupOptionsModel.model_fields}
-    )
-    return RuleView(
-        id=rule.id,
-        **{
-            **content,
-            "group_options": options,
-            "duration": f"${{{parameter}}}" if parameter else rule.content.duration,
-        },
-        version=rule.version,
-        status=status,
-        created_by=rule.created_by,
-        created_at=rule.created_at,
-        updated_by=rule.updated_by,
-        updated_at=rule.updated_at,
-    )
-
-
-def _finding(found: Detail) -> Finding:
-    return Finding(loc=found.loc, message=found.message, line=found.line, column=found.column)
+    async def _dry_run(self, edit: Edit) -> Reply[RuleDryRun]:
+        status = (await self._statuses.of([edit.rule]))[edit.rule.id]
+        return Reply(data=RuleDryRun.of(edit, status, await self._previews.of([edit])), status=200)

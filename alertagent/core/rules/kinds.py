@@ -1,22 +1,23 @@
-"""The tasks that a changed rule brings about. Pure."""
+"""The tasks that changed rules bring about. Pure."""
 
 from alertagent.queue.kinds import Kind, Payload
 
 
-class RuleChanged(Payload):
-    """A rule was changed; `targets` are all that it had before or has now."""
+class RulesChanged(Payload):
+    """Rules were changed; `targets` are all that they had before or have now. `rule_id` where it was one rule."""
 
-    rule_id: str
     targets: tuple[str, ...]
+    rule_id: str | None = None
+    rules: int = 1
 
 
-def _kind(type: str) -> Kind[RuleChanged]:
-    return Kind(queue="config_sync", type=type, payload=RuleChanged, priority=1, max_retry=3)
+def _kind(type: str) -> Kind[RulesChanged]:
+    return Kind(queue="config_sync", type=type, payload=RulesChanged, priority=1, max_retry=3)
 
 
-# By the word for the change.
-RULE_CHANGED = {
-    "created": _kind("rule_create"),
-    "updated": _kind("rule_update"),
-    "deleted": _kind("rule_delete"),
-}
+CREATED, UPDATED, DELETED = _kind("rule_create"), _kind("rule_update"), _kind("rule_delete")
+
+# Many rules at once.
+CHANGED = _kind("rules_change")
+
+KINDS = (CREATED, UPDATED, DELETED, CHANGED)

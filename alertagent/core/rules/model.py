@@ -1,5 +1,6 @@
 """What a rule is and how one version follows another. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ DEFAULT_GROUP = "alertagent"
 
 # The group of the marker with which every rule file ends; Prometheus refuses a file that has a group twice.
 RESERVED_GROUP = "alertagent:meta"
+
+_VERSION = re.compile(r"v1\.0\.(0|[1-9][0-9]{0,8})")
 
 
 class Kind(StrEnum):
@@ -109,10 +112,19 @@ class RuleContent:
         values = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
         return {**values, "group_options": self.group_options.document()}
 
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """From what `document` gave, in this release or another: what it lacks has its default."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: _read(name, value) for name, value in document.items() if name in known})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A stored rule. `position` orders rules within a group and never changes."""
+    """A stored rule. `position` orders rules within a group; only an import changes it.
+
+    `source` names the import that owns the rule, and is empty for one that people keep here.
+    """
 
     id: str
     content: RuleContent
@@ -122,6 +134,7 @@ class Rule:
     created_at: datetime
     updated_by: str
     updated_at: datetime
+    source: str = ""
 
     @property
     def version(self) -> str:
@@ -130,6 +143,21 @@ class Rule:
 
 def _plain(value: Any) -> Any:
     return format_duration(value) if isinstance(value, timedelta) else value
+
+
+def _read(name: str, value: Any) -> Any:
+    if name in {"duration", "keep_firing_for", "interval"} and value is not None:
+        return parse_duration(value)
+    match name:
+        case "kind":
+            return Kind(value)
+        case "dialect":
+            return Dialect(value)
+        case "group_options":
+            return GroupOptions.of(value)
+        case "targets":
+            return tuple(value)
+    return value
 
 
 def _read_option(name: str, value: Any) -> Any:
@@ -143,3 +171,9 @@ def _read_option(name: str, value: Any) -> Any:
 def version_name(revision: int) -> str:
     """`v1.0.0` for the first revision, then `v1.0.1` …"""
     return f"v1.0.{revision - 1}"
+
+
+def revision_of(version: str) -> int | None:
+    """The revision that has this name; None when none can have it."""
+    match = _VERSION.fullmatch(version)
+    return int(match[1]) + 1 if match else None

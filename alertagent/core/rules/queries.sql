@@ -1,33 +1,71 @@
 -- name: add
+-- Adds nothing where a rule of this id has come back meanwhile.
 INSERT INTO alert_rules (
     id, name, kind, record, dialect, expression, duration, duration_parameter, keep_firing_for, severity, labels,
     annotations, targets, group_name, group_interval, group_options, parameters, debug, update_entries_limit, notes,
-    enabled, created_by, updated_by
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $22)
-RETURNING *;
+    enabled, position, revision, created_by, created_at, updated_by, updated_at, source
+)
+SELECT id, name, kind, record, dialect, expression, duration, duration_parameter, keep_firing_for, severity, labels,
+       annotations, targets, group_name, group_interval, group_options, parameters, debug, update_entries_limit, notes,
+       enabled, position, revision, created_by, created_at, updated_by, updated_at, source
+  FROM jsonb_populate_recordset(NULL::alert_rules, $1)
+    ON CONFLICT (id) DO NOTHING;
 
 -- name: find
 SELECT * FROM alert_rules WHERE id = $1;
 
 -- name: find_for_change
-SELECT * FROM alert_rules WHERE id = $1 FOR UPDATE;
+-- In one order, so that two batches never wait for each other in a circle.
+SELECT * FROM alert_rules WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE;
+
+-- name: find_all
+SELECT * FROM alert_rules WHERE id = ANY ($1::text[]);
+
+-- name: positions
+-- Places behind all others, for new rules.
+SELECT nextval(pg_get_serial_sequence('alert_rules', 'position')) FROM generate_series(1, $1);
 
 -- name: replace
--- Touches no row when someone else was faster.
-UPDATE alert_rules
-   SET name = $2, kind = $3, record = $4, dialect = $5, expression = $6, duration = $7, duration_parameter = $8,
-       keep_firing_for = $9, severity = $10, labels = $11, annotations = $12, targets = $13, group_name = $14,
-       group_interval = $15, group_options = $16, parameters = $17, debug = $18, update_entries_limit = $19,
-       notes = $20, enabled = $21, updated_by = $22, updated_at = now(), revision = revision + 1
- WHERE id = $1 AND revision = $23
-RETURNING *;
+-- Touches no row of which somebody else has made another version.
+UPDATE alert_rules AS rule
+   SET name = new.name, kind = new.kind, record = new.record, dialect = new.dialect, expression = new.expression,
+       duration = new.duration, duration_parameter = new.duration_parameter, keep_firing_for = new.keep_firing_for,
+       severity = new.severity, labels = new.labels, annotations = new.annotations, targets = new.targets,
+       group_name = new.group_name, group_interval = new.group_interval, group_options = new.group_options,
+       parameters = new.parameters, debug = new.debug, update_entries_limit = new.update_entries_limit,
+       notes = new.notes, enabled = new.enabled, position = new.position, revision = new.revision,
+       updated_by = new.updated_by, updated_at = new.updated_at, source = new.source
+  FROM jsonb_populate_recordset(NULL::alert_rules, $1) AS new
+ WHERE rule.id = new.id AND rule.revision = new.revision - 1;
+
+-- name: move
+UPDATE alert_rules AS rule SET position = new.position
+  FROM unnest($1::text[], $2::bigint[]) AS new (id, position)
+ WHERE rule.id = new.id;
 
 -- name: remove
-DELETE FROM alert_rules WHERE id = $1;
+DELETE FROM alert_rules WHERE id = ANY ($1::text[]);
 
--- name: add_version
-INSERT INTO alert_rule_versions (rule_id, revision, change, document, author, comment)
-VALUES ($1, $2, $3, $4, $5, $6);
+-- name: add_versions
+INSERT INTO alert_rule_versions (rule_id, revision, change, document, author, comment, at, position)
+SELECT rule_id, revision, change, document, author, comment, at, position
+  FROM jsonb_populate_recordset(NULL::alert_rule_versions, $1);
+
+-- name: versions
+-- Newest first.
+SELECT * FROM alert_rule_versions
+ WHERE rule_id = $1 AND ($2::int IS NULL OR revision < $2)
+ ORDER BY revision DESC LIMIT $3;
+
+-- name: version
+SELECT * FROM alert_rule_versions WHERE rule_id = $1 AND revision = $2;
+
+-- name: ends
+-- The newest and the first version; of a deleted rule these are two.
+SELECT * FROM alert_rule_versions AS version
+ WHERE rule_id = $1
+   AND revision IN (SELECT unnest(ARRAY[min(revision), max(revision)]) FROM alert_rule_versions WHERE rule_id = $1)
+ ORDER BY revision DESC;
 
 -- name: enabled
 SELECT * FROM alert_rules WHERE enabled ORDER BY position;

@@ -1,26 +1,27 @@
-"""Rules and their versions: every change is checked, numbered, audited and told to the targets in one transaction."""
+"""Rules: read one by one or in lists, and changed, one or many, in one transaction."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
 from typing import Any, Protocol
 
 from alertagent.core.audit.model import Actor
-from alertagent.core.audit.service import Audit
-from alertagent.core.clusters.changes import count_change
-from alertagent.core.rules.check import check_rule
-from alertagent.core.rules.kinds import RULE_CHANGED, RuleChanged
-from alertagent.core.rules.model import Dialect, GroupOptions, Kind, Rule, RuleContent, Status
-from alertagent.kernel.errors import Invalid, NotFound, Stale
+from alertagent.core.rules.edits import Author, Create, Edit, Operation, Remove, Revise, plan, plan_all, unknown
+from alertagent.core.rules.journal import Journal
+from alertagent.core.rules.model import Rule, RuleContent, Status
+from alertagent.core.rules.rows import rule_of
+from alertagent.kernel.clock import Clock
 from alertagent.kernel.ids import new_id
-from alertagent.queue.producer import Producer
-from alertagent.storage.database import Database, Executor, Transaction
+from alertagent.storage.database import Database, Executor
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.rules")
 
-_MILLISECOND = timedelta(milliseconds=1)
+# Where a rule stands that is not stored: behind every other.
+LAST = 2**62
 
 LISTING = Listing(
     source=sql.listing,
@@ -32,6 +33,8 @@ LISTING = Listing(
         "group": Column("t.group_name"),
         "severity": Column("coalesce(t.severity, '')"),
         "enabled": Column("t.enabled", "boolean"),
+        "source": Column("t.source"),
+        "position": Column("t.position", "bigint"),
         "created_at": Column("t.created_at", "timestamptz"),
         "updated_at": Column("t.updated_at", "timestamptz"),
     },
@@ -71,195 +74,85 @@ class RuleEdit:
 class Rules:
     """All rules."""
 
-    def __init__(self, database: Database, producer: Producer, audit: Audit) -> None:
+    def __init__(self, database: Database, journal: Journal, clock: Clock) -> None:
         self._database = database
-        self._producer = producer
-        self._audit = audit
+        self._journal = journal
+        self._clock = clock
 
     async def get(self, id: str) -> Rule:
         """Raises NotFound."""
         row = await self._database.fetchrow(sql.find, id)
         if row is None:
-            raise _unknown(id)
-        return _rule(row)
+            raise unknown(id)
+        return rule_of(row)
 
     async def page(self, request: PageRequest) -> RulePage:
         page = await fetch_page(self._database, LISTING, request)
-        return RulePage(rules=[_rule(row) for row in page.rows], next_cursor=page.next_cursor, total=page.total)
+        return RulePage(rules=[rule_of(row) for row in page.rows], next_cursor=page.next_cursor, total=page.total)
 
     async def enabled(self, executor: Executor | None = None) -> list[Rule]:
-        """Every enabled rule, in the order in which they were made."""
-        return [_rule(row) for row in await (executor or self._database).fetch(sql.enabled)]
+        """Every enabled rule, in the order of their positions."""
+        return [rule_of(row) for row in await (executor or self._database).fetch(sql.enabled)]
 
     async def recently_changed(self, name: str, since: datetime, until: datetime) -> list[RuleEdit]:
         """The changes of rules of this name in a span of time, newest first."""
         rows = await self._database.fetch(sql.recently_changed, since, until, name)
         return [RuleEdit(**dict(row)) for row in rows]
 
-    async def add(self, actor: Actor, content: RuleContent, comment: str = "") -> Rule:
-        """Store a new rule. Raises Invalid with the place of every finding."""
-        content = checked(content)
+    async def apply(self, actor: Actor, operation: Operation, *, dry_run: bool = False) -> Edit:
+        """Do this; a dry run only tells what would come of it. Raises Invalid, NotFound, Stale, Conflict."""
         async with self._database.transaction() as transaction:
-            row = await transaction.fetchrow(sql.add, new_id(), *_columns(content), actor.name)
-            rule = _rule(row)
-            await self._note(transaction, actor, "created", None, rule, comment=comment)
-        return rule
+            given = await self._given(transaction, actor, [operation], dry_run=dry_run)
+            edit = plan(operation, *given)
+            if not dry_run:
+                await self._journal.write(transaction, actor, [edit])
+        return edit
+
+    async def apply_all(self, actor: Actor, operations: Sequence[Operation], *, dry_run: bool = False) -> list[Edit]:
+        """Do all of this or, when one of it cannot be done, nothing. Raises the same, with the place of each."""
+        async with self._database.transaction() as transaction:
+            given = await self._given(transaction, actor, operations, dry_run=dry_run)
+            edits = await asyncio.to_thread(plan_all, operations, *given)
+            if not dry_run:
+                await self._journal.write(transaction, actor, edits)
+        return edits
+
+    async def add(self, actor: Actor, content: RuleContent, comment: str = "") -> Rule:
+        """Store a new rule."""
+        return (await self.apply(actor, Create(content=content, comment=comment))).rule
 
     async def revise(
         self, actor: Actor, id: str, changes: Mapping[str, Any], expected: frozenset[int] | None, comment: str = ""
     ) -> Rule:
-        """Replace the fields given; the result is checked as a whole. Nothing changed: the same version.
+        """Replace the fields given; the result is checked as a whole. Nothing changed: the same version."""
+        operation = Revise(id=id, changes=changes, expected=expected, comment=comment)
+        return (await self.apply(actor, operation)).rule
 
-        Raises NotFound, Stale, Invalid.
-        """
-        async with self._database.transaction() as transaction:
-            before = await self._current(transaction, id, expected)
-            content = checked(revised(before.content, changes))
-            if content == before.content:
-                return before
-            row = await transaction.fetchrow(sql.replace, id, *_columns(content), actor.name, before.revision)
-            after = _rule(row)
-            await self._note(transaction, actor, "updated", before, after, comment=comment)
-        return after
-
-    async def remove(self, actor: Actor, id: str, expected: frozenset[int] | None) -> None:
+    async def remove(self, actor: Actor, id: str, expected: frozenset[int] | None, comment: str = "") -> None:
         """Delete the rule here and, through the sidecars, on every target. Its versions stay."""
-        async with self._database.transaction() as transaction:
-            before = await self._current(transaction, id, expected)
-            await transaction.execute(sql.remove, id)
-            await self._note(transaction, actor, "deleted", before, None)
+        await self.apply(actor, Remove(id=id, expected=expected, comment=comment))
 
-    async def _current(self, transaction: Executor, id: str, expected: frozenset[int] | None) -> Rule:
-        row = await transaction.fetchrow(sql.find_for_change, id)
-        if row is None:
-            raise _unknown(id)
-        rule = _rule(row)
-        if expected is not None and rule.revision not in expected:
-            raise Stale(f'rule "{rule.content.name}" was changed in the meantime; it is at {rule.version} now')
-        return rule
-
-    async def _note(
-        self,
-        transaction: Transaction,
-        actor: Actor,
-        change: str,
-        before: Rule | None,
-        after: Rule | None,
-        *,
-        comment: str = "",
-    ) -> None:
-        """The version, the audit row and the task that belong to a change."""
-        id, revision = (after.id, after.revision) if after else (before.id, before.revision + 1) if before else ("", 0)
-        document = after.content.document() if after else None
-        await transaction.execute(sql.add_version, id, revision, change, document, actor.name, comment)
-        await self._audit.record(
-            transaction,
-            actor,
-            f"rule.{change}",
-            ("rule", id),
-            before=before.content.document() if before else None,
-            after=document,
-        )
-        await count_change(transaction)
-        targets = {target for rule in (before, after) if rule is not None for target in rule.content.targets}
-        payload = RuleChanged(rule_id=id, targets=tuple(sorted(targets)))
-        await self._producer.enqueue(transaction, RULE_CHANGED[change].task(payload))
+    async def _given(
+        self, transaction: Executor, actor: Actor, operations: Sequence[Operation], *, dry_run: bool
+    ) -> tuple[dict[str, Rule], Iterator[tuple[str, int]], Author]:
+        """What a plan needs to know: the rules as they are, places for new ones, who and when."""
+        ids = [operation.id for operation in operations if not isinstance(operation, Create)]
+        found = await find(transaction, ids, lock=not dry_run)
+        new = await places(transaction, len(operations) - len(ids), kept=not dry_run)
+        return found, new, Author(name=actor.name, at=self._clock.now())
 
 
-def checked(content: RuleContent) -> RuleContent:
-    """The rule as it is stored: the severity label, where it is given, is the severity. Raises Invalid."""
-    if content.severity is None and "severity" in content.labels:
-        content = replace(content, severity=content.labels["severity"])
-    findings = check_rule(content)
-    if not findings:
-        return content
-    first = findings[0]
-    broken_expression = first.loc == ("expression",)
-    place = f" (line {first.line}, column {first.column})" if first.line is not None else ""
-    raise Invalid(
-        f"{'.'.join(map(str, first.loc))}: {first.message}{place}",
-        code="rule.expression_invalid" if broken_expression else "rule.invalid",
-        details=findings,
-    )
+async def find(executor: Executor, ids: Sequence[str], *, lock: bool) -> dict[str, Rule]:
+    """The rules of these ids, as far as they exist."""
+    if not ids:
+        return {}
+    rows = await executor.fetch(sql.find_for_change if lock else sql.find_all, ids)
+    return {row["id"]: rule_of(row) for row in rows}
 
 
-def revised(content: RuleContent, changes: Mapping[str, Any]) -> RuleContent:
-    """The content with these fields replaced; a severity that came from the label follows the label."""
-    follows = content.severity is not None and content.severity == content.labels.get("severity")
-    if follows and "labels" in changes and "severity" not in changes:
-        changes = {**changes, "severity": None}
-    if follows and "severity" in changes and "labels" not in changes:
-        changes = {**changes, "labels": {name: v for name, v in content.labels.items() if name != "severity"}}
-    return replace(content, **changes)
-
-
-def _columns(content: RuleContent) -> tuple[Any, ...]:
-    return (
-        content.name,
-        content.kind,
-        content.record,
-        content.dialect,
-        content.expression,
-        content.duration // _MILLISECOND,
-        content.duration_parameter,
-        _milliseconds(content.keep_firing_for),
-        content.severity,
-        content.labels,
-        content.annotations,
-        list(content.targets),
-        content.group,
-        _milliseconds(content.interval),
-        content.group_options.document(),
-        content.parameters,
-        content.debug,
-        content.update_entries_limit,
-        content.notes,
-        content.enabled,
-    )
-
-
-def _milliseconds(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // _MILLISECOND
-
-
-def _duration(milliseconds: int | None) -> timedelta | None:
-    return None if milliseconds is None else timedelta(milliseconds=milliseconds)
-
-
-def _rule(row: Any) -> Rule:
-    content = RuleContent(
-        name=row["name"],
-        kind=Kind(row["kind"]),
-        record=row["record"],
-        dialect=Dialect(row["dialect"]),
-        expression=row["expression"],
-        duration=timedelta(milliseconds=row["duration"]),
-        duration_parameter=row["duration_parameter"],
-        keep_firing_for=_duration(row["keep_firing_for"]),
-        severity=row["severity"],
-        labels=row["labels"],
-        annotations=row["annotations"],
-        targets=tuple(row["targets"]),
-        group=row["group_name"],
-        interval=_duration(row["group_interval"]),
-        group_options=GroupOptions.of(row["group_options"]),
-        parameters=row["parameters"],
-        debug=row["debug"],
-        update_entries_limit=row["update_entries_limit"],
-        notes=row["notes"],
-        enabled=row["enabled"],
-    )
-    return Rule(
-        id=row["id"],
-        content=content,
-        position=row["position"],
-        revision=row["revision"],
-        created_by=row["created_by"],
-        created_at=row["created_at"],
-        updated_by=row["updated_by"],
-        updated_at=row["updated_at"],
-    )
-
-
-def _unknown(id: str) -> NotFound:
-    return NotFound(f'there is no rule "{id}"', code="rule.not_found")
+async def places(executor: Executor, number: int, *, kept: bool) -> Iterator[tuple[str, int]]:
+    """The id and the position of each of so many new rules, behind all others; nothing is used up for a dry run."""
+    if not kept:
+        return ((new_id(), position) for position in count(LAST))
+    rows = await executor.fetch(sql.positions, number) if number else []
+    return ((new_id(), row[0]) for row in rows)

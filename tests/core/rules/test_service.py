@@ -8,8 +8,8 @@ import pytest
 
 from alertagent.app import Parts, Service
 from alertagent.core.audit.model import Actor
+from alertagent.core.rules.edits import checked, revised
 from alertagent.core.rules.model import Rule, RuleContent
-from alertagent.core.rules.service import checked, revised
 from alertagent.kernel.errors import Invalid, NotFound, Stale
 from alertagent.storage.pages import PageRequest
 
