@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 _UNITS = (
     ("y", 365 * 86_400_000),
@@ -32,6 +33,7 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(milliseconds=total)
 
 
+@lru_cache(maxsize=1024)
 def format_duration(duration: timedelta) -> str:
     """The canonical text, as Prometheus prints it: years and weeks only where nothing remains (`12d`, not `1w5d`)."""
     rest = duration // timedelta(milliseconds=1)

@@ -1,13 +1,11 @@
 """Label sets and the fingerprint by which Alertmanager knows an alert."""
 
-import re
 from collections.abc import Mapping
 
 Labels = Mapping[str, str]
 
 _OFFSET, _PRIME, _MASK = 14695981039346656037, 1099511628211, 0xFFFF_FFFF_FFFF_FFFF
 _SEPARATOR = b"\xff"
-_LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def fingerprint(labels: Labels) -> str:
@@ -25,4 +23,4 @@ def fingerprint(labels: Labels) -> str:
 
 def is_legacy_name(name: str) -> bool:
     """Whether Prometheus before 3.0 takes this as the name of a label."""
-    return _LEGACY_NAME.fullmatch(name) is not None
+    return name.isascii() and name.isidentifier()

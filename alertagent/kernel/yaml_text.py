@@ -6,8 +6,9 @@ a text is quoted.
 
 import json
 import re
+from functools import lru_cache
 
-_PLAIN = re.compile(r"[A-Za-z_](?:[^\x00-\x1f\x7f-\U0010ffff]*[^\x00-\x20\x7f-\U0010ffff:])?")
+_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -18,17 +19,21 @@ def scalar(text: str, indent: int) -> str:
 
     `indent` is the column, in spaces, at which a block's lines go: two more than that of the mapping around it.
     """
-    if _is_plain(text):
-        return text
-    if _UNPRINTABLE.search(text) or "\t" in text:
+    has_lines = "\n" in text
+    seen = text.replace("\n", "") if has_lines else text
+    if not seen.isprintable() and (_UNPRINTABLE.search(seen) or "\t" in seen):
         return _quoted(text)
-    if "\n" in text:
+    if has_lines:
         return _block(text, indent)
-    return "'" + text.replace("'", "''") + "'"
+    return text if _is_plain(text) else "'" + text.replace("'", "''") + "'"
 
 
+@lru_cache(maxsize=4096)
 def key(text: str) -> str:
-    """One text as a key, which stands on one line. A reader takes no key over 1024 characters."""
+    """One text as a key, which stands on one line; a reader takes none over 1024 characters.
+
+    Names are few and come again and again.
+    """
     return _quoted(text) if "\n" in text else scalar(text, 0)
 
 
@@ -39,18 +44,25 @@ def comment(text: str, indent: int) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    return _PLAIN.fullmatch(text) is not None and ": " not in text and " #" not in text and text.lower() not in _WORDS
+    return (
+        text[:1] in _FIRST
+        and text.isascii()
+        and text[-1] not in " :"
+        and ": " not in text
+        and " #" not in text
+        and text.lower() not in _WORDS
+    )
 
 
 def _block(text: str, indent: int) -> str:
     """A literal block keeps line breaks as they are; only where it can hold the text without loss."""
-    body = text.removesuffix("\n")
-    lines = body.split("\n")
-    if text.endswith("\n\n") or not lines[0] or any(line != line.rstrip() for line in lines):
+    if text[0] == "\n" or " \n" in text or text.endswith((" ", "\n\n")):
         return _quoted(text)
-    width = "2" if lines[0][0] == " " else ""
+    margin = "\n" + " " * indent
+    width = "2" if text[0] == " " else ""
     chomping = "" if text.endswith("\n") else "-"
-    return f"|{width}{chomping}\n" + "\n".join(" " * indent + line if line else "" for line in lines)
+    lines = text.removesuffix("\n").split("\n")
+    return f"|{width}{chomping}" + "".join([margin + line if line else "\n" for line in lines])
 
 
 def _quoted(text: str) -> str:

@@ -16,7 +16,11 @@ START = f"- name: {GROUP}\n".encode()
 
 def revision(above: bytes) -> str:
     """The digest of the text above the marker: 16 hex digits of its SHA-256."""
-    return hashlib.sha256(above).hexdigest()[:16]
+    return shortened(hashlib.sha256(above).hexdigest())
+
+
+def shortened(digest: str) -> str:
+    return digest[:16]
 
 
 def revision_of(body: bytes) -> str | None:

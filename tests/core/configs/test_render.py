@@ -12,7 +12,8 @@ import yaml
 
 from alertagent.core.clusters.model import ConfigType
 from alertagent.core.configs import marker
-from alertagent.core.configs.render import belongs, render
+from alertagent.core.configs.gating import gate_for
+from alertagent.core.configs.render import Pieces, Refusal, Rendered, belongs, render
 from alertagent.core.rules.model import Dialect, Kind, Rule
 from tests.core.configs.samples import NASTY, make_cluster, make_rule
 
@@ -110,6 +111,49 @@ def test_a_group_beside_another_never_takes_the_name_of_a_third() -> None:
     groups = loaded(rules)
 
     assert {group["name"]: group.get("interval") for group in groups} == {"g": None, "g/30s/30s": "30s", "g/30s": "5m"}
+
+
+def test_a_cluster_s_parameters_stand_in_its_file() -> None:
+    rule = make_rule(
+        expression="up < ${least}", parameters={"least": "1", "patience": "5m"}, duration_parameter="patience"
+    )
+    cluster = make_cluster(parameters={"least": "0.5", "patience": "10m"})
+
+    (group, _) = yaml.safe_load(render(cluster, ConfigType.PROMETHEUS, [rule]).body)["groups"]
+
+    assert group["rules"] == [{"alert": "Rule1", "expr": "up < 0.5", "for": "10m"}]
+
+
+def test_what_is_remembered_of_rules_changes_no_byte() -> None:
+    pieces = Pieces(capacity=2)
+    rules = [*SAMPLE, make_rule(7, expression="up > ${a}", parameters={"a": "1"}, labels={"b": "c"})]
+    clusters = [make_cluster(), make_cluster(parameters={"a": "2"}), make_cluster("c2", parameters={"a": "2"})]
+
+    for cluster in [*clusters, *clusters]:
+        for config_type in (ConfigType.PROMETHEUS, ConfigType.VMALERT):
+            remembered = render(cluster, config_type, rules, pieces=pieces)
+            assert remembered == render(cluster, config_type, rules)
+
+
+def test_a_rule_that_a_tool_would_not_have_is_left_out_until_its_text_changes() -> None:
+    bad = make_rule(2, expression="up > 1")
+    digest = Pieces().of([bad], {}, gate_for(ConfigType.PROMETHEUS, ()))["r2"].digest
+    refused = {"r2": Refusal(digest=digest, message="promtool: no")}
+
+    def rendered(expression: str) -> Rendered:
+        rules = [make_rule(1), make_rule(2, expression=expression)]
+        return render(make_cluster(), ConfigType.PROMETHEUS, rules, refused=refused)
+
+    assert set(rendered("up > 1").rules) == {"r1"}
+    assert [note.message for note in rendered("up > 1").notes["r2"]] == ["promtool: no"]
+    assert set(rendered("up > 2").rules) == {"r1", "r2"}
+
+
+def test_notes_stand_above_their_rule() -> None:
+    lines = body_of([make_rule(notes="Ask the team first.\n\nsee: #1\r\nlast")]).decode().splitlines()
+
+    start = lines.index("  # Ask the team first.")
+    assert lines[start : start + 5] == ["  # Ask the team first.", "  #", "  # see: #1", "  # last", "  - alert: Rule1"]
 
 
 @pytest.mark.parametrize(
