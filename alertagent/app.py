@@ -18,6 +18,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alertagent import __version__
+from alertagent.core.alertmanager import tasks as alertmanager_tasks
+from alertagent.core.alertmanager.api import AlertmanagerApi
+from alertagent.core.alertmanager.service import AlertmanagerConfigs
 from alertagent.core.alerts.api import AlertsApi
 from alertagent.core.alerts.intake import Timeouts
 from alertagent.core.alerts.kinds import DISPATCH
@@ -28,6 +31,7 @@ from alertagent.core.audit.service import Audit
 from alertagent.core.auth.api import TokensApi
 from alertagent.core.auth.service import Tokens
 from alertagent.core.clusters.api import ClustersApi
+from alertagent.core.clusters.model import ConfigType
 from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs import tasks as config_tasks
 from alertagent.core.configs.api import ConfigsApi
@@ -139,7 +143,14 @@ class Parts:
         self.rules = Rules(database, self.journal, clock)
         self.history = History(database, self.journal, clock)
         self.watch = ConfigWatch(database)
-        self.configs = Configs(database, self.clusters, self.rules, self.watch)
+        self.alertmanager = AlertmanagerConfigs(database, self.clusters, self.producer, self.audit)
+        self.configs = Configs(
+            database,
+            self.clusters,
+            self.rules,
+            self.watch,
+            renderers={ConfigType.ALERTMANAGER: self.alertmanager},
+        )
         self.previews = ConfigPreviews(self.clusters, self.rules)
         self.alerts = Alerts(database, self.producer, clock)
         self.channels = Channels(
@@ -183,7 +194,7 @@ class Parts:
         handlers = {
             "notification": notify_tasks.handlers(self.groups, self.deliveries),
             "ai_analysis": analysis_tasks.handlers(self.analyses),
-            "config_sync": config_tasks.handlers(self.configs),
+            "config_sync": {**config_tasks.handlers(self.configs), **alertmanager_tasks.handlers(self.configs)},
         }
         return Workers(
             {queue: {type: traced(handler) for type, handler in by.items()} for queue, by in handlers.items()},
@@ -202,6 +213,7 @@ class Parts:
             ClustersApi(self.clusters, self.tokens),
             RulesApi(self.rules, self.history, self.configs, self.previews),
             ConfigsApi(self.configs, self.clusters, self.rules),
+            AlertmanagerApi(self.alertmanager, self.configs),
             AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),
             NotifyApi(self.channels, self.deliveries, self.registry),
         ]

@@ -9,7 +9,7 @@ from alertagent.core.audit.model import actor_of
 from alertagent.core.auth.model import may_register, may_sync
 from alertagent.core.clusters.model import ID_PATTERN, ConfigType
 from alertagent.core.clusters.service import Clusters
-from alertagent.core.configs.model import Report, SidecarStatus, State, SyncStatus, status_of
+from alertagent.core.configs.model import Form, Report, SidecarStatus, State, SyncStatus, status_of
 from alertagent.core.configs.service import Configs
 from alertagent.core.rules.model import Status
 from alertagent.core.rules.service import Rules
@@ -45,6 +45,9 @@ class SyncQuery(Model):
     wait: Annotated[
         int, Field(ge=0, le=MAX_WAIT, description="Seconds to wait for a change when If-None-Match is current.")
     ] = 0
+    format: Annotated[
+        Form, Field(description="`bundle`: a tar of alertmanager.yml and its templates; alertmanager only.")
+    ] = Form.PLAIN
 
 
 class PreviewQuery(Model):
@@ -133,13 +136,14 @@ class ConfigsApi:
         if may_register(call.principal):
             await self._clusters.register(actor_of(call), query.cluster_id, query.type)
         wait = timedelta(seconds=query.wait)
-        snapshot = await self._configs.changed(query.cluster_id, query.type, call.known, wait)
+        snapshot = await self._configs.changed(query.cluster_id, query.type, call.known, wait, query.format)
+        hash, body = snapshot.offered(query.format)
         return Raw(
-            body=snapshot.body,
-            content_type="application/yaml",
-            etag=snapshot.hash,
+            body=body,
+            content_type="application/x-tar" if query.format is Form.BUNDLE else "application/yaml",
+            etag=hash,
             headers={
-                "X-Config-Hash": snapshot.hash,
+                "X-Config-Hash": hash,
                 "X-Config-Revision": str(snapshot.revision),
                 "Cache-Control": "no-store",
             },
@@ -161,9 +165,9 @@ class ConfigsApi:
 
     @get("/config/preview", access=viewer("configs:read"))
     async def preview(self, call: Call, query: PreviewQuery) -> Raw:
-        """What would be served now."""
-        rendered = await self._configs.preview(query.cluster_id, query.type)
-        return Raw(body=rendered.body, content_type="application/yaml", headers={"X-Config-Hash": rendered.hash})
+        """What would be served now, its secrets masked."""
+        hash, body = await self._configs.preview(query.cluster_id, query.type)
+        return Raw(body=body, content_type="application/yaml", headers={"X-Config-Hash": hash})
 
     @get("/rules/{id}/distribution", access=viewer("rules:read"))
     async def distribution(self, call: Call, id: str) -> Distribution:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
 from alertagent.core.configs.render import belongs
 from alertagent.core.rules.model import Rule, Status, version_name
+from alertagent.kernel.errors import Conflict
 
 RULE_TYPES = (ConfigType.PROMETHEUS, ConfigType.VMALERT)
 
@@ -20,6 +21,13 @@ class SyncStatus(StrEnum):
 
     SUCCESS = "success"
     FAILED = "failed"
+
+
+class Form(StrEnum):
+    """How a configuration is handed out: by itself, or as an archive with the files that go with it."""
+
+    PLAIN = "plain"
+    BUNDLE = "bundle"
 
 
 class State(StrEnum):
@@ -41,6 +49,20 @@ class Snapshot:
     hash: str
     body: bytes
     rules: Mapping[str, int]
+    bundle: bytes | None
+    bundle_hash: str | None
+    needs_bundle: bool
+
+    def offered(self, form: Form) -> tuple[str, bytes]:
+        """Hash and bytes in this form. Raises Conflict where there is no such form."""
+        if form is Form.BUNDLE:
+            if self.bundle is None or self.bundle_hash is None:
+                raise Conflict(f"a {self.config_type} configuration is one file", code="config.no_bundle")
+            return self.bundle_hash, self.bundle
+        if self.needs_bundle:
+            message = "this configuration has template files; ask for it with format=bundle"
+            raise Conflict(message, code="config.needs_bundle")
+        return self.hash, self.body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,19 +141,22 @@ def target_states(
     states: list[TargetState] = []
     for cluster, config_type in _places(rule, known):
         found = reports.get((cluster.id, config_type), [])
-        states += [_judged(rule, sidecar, applied) for sidecar in found] or [
+        states += [judged(rule.id, rule.revision, sidecar, applied) for sidecar in found] or [
             TargetState(cluster_id=cluster.id, config_type=config_type)
         ]
     return states + _nowhere(rule, known)
 
 
 def status_of(rule: Rule, states: Iterable[TargetState]) -> Status:
-    """The worst of its targets: refused before pending before active."""
+    """How far a rule is with all of its targets."""
+    worst = worst_of(states)
+    return Status.INACTIVE if worst is None else Status(worst)
+
+
+def worst_of(states: Iterable[TargetState]) -> State | None:
+    """Refused before pending before active; None where nobody is waited for."""
     found = {state.state for state in states}
-    if not found:
-        return Status.INACTIVE
-    worst = State.ERROR if State.ERROR in found else State.PENDING if State.PENDING in found else State.ACTIVE
-    return Status(worst)
+    return next((state for state in (State.ERROR, State.PENDING, State.ACTIVE) if state in found), None)
 
 
 def _places(rule: Rule, clusters: Iterable[Cluster]) -> Iterator[tuple[Cluster, ConfigType]]:
@@ -141,10 +166,11 @@ def _places(rule: Rule, clusters: Iterable[Cluster]) -> Iterator[tuple[Cluster, 
                 yield cluster, config_type
 
 
-def _judged(rule: Rule, sidecar: SidecarStatus, applied: Applied) -> TargetState:
+def judged(id: str, wanted: int, sidecar: SidecarStatus, applied: Applied) -> TargetState:
+    """How far this revision of a rule, or of whatever else is in the configuration, is with one sidecar."""
     report = sidecar.report
-    revision = applied.get((report.cluster_id, report.config_type, report.instance, rule.id))
-    current = revision == rule.revision
+    revision = applied.get((report.cluster_id, report.config_type, report.instance, id))
+    current = revision == wanted
     refused = not current and sidecar.refuses_desired
     return TargetState(
         cluster_id=report.cluster_id,

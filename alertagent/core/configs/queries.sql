@@ -9,8 +9,10 @@ SELECT * FROM config_snapshots
 SELECT pg_advisory_xact_lock(hashtextextended('config ' || $1 || ' ' || $2, 0));
 
 -- name: add_snapshot
-INSERT INTO config_snapshots (cluster_id, config_type, revision, generation, hash, body, rules)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO config_snapshots (
+    cluster_id, config_type, revision, generation, hash, body, rules, bundle, bundle_hash, needs_bundle
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING *;
 
 -- name: confirm_snapshot
@@ -33,7 +35,8 @@ INSERT INTO config_sync_status (
 )
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9,
        CASE WHEN $4 = 'success' THEN coalesce($10, $9, (
-           SELECT hash FROM config_snapshots WHERE cluster_id = $1 AND config_type = $2 ORDER BY revision DESC LIMIT 1
+           SELECT CASE WHEN needs_bundle THEN bundle_hash ELSE hash END FROM config_snapshots
+            WHERE cluster_id = $1 AND config_type = $2 ORDER BY revision DESC LIMIT 1
        )) ELSE $10 END,
        $11, $12, $13, $14
 ON CONFLICT (cluster_id, config_type, instance) DO UPDATE
@@ -43,13 +46,22 @@ ON CONFLICT (cluster_id, config_type, instance) DO UPDATE
        target_version = excluded.target_version, duration_ms = excluded.duration_ms, received_at = now();
 
 -- name: statuses
-SELECT status.*, latest.hash AS desired_hash, latest.revision AS desired_revision
+-- A sidecar that ever spoke of a bundle's hash is given the bundle's hash to compare with.
+SELECT status.*, latest.revision AS desired_revision,
+       CASE WHEN spoken.of_bundles THEN latest.bundle_hash ELSE latest.hash END AS desired_hash
   FROM config_sync_status AS status
   LEFT JOIN LATERAL (
-      SELECT hash, revision FROM config_snapshots AS snapshot
+      SELECT hash, bundle_hash, needs_bundle, revision FROM config_snapshots AS snapshot
        WHERE snapshot.cluster_id = status.cluster_id AND snapshot.config_type = status.config_type
        ORDER BY revision DESC LIMIT 1
   ) AS latest ON true
+ CROSS JOIN LATERAL (
+      SELECT coalesce(latest.needs_bundle, false) OR EXISTS (
+          SELECT FROM config_snapshots AS snapshot
+           WHERE snapshot.cluster_id = status.cluster_id AND snapshot.config_type = status.config_type
+             AND snapshot.bundle_hash IN (status.config_hash, status.applied_hash, status.rejected_hash)
+      ) AS of_bundles
+  ) AS spoken
  WHERE $1::text[] IS NULL OR status.cluster_id = ANY ($1)
  ORDER BY status.cluster_id, status.config_type, status.instance;
 
@@ -61,7 +73,7 @@ SELECT status.cluster_id, status.config_type, status.instance, rule.id AS rule_i
   JOIN LATERAL (
       SELECT rules FROM config_snapshots AS snapshot
        WHERE snapshot.cluster_id = status.cluster_id AND snapshot.config_type = status.config_type
-         AND snapshot.hash = status.applied_hash
+         AND status.applied_hash IN (snapshot.hash, snapshot.bundle_hash)
        ORDER BY revision DESC LIMIT 1
   ) AS snapshot ON true
  CROSS JOIN unnest($2::text[]) AS rule (id)

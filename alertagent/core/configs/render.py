@@ -26,9 +26,10 @@ _ONLY_IN_COMMENTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """A configuration, which revision of which rule is in it, and what was left out of it.
+    """A configuration, which revision of which rule (or other stored thing) is in it, and what was left out of it.
 
     `layout` has the rules of each group in their order, by which a checker's complaint is traced back to a rule.
+    `bundle` is the same as an archive, for a type that has one; `needs_bundle`: alone the body would not work.
     """
 
     body: bytes
@@ -36,6 +37,12 @@ class Rendered:
     rules: Mapping[str, int]
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     layout: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bundle: bytes | None = None
+    needs_bundle: bool = False
+
+    @property
+    def bundle_hash(self) -> str | None:
+        return None if self.bundle is None else sha256(self.bundle).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

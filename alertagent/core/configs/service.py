@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -14,11 +14,13 @@ from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs.model import (
     RULE_TYPES,
     Applied,
+    Form,
     Report,
     SidecarStatus,
     Snapshot,
     SyncStatus,
     TargetState,
+    judged,
     status_of,
     target_states,
 )
@@ -27,7 +29,7 @@ from alertagent.core.configs.watch import ConfigWatch
 from alertagent.core.rules.model import Rule, Status
 from alertagent.core.rules.service import Rules
 from alertagent.kernel.errors import Conflict, NotFound, Unavailable
-from alertagent.storage.database import Database
+from alertagent.storage.database import Database, Executor
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.configs")
@@ -35,14 +37,34 @@ sql = load_queries("alertagent.core.configs")
 SNAPSHOTS_KEPT = 50
 
 
+class Renderer(Protocol):
+    """Makes the configurations of one type as the database has them now. Raises NotFound when nothing is stored."""
+
+    async def rendered(self, executor: Executor, cluster: Cluster) -> Rendered: ...
+
+    async def shown(self, executor: Executor, cluster: Cluster) -> bytes:
+        """The same for people: without its secrets."""
+        ...
+
+
 class Configs:
     """Renders, keeps and serves configurations; collects what sidecars report."""
 
-    def __init__(self, database: Database, clusters: Clusters, rules: Rules, watch: ConfigWatch) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clusters: Clusters,
+        rules: Rules,
+        watch: ConfigWatch,
+        *,
+        renderers: Mapping[ConfigType, Renderer] | None = None,
+    ) -> None:
+        """`renderers` are for the types that are not made of rules."""
         self._database = database
         self._clusters = clusters
         self._rules = rules
         self._watch = watch
+        self._renderers = renderers or {}
 
     async def current(self, cluster_id: str, config_type: ConfigType) -> Snapshot:
         """The configuration as of now, rendered if anything changed since it was. Raises NotFound, Conflict."""
@@ -52,7 +74,12 @@ class Configs:
         return await self._render(await self._clusters.get(cluster_id), config_type)
 
     async def changed(
-        self, cluster_id: str, config_type: ConfigType, known: frozenset[str], wait: timedelta
+        self,
+        cluster_id: str,
+        config_type: ConfigType,
+        known: frozenset[str],
+        wait: timedelta,
+        form: Form = Form.PLAIN,
     ) -> Snapshot:
         """The configuration as soon as its hash is not among the known ones, or after the wait as it is."""
         deadline = asyncio.get_running_loop().time() + wait.total_seconds()
@@ -61,7 +88,7 @@ class Configs:
             if self._watch.is_closed:
                 raise Unavailable("this server is stopping; ask again", retry_after=timedelta(seconds=1))
             snapshot = await self.current(cluster_id, config_type)
-            if snapshot.hash not in known:
+            if snapshot.offered(form)[0] not in known:
                 return snapshot
             try:
                 async with asyncio.timeout_at(deadline):
@@ -78,11 +105,18 @@ class Configs:
                     if config_type in cluster.config_types:
                         await self.current(cluster.id, config_type)
 
-    async def preview(self, cluster_id: str, config_type: ConfigType) -> Rendered:
-        """What would be served now, without keeping it."""
+    async def wake(self, cluster_id: str, config_type: ConfigType) -> None:
+        """Let those who wait for this configuration look again."""
+        await self._database.execute(sql.announce, cluster_id, config_type)
+
+    async def preview(self, cluster_id: str, config_type: ConfigType) -> tuple[str, bytes]:
+        """The hash of what would be served now, and its text without secrets; nothing is kept."""
         cluster = await self._clusters.get(cluster_id)
         _require_type(cluster, config_type)
-        return render(cluster, config_type, await self._rules.enabled())
+        rendered = await self._rendered(self._database, cluster, config_type)
+        renderer = self._renderers.get(config_type)
+        shown = await renderer.shown(self._database, cluster) if renderer is not None else rendered.body
+        return rendered.hash, shown
 
     async def report(self, report: Report) -> None:
         """Keep what a sidecar says. Raises NotFound for an unknown cluster."""
@@ -99,6 +133,12 @@ class Configs:
     async def distribution(self, rule: Rule) -> list[TargetState]:
         """Where this rule should run and how far it is there."""
         return (await self._states([rule]))[rule.id]
+
+    async def instances(self, cluster_id: str, config_type: ConfigType, id: str, revision: int) -> list[TargetState]:
+        """How far this revision of what is stored under an id is with each of a cluster's sidecars of this type."""
+        sidecars = [found for found in await self.sidecars([cluster_id]) if found.report.config_type is config_type]
+        applied = await self._applied([cluster_id], [id])
+        return [judged(id, revision, sidecar, applied) for sidecar in sidecars]
 
     async def of(self, rules: Sequence[Rule]) -> Mapping[str, Status]:
         """The status of each of these rules, by its id."""
@@ -120,6 +160,12 @@ class Configs:
             (row["cluster_id"], row["config_type"], row["instance"], row["rule_id"]): row["revision"] for row in rows
         }
 
+    async def _rendered(self, executor: Executor, cluster: Cluster, config_type: ConfigType) -> Rendered:
+        renderer = self._renderers.get(config_type)
+        if renderer is not None:
+            return await renderer.rendered(executor, cluster)
+        return render(cluster, config_type, await self._rules.enabled(executor))
+
     async def _render(self, cluster: Cluster, config_type: ConfigType) -> Snapshot:
         """Render once, whoever asks: a lock per configuration, and a second look behind it."""
         _require_type(cluster, config_type)
@@ -130,8 +176,8 @@ class Configs:
             now = await generation(transaction)
             if latest is not None and latest["generation"] >= now:
                 return _snapshot(latest)
-            rendered = render(cluster, config_type, await self._rules.enabled(transaction))
-            if latest is not None and latest["hash"] == rendered.hash:
+            rendered = await self._rendered(transaction, cluster, config_type)
+            if latest is not None and (latest["hash"], latest["bundle_hash"]) == (rendered.hash, rendered.bundle_hash):
                 row = await transaction.fetchrow(
                     sql.confirm_snapshot, cluster.id, config_type, latest["revision"], now, rendered.rules
                 )
@@ -146,6 +192,9 @@ class Configs:
                 rendered.hash,
                 rendered.body,
                 rendered.rules,
+                rendered.bundle,
+                rendered.bundle_hash,
+                rendered.needs_bundle,
             )
             await transaction.execute(sql.forget_snapshots, cluster.id, config_type, revision - SNAPSHOTS_KEPT)
             await transaction.execute(sql.announce, cluster.id, config_type)
@@ -157,8 +206,6 @@ def _require_type(cluster: Cluster, config_type: ConfigType) -> None:
         raise Conflict(
             f'cluster "{cluster.id}" has no {config_type}; add it to its config_types', code="config.type_not_enabled"
         )
-    if config_type not in RULE_TYPES:
-        raise NotFound(f'no {config_type} configuration is stored for cluster "{cluster.id}"', code="config.not_stored")
 
 
 def _key(cluster_id: str, config_type: ConfigType) -> str:

@@ -1,0 +1,1 @@
+"""The Alertmanager configurations of clusters: read, judged, versioned and served."""

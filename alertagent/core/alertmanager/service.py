@@ -1,0 +1,257 @@
+"""The Alertmanager configurations of all clusters: judged, versioned, audited and told to the sidecars in one step."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+from alertagent.core.alertmanager.bundle import bundled, rendered
+from alertagent.core.alertmanager.check import ROOT, Checked, Target, check, oldest
+from alertagent.core.alertmanager.model import SNAPSHOT_ID, Stored, Texts, Version, diff, revision_named
+from alertagent.core.alertmanager.secrets import masked, unmasked
+from alertagent.core.audit.model import Actor
+from alertagent.core.audit.service import Audit
+from alertagent.core.clusters.changes import count_change
+from alertagent.core.clusters.model import Cluster, ConfigType
+from alertagent.core.clusters.service import Clusters
+from alertagent.core.configs.render import Rendered
+from alertagent.core.rules.model import version_name
+from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
+from alertagent.queue.producer import Producer
+from alertagent.queue.task import NewTask
+from alertagent.storage.database import Database, Executor, Transaction
+from alertagent.storage.queries import load_queries
+
+sql = load_queries("alertagent.core.alertmanager")
+
+QUEUE = "config_sync"
+TASK = "alertmanager_update"
+VERSIONS_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What storing these texts would change, and what is suspicious about them; nothing has been stored."""
+
+    version: str
+    texts: Texts
+    warnings: Sequence[Detail]
+    diff: str
+
+
+class AlertmanagerConfigs:
+    """One configuration a cluster. Texts leave here masked, but for what the targets get."""
+
+    def __init__(self, database: Database, clusters: Clusters, producer: Producer, audit: Audit) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._producer = producer
+        self._audit = audit
+
+    async def get(self, cluster_id: str) -> Stored:
+        """Raises NotFound."""
+        await self._clusters.get(cluster_id)
+        return (await self._slot(self._database, cluster_id)).filled
+
+    async def propose(self, cluster_id: str, texts: Texts) -> Proposal:
+        """Judge without storing. Raises Invalid like `put`."""
+        _require_alertmanager(await self._clusters.get(cluster_id))
+        slot = await self._slot(self._database, cluster_id)
+        texts, checked = await self._judged(self._database, slot, texts)
+        before = await _shown(slot.texts, slot.mask_key) if slot.texts is not None else None
+        after = await _shown(texts, slot.mask_key)
+        revision = slot.revision if slot.texts == texts else slot.revision + 1
+        return Proposal(
+            version=version_name(revision), texts=after, warnings=checked.warnings, diff=diff(before, after)
+        )
+
+    async def put(
+        self, actor: Actor, cluster_id: str, texts: Texts, expected: frozenset[int] | None, comment: str = ""
+    ) -> tuple[Stored, Sequence[Detail]]:
+        """Store these texts; what is suspicious about them comes back too. Nothing changed: the same version.
+
+        Raises Invalid with the place of every finding, NotFound, Conflict, Stale.
+        """
+        cluster = await self._clusters.get(cluster_id)
+        _require_alertmanager(cluster)
+        async with self._database.transaction() as transaction:
+            slot = await self._current(transaction, cluster_id, expected)
+            texts, checked = await self._judged(transaction, slot, texts)
+            if slot.texts != texts:
+                slot = await self._store(transaction, actor, slot, texts, comment)
+        return slot.filled, checked.warnings
+
+    async def rollback(
+        self, actor: Actor, cluster_id: str, name: str, expected: frozenset[int] | None, comment: str = ""
+    ) -> tuple[Stored, Sequence[Detail]]:
+        """Store an earlier version once more, as a new one; it is judged anew, for the target may have changed."""
+        version = await self.version(cluster_id, name)
+        if version.texts is None:
+            raise Conflict(f"{version.name} is a deletion; there is nothing to go back to", code="alertmanager.none")
+        note = comment or f"back to {version.name}"
+        return await self.put(actor, cluster_id, version.texts, expected, note)
+
+    async def remove(self, actor: Actor, cluster_id: str, expected: frozenset[int] | None) -> None:
+        """Govern it no longer: its Alertmanager goes on with what it has. The versions stay."""
+        await self._clusters.get(cluster_id)
+        async with self._database.transaction() as transaction:
+            slot = await self._current(transaction, cluster_id, expected)
+            _ = slot.filled
+            await self._store(transaction, actor, slot, None, "")
+
+    async def versions(self, cluster_id: str) -> list[Version]:
+        """The newest versions, without their texts."""
+        await self._clusters.get(cluster_id)
+        rows = await self._database.fetch(sql.versions, cluster_id, VERSIONS_SHOWN)
+        return [Version(**dict(row), texts=None) for row in rows]
+
+    async def version(self, cluster_id: str, name: str) -> Version:
+        """The version `v1.0.3`. Raises NotFound."""
+        row = await self._database.fetchrow(sql.version, cluster_id, revision_named(name))
+        if row is None:
+            message = f'cluster "{cluster_id}" has no version "{name[:40]}" of its Alertmanager configuration'
+            raise NotFound(message, code="alertmanager.no_version")
+        values = {name: row[name] for name in ("revision", "change", "author", "comment", "at")}
+        return Version(**values, texts=_texts(row))
+
+    async def shown(self, executor: Executor, cluster: Cluster) -> bytes:
+        """What the target would get, with its secrets masked."""
+        stored = (await self._slot(executor, cluster.id)).filled
+        texts = await self.shown_texts(stored)
+        return rendered(texts.config, texts.templates)
+
+    async def shown_texts(self, stored: Stored) -> Texts:
+        """The texts for people."""
+        return await _shown(stored.texts, stored.mask_key)
+
+    async def masked_version(self, cluster_id: str, version: Version) -> Texts | None:
+        """The texts of a version for people; None where it is a deletion."""
+        if version.texts is None:
+            return None
+        return await _shown(version.texts, (await self._slot(self._database, cluster_id)).mask_key)
+
+    async def rendered(self, executor: Executor, cluster: Cluster) -> Rendered:
+        """What the target gets. Raises NotFound."""
+        stored = (await self._slot(executor, cluster.id)).filled
+        templates = stored.texts.templates
+        body = rendered(stored.texts.config, templates)
+        return Rendered(
+            body=body,
+            hash=sha256(body).hexdigest(),
+            rules={SNAPSHOT_ID: stored.revision},
+            bundle=bundled(body, templates),
+            needs_bundle=bool(templates),
+        )
+
+    async def _slot(self, executor: Executor, cluster_id: str) -> "_Slot":
+        row = await executor.fetchrow(sql.find, cluster_id)
+        return _Slot(cluster_id=cluster_id) if row is None else _slot_of(row)
+
+    async def _current(self, transaction: Executor, cluster_id: str, expected: frozenset[int] | None) -> "_Slot":
+        await transaction.fetchrow(sql.lock_cluster, cluster_id)
+        slot = await self._slot(transaction, cluster_id)
+        if expected is not None and (slot.texts is None or slot.revision not in expected):
+            state = f"it is at {version_name(slot.revision)} now" if slot.texts is not None else "there is none now"
+            raise Stale(f'the Alertmanager configuration of "{cluster_id}" was changed in the meantime; {state}')
+        return slot
+
+    async def _judged(self, executor: Executor, slot: "_Slot", texts: Texts) -> tuple[Texts, Checked]:
+        """The texts with their secrets in place, and the verdict. Raises Invalid."""
+        rows = await executor.fetch(sql.target_versions, slot.cluster_id)
+        target = oldest(row["target_version"] for row in rows)
+        return await asyncio.to_thread(_judge, texts, slot, target)
+
+    async def _store(
+        self, transaction: Transaction, actor: Actor, before: "_Slot", texts: Texts | None, comment: str
+    ) -> "_Slot":
+        """The row, the version, the audit row and the task that belong to a change; no texts: a deletion."""
+        change = "deleted" if texts is None else "created" if before.texts is None else "updated"
+        columns = (before.cluster_id, before.revision + 1)
+        content = (texts.config, dict(texts.templates)) if texts is not None else (None, {})
+        row = await transaction.fetchrow(sql.put, *columns, *content, before.mask_key, actor.name)
+        await transaction.execute(sql.add_version, *columns, change, *content, actor.name, comment)
+        after = _slot_of(row)
+        await self._audit.record(
+            transaction,
+            actor,
+            f"alertmanager_config.{change}",
+            ("cluster", before.cluster_id),
+            before=before.audited(),
+            after=after.audited(),
+        )
+        await count_change(transaction)
+        task = NewTask(queue=QUEUE, type=TASK, payload={"cluster_id": before.cluster_id}, priority=1, max_retry=3)
+        await self._producer.enqueue(transaction, task)
+        return after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slot:
+    """Where a cluster's configuration is kept. `stored` is None before the first one and after a deletion."""
+
+    cluster_id: str
+    revision: int = 0
+    mask_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    stored: Stored | None = None
+
+    @property
+    def texts(self) -> Texts | None:
+        return self.stored.texts if self.stored is not None else None
+
+    @property
+    def filled(self) -> Stored:
+        """Raises NotFound."""
+        if self.stored is None:
+            message = f'no Alertmanager configuration is stored for cluster "{self.cluster_id}"'
+            raise NotFound(message, code="alertmanager.none")
+        return self.stored
+
+    def audited(self) -> Mapping[str, Any] | None:
+        """No text: whoever may read the log would read the secrets."""
+        stored = self.stored
+        return {"version": stored.version, "templates": sorted(stored.texts.templates)} if stored is not None else None
+
+
+def _slot_of(row: Any) -> _Slot:
+    texts, place = _texts(row), {name: row[name] for name in ("cluster_id", "revision", "mask_key")}
+    if texts is None:
+        return _Slot(**place)
+    stored = Stored(**place, texts=texts, updated_by=row["updated_by"], updated_at=row["updated_at"])
+    return _Slot(**place, stored=stored)
+
+
+def _texts(row: Any) -> Texts | None:
+    return Texts(config=row["config"], templates=row["templates"]) if row["config"] is not None else None
+
+
+def _judge(texts: Texts, slot: _Slot, target: Target) -> tuple[Texts, Checked]:
+    stored = slot.texts.config if slot.texts is not None else None
+    config, unknown = unmasked(texts.config, stored, slot.mask_key)
+    if unknown:
+        raise _invalid([Detail((ROOT, *loc), message) for loc, message in unknown])
+    checked = check(config, texts.templates, target)
+    if checked.findings:
+        raise _invalid(checked.findings)
+    return replace(texts, config=config), checked
+
+
+def _invalid(findings: Sequence[Detail]) -> Invalid:
+    first = findings[0]
+    place = f" (line {first.line}, column {first.column})" if first.line is not None else ""
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    message = f"{'.'.join(map(str, first.loc))}: {first.message}{place}{more}"
+    return Invalid(message, code="alertmanager.invalid", details=findings)
+
+
+async def _shown(texts: Texts, key: bytes) -> Texts:
+    """The texts for people."""
+    return replace(texts, config=await asyncio.to_thread(masked, texts.config, key))
+
+
+def _require_alertmanager(cluster: Cluster) -> None:
+    if ConfigType.ALERTMANAGER not in cluster.config_types:
+        raise Conflict(
+            f'cluster "{cluster.id}" has no alertmanager; add it to its config_types', code="config.type_not_enabled"
+        )
