@@ -14,7 +14,7 @@ import re2
 
 from alertagent.kernel.labels import Labels
 
-MAX_PATTERN = 1024
+MAX_PATTERN = 8192
 
 _BARE_NAME = re.compile(r"""[^\s=!~"'{},\\]+""")
 _MATCHER = re.compile(

@@ -26,6 +26,7 @@ _FALSE = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "F
 _INTEGER = re.compile(r"[-+]?[0-9][0-9_]{0,18}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _GO_DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
+_NO_HOST = re.compile(r"[\s<>\"{}|\\^`]")
 _UNCLOSED = re.compile(r"{{(?:[^\"`}]|\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|}(?!}))*}}", re.DOTALL)
 
 
@@ -100,6 +101,13 @@ def _integer(value: Any) -> Any:
     raise ValueError("must be a whole number, without quotes")
 
 
+def _count(value: Any) -> Any:
+    number: int = _integer(value)
+    if number < 0:
+        raise ValueError("must not be negative")
+    return number
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, Plain) and _NUMBER.fullmatch(value):
         return float(value)
@@ -127,6 +135,7 @@ def _url(value: Any) -> Any:
         parts = urlsplit(text)
         # The port is only looked at when it is asked for.
         is_web = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_web = is_web and not _NO_HOST.search(parts.netloc)
     except ValueError:
         is_web = False
     if not is_web or any(character < " " for character in text):
@@ -139,7 +148,7 @@ def _secret_url(value: Any) -> Any:
 
 
 def _templated_url(value: Any) -> Any:
-    return _template(value) if isinstance(value, str) and "{{" in value else _secret_url(value)
+    return _template(value) if isinstance(value, str) and "{{" in value else _url(value)
 
 
 def _host_and_port(value: Any) -> Any:
@@ -157,6 +166,7 @@ Template = Annotated[str, BeforeValidator(_template)]
 File = Annotated[str, BeforeValidator(_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Integer = Annotated[int, BeforeValidator(_integer)]
+Count = Annotated[int, BeforeValidator(_count)]
 Number = Annotated[float, BeforeValidator(_number)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 GoDuration = Annotated[str, BeforeValidator(_go_duration)]

@@ -41,9 +41,8 @@ def _attempt(grammar: Callable[[str], tuple[Matcher, ...]], text: str) -> tuple[
 
 
 def _classic(text: str) -> tuple[Matcher, ...]:
-    inner = text.strip()
-    inner = inner.removeprefix("{").removesuffix("}")
-    return tuple(_classic_matcher(part) for part in _parts(inner))
+    # A brace beside a blank is no brace: `{a=b} ` wants the value `b}`.
+    return tuple(_classic_matcher(part) for part in _parts(text.removeprefix("{").removesuffix("}")))
 
 
 def _parts(text: str) -> Iterator[str]:

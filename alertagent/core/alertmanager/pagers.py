@@ -6,12 +6,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from alertagent.core.alertmanager.fields import (
+    Count,
     Duration,
     File,
     Flag,
     GoDuration,
     HostPort,
-    Integer,
     Pairs,
     Secret,
     SecretTemplateUrl,
@@ -105,7 +105,7 @@ class Webhook(HttpIntegration):
 
     url: SecretTemplateUrl | None = None
     url_file: Annotated[File | None, Since("0.26")] = None
-    max_alerts: Integer | None = None
+    max_alerts: Count | None = None
     timeout: Annotated[GoDuration | None, Since("0.28")] = None
     payload: Annotated[Any, Since("0.31")] = None
 
@@ -235,7 +235,7 @@ class Incidentio(HttpIntegration):
     url_file: File | None = None
     alert_source_token: Secret | None = None
     alert_source_token_file: File | None = None
-    max_alerts: Integer | None = None
+    max_alerts: Count | None = None
     timeout: GoDuration | None = None
 
     def problems(self) -> Iterator[tuple[str | None, str]]:

@@ -1,7 +1,7 @@
 """Configurations for sidecars, and their reports, over HTTP."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -46,8 +46,13 @@ class SyncQuery(Model):
         int, Field(ge=0, le=MAX_WAIT, description="Seconds to wait for a change when If-None-Match is current.")
     ] = 0
     format: Annotated[
-        Form, Field(description="`bundle`: a tar of alertmanager.yml and its templates; alertmanager only.")
-    ] = Form.PLAIN
+        Literal["bundle"] | None,
+        Field(description="A tar of alertmanager.yml and its templates; for alertmanager only."),
+    ] = None
+
+    @property
+    def form(self) -> Form:
+        return Form.PLAIN if self.format is None else Form.BUNDLE
 
 
 class PreviewQuery(Model):
@@ -136,11 +141,11 @@ class ConfigsApi:
         if may_register(call.principal):
             await self._clusters.register(actor_of(call), query.cluster_id, query.type)
         wait = timedelta(seconds=query.wait)
-        snapshot = await self._configs.changed(query.cluster_id, query.type, call.known, wait, query.format)
-        hash, body = snapshot.offered(query.format)
+        snapshot = await self._configs.changed(query.cluster_id, query.type, call.known, wait, query.form)
+        hash, body = snapshot.offered(query.form)
         return Raw(
             body=body,
-            content_type="application/x-tar" if query.format is Form.BUNDLE else "application/yaml",
+            content_type="application/x-tar" if query.form is Form.BUNDLE else "application/yaml",
             etag=hash,
             headers={
                 "X-Config-Hash": hash,
