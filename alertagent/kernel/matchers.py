@@ -8,13 +8,13 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import re2
 
 from alertagent.kernel.labels import Labels
 
-MAX_PATTERN = 8192
+MAX_PATTERN = 1024
 
 _BARE_NAME = re.compile(r"""[^\s=!~"'{},\\]+""")
 _MATCHER = re.compile(
@@ -48,13 +48,15 @@ class Matcher:
     operator: Operator
     value: str
 
+    max_pattern: ClassVar[int] = MAX_PATTERN
+
     def __post_init__(self) -> None:
         if self.operator.is_regex:
             _ = self._pattern
 
     @cached_property
     def _pattern(self) -> Any:
-        return compile_pattern(self.value)
+        return compile_pattern(self.value, self.max_pattern)
 
     def matches(self, labels: Labels) -> bool:
         value = labels.get(self.name, "")
@@ -66,10 +68,10 @@ class Matcher:
         return f"{name}{self.operator}{_quote(self.value)}"
 
 
-def compile_pattern(pattern: str) -> Any:
+def compile_pattern(pattern: str, max_length: int = MAX_PATTERN) -> Any:
     """Compile an RE2 pattern. Raises ValueError: look-arounds and back-references do not exist in RE2."""
-    if len(pattern) > MAX_PATTERN:
-        raise ValueError(f"regular expression longer than {MAX_PATTERN} characters")
+    if len(pattern) > max_length:
+        raise ValueError(f"regular expression longer than {max_length} characters")
     options = re2.Options()
     options.log_errors = False
     try:

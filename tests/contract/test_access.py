@@ -73,6 +73,27 @@ TABLE = {
     "PUT /api/v1/rules/{id}": Row(to="/rules/none", may=writing("rules"), json={}),
     "DELETE /api/v1/rules/{id}": Row(to="/rules/none", may=writing("rules")),
     "GET /api/v1/rules/{id}/distribution": Row(to="/rules/none/distribution", may=reading("rules")),
+    "GET /api/v1/clusters/{id}/alertmanager-config": Row(
+        to="/clusters/none/alertmanager-config", may=reading("configs")
+    ),
+    "PUT /api/v1/clusters/{id}/alertmanager-config": Row(
+        to="/clusters/none/alertmanager-config", may=writing("configs"), json={}
+    ),
+    "DELETE /api/v1/clusters/{id}/alertmanager-config": Row(
+        to="/clusters/none/alertmanager-config", may=writing("configs")
+    ),
+    "GET /api/v1/clusters/{id}/alertmanager-config/versions": Row(
+        to="/clusters/none/alertmanager-config/versions", may=reading("configs")
+    ),
+    "GET /api/v1/clusters/{id}/alertmanager-config/versions/{version}": Row(
+        to="/clusters/none/alertmanager-config/versions/v1.0.0", may=reading("configs")
+    ),
+    "GET /api/v1/clusters/{id}/alertmanager-config/diff": Row(
+        to="/clusters/none/alertmanager-config/diff?from=v1.0.0&to=v1.0.1", may=reading("configs")
+    ),
+    "POST /api/v1/clusters/{id}/alertmanager-config/rollback": Row(
+        to="/clusters/none/alertmanager-config/rollback", may=writing("configs"), json={}
+    ),
     "GET /api/v1/config/sync": Row(
         to="/config/sync?cluster_id=c1&type=prometheus", may={*ADMINS, "sync:*", "sidecar of c1"}
     ),

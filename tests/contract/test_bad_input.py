@@ -146,6 +146,8 @@ WRITES = [
     ("PUT", "/channels/none"),
     ("POST", "/plugins/console/test"),
     ("POST", "/config/sync/status"),
+    ("PUT", "/clusters/c1/alertmanager-config"),
+    ("POST", "/clusters/c1/alertmanager-config/rollback"),
 ]
 # Every field of these may be left out, so nothing at all is a request.
 TAKES_NOTHING = {
@@ -162,6 +164,8 @@ ADDRESSED = [
     "/rules/{}",
     "/rules/{}/distribution",
     "/clusters/{}",
+    "/clusters/{}/alertmanager-config",
+    "/clusters/c1/alertmanager-config/versions/{}",
     "/alerts/{}",
     "/alerts/{}/timeline",
     "/channels/{}",

@@ -17,9 +17,8 @@ from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import Model
 from alertagent.web.replies import Page, Reply
-from alertagent.web.routes import LARGE_BODY_LIMIT, delete, get, post, put
+from alertagent.web.routes import delete, get, post, put
 
-MAX_CONFIG = 1024 * 1024
 MAX_TEMPLATE = 256 * 1024
 
 VersionName = Annotated[str, Field(pattern=VERSION_PATTERN, examples=["v1.0.3"])]
@@ -29,7 +28,7 @@ Comment = Annotated[str, Field(max_length=1000, description="Why, for the histor
 class ConfigRequest(Model):
     config: Annotated[
         str,
-        Field(min_length=1, max_length=MAX_CONFIG, description="The YAML; a mask that was read keeps its secret."),
+        Field(min_length=1, description="The YAML; a mask that was read keeps its secret."),
     ]
     templates: Annotated[
         dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=MAX_TEMPLATE)]],
@@ -120,7 +119,7 @@ class AlertmanagerApi:
         """The Alertmanager configuration of a cluster, its secrets masked, and how far it has come."""
         return await self._reply(await self._store.get(id), ())
 
-    @put("/clusters/{id}/alertmanager-config", access=editor("configs:write"), body_limit=LARGE_BODY_LIMIT)
+    @put("/clusters/{id}/alertmanager-config", access=editor("configs:write"))
     async def replace(self, call: Call, id: str, body: ConfigRequest, query: PutQuery) -> Reply[ConfigView]:
         """Store the configuration that a cluster's Alertmanager must run."""
         if query.dry_run:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 
 from alertagent.kernel.matchers import Matcher, Operator
 
+# Lists of names grow long in configurations, which few people write; queries, which anyone may send, stay shorter.
+MAX_PATTERN = 16_384
+
 _CLASSIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|!=|!~|=)\s*(.*?)\s*", re.DOTALL | re.ASCII)
 _CLASSIC_ESCAPE = re.compile(r"\\([n\"\\])")
 _CLASSIC_ESCAPED = {"n": "\n", '"': '"', "\\": "\\"}
@@ -21,6 +24,12 @@ _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _OPERATOR = re.compile(r"=~|!=|!~|=")
 _GO_ESCAPE = re.compile(r"\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))")
 _GO_ESCAPED = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
+
+
+class ConfigMatcher(Matcher):
+    """A matcher of a configuration."""
+
+    max_pattern = MAX_PATTERN
 
 
 def parse_matchers(text: str, *, utf8: bool = True) -> tuple[Matcher, ...]:
@@ -71,7 +80,7 @@ def _classic_matcher(text: str) -> Matcher:
     if inner is None:
         raise ValueError('quotes stand around the whole value or not at all; one inside is written as \\"')
     value = _CLASSIC_ESCAPE.sub(lambda match: _CLASSIC_ESCAPED[match[1]], inner[1])
-    return Matcher(name, Operator(operator), value)
+    return ConfigMatcher(name, Operator(operator), value)
 
 
 def _modern(text: str) -> tuple[Matcher, ...]:
@@ -106,7 +115,7 @@ class _Reader:
         if operator is None:
             raise ValueError('not a matcher; write it as name="value", with =, !=, =~ or !~')
         self._at = operator.end()
-        return Matcher(name, Operator(operator[0]), self._token("a value; an empty one is written as two quotes"))
+        return ConfigMatcher(name, Operator(operator[0]), self._token("a value; an empty one is written as two quotes"))
 
     def _token(self, what: str) -> str:
         self._skip()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from alertagent.core.alertmanager.document import ALL_LABELS, Document, InhibitRule, Route
-from alertagent.core.alertmanager.matching import parse_matchers
+from alertagent.core.alertmanager.matching import MAX_PATTERN, ConfigMatcher, parse_matchers
 from alertagent.core.alertmanager.walk import Loc
 from alertagent.kernel.labels import is_legacy_name
 from alertagent.kernel.matchers import Matcher, Operator, compile_pattern
@@ -38,8 +38,8 @@ def _matchers(
     *,
     utf8: bool,
 ) -> frozenset[Matcher]:
-    found = [Matcher(name, Operator.EQUAL, value or "") for name, value in (match or {}).items()]
-    found += [Matcher(name, Operator.MATCH, value or "") for name, value in (match_re or {}).items()]
+    found: list[Matcher] = [ConfigMatcher(name, Operator.EQUAL, value or "") for name, value in (match or {}).items()]
+    found += [ConfigMatcher(name, Operator.MATCH, value or "") for name, value in (match_re or {}).items()]
     found += [matcher for text in texts or () for matcher in parse_matchers(text, utf8=utf8)]
     return frozenset(found)
 
@@ -112,7 +112,7 @@ def _check_match(
 
 def _refusal_of(pattern: str) -> str | None:
     try:
-        compile_pattern(pattern)
+        compile_pattern(pattern, MAX_PATTERN)
     except ValueError as error:
         return str(error)
     return None

@@ -7,7 +7,8 @@ finds none is refused and never becomes the secret itself.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from hmac import new as hmac
 
@@ -16,10 +17,21 @@ from alertagent.core.alertmanager.walk import Loc, secrets
 from alertagent.kernel import yaml_guard
 from alertagent.kernel.yaml_guard import BadYaml, Scalar
 
+_UNKNOWN = "this mask stands for no secret that is stored here; write the secret itself"
 _MASK = re.compile(r"\*{3}(?:[0-9a-f]{8})?")
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
-# What can stand anywhere as it is: in quotes, or without anything that could mean something.
-_PORTABLE = re.compile(r"'[^\n]*'|\"[^\n]*\"|[A-Za-z0-9_/](?:[\w./@%+=&?~-]|:(?=\S))*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """A secret, and how it is written in the text that holds it."""
+
+    value: str
+    written: str
+
+    @property
+    def quoted(self) -> str:
+        return json.dumps(self.value, ensure_ascii=False)
 
 
 def mask_of(value: str, key: bytes) -> str:
@@ -43,26 +55,33 @@ def unmasked(text: str, stored: str | None, key: bytes) -> tuple[str, list[tuple
         root = yaml_guard.load(text)
     except BadYaml:
         return text, []
-    known = _written(stored, key) if stored is not None else {}
-    replacements, unknown = [], []
-    for loc, node in secrets(root):
-        if not _MASK.fullmatch(node.value):
-            continue
-        if (written := known.get(node.value)) is not None:
-            replacements.append((node, written))
-        else:
-            unknown.append((loc, "this mask stands for no secret that is stored here; write the secret itself"))
-    return _replaced(text, replacements), unknown
+    known = _secrets_of(stored, key) if stored is not None else {}
+    masks = [(loc, node) for loc, node in secrets(root) if _MASK.fullmatch(node.value)]
+    found = [(loc, node, known[node.value]) for loc, node in masks if node.value in known]
+    unknown = [(loc, _UNKNOWN) for loc, node in masks if node.value not in known]
+    wanted = {loc: secret.value for loc, _, secret in found}
+    restored = _replaced(text, [(node, secret.written) for _, node, secret in found])
+    if not _holds(restored, wanted):
+        restored = _replaced(text, [(node, secret.quoted) for _, node, secret in found])
+    return restored, unknown
 
 
-def _written(text: str, key: bytes) -> dict[str, str]:
-    """How the secret behind each mask is written in a text."""
-    found: dict[str, str] = {}
-    for _, node in secrets(yaml_guard.load(text)):
-        raw = _without_properties(_slice(text, node))
-        portable = raw if _PORTABLE.fullmatch(raw) else json.dumps(node.value, ensure_ascii=False)
-        found.setdefault(mask_of(node.value, key), portable)
-    return found
+def _secrets_of(text: str, key: bytes) -> dict[str, _Secret]:
+    """The secrets of a text by their masks."""
+    return {
+        mask_of(node.value, key): _Secret(node.value, _PROPERTIES.sub("", _slice(text, node), count=1).rstrip("\n"))
+        for _, node in secrets(yaml_guard.load(text))
+    }
+
+
+def _holds(text: str, wanted: Mapping[Loc, str]) -> bool:
+    """Whether what was written elsewhere, perhaps in another style, still means the same here."""
+    try:
+        root = yaml_guard.load(text)
+    except BadYaml:
+        return False
+    nodes = ((yaml_guard.find(root, loc), value) for loc, value in wanted.items())
+    return all(isinstance(node, Scalar) and node.value == value for node, value in nodes)
 
 
 def _replaced(text: str, replacements: Iterable[tuple[Scalar, str]]) -> str:
@@ -78,8 +97,3 @@ def _replaced(text: str, replacements: Iterable[tuple[Scalar, str]]) -> str:
 
 def _slice(text: str, node: Scalar) -> str:
     return text[node.start.offset : node.end.offset]
-
-
-def _without_properties(raw: str) -> str:
-    """Without the anchor and the tag, which belong to the place and not to the value."""
-    return _PROPERTIES.sub("", raw, count=1)
