@@ -122,6 +122,7 @@ def serve(
     "--instance",
     help="Name of this sidecar among those of its cluster. Default: the host's name.",
 )
+@click.option("--adopt", is_flag=True, help="Give the server what runs here before taking it over.")
 @click.option("--once", is_flag=True, help="Write the configuration and exit; for init containers.")
 def sidecar(*, token_file: Path | None, instance: str | None, **options: Any) -> None:
     """Keep one monitoring server's configuration up to date, and prove that it runs.

@@ -18,6 +18,8 @@ from alertagent.sidecar.model import ErrorClass, Rejected
 
 CHECK_TIMEOUT = timedelta(seconds=30)
 
+UNCHECKED = "unchecked"
+
 _LONGEST_REASON = 2000
 
 _log = structlog.get_logger()
@@ -37,13 +39,16 @@ class Command:
 
 
 class Checker:
-    """A tool that judges files, or the lack of one: then every file passes and is reported as `unchecked`."""
+    """A tool that judges files, or the lack of one: then every file passes.
+
+    `name` is what is reported: the tool's or, where none gave a verdict the last time, `unchecked`.
+    """
 
     def __init__(self, program: str | None, command: Command, *, timeout: timedelta = CHECK_TIMEOUT) -> None:
         self._program = program
         self._command = command
         self._timeout = timeout.total_seconds()
-        self.name = command.program if program else "unchecked"
+        self.name = command.program if program else UNCHECKED
 
     @classmethod
     def find(cls, setting: str, command: Command) -> Self:
@@ -71,10 +76,13 @@ class Checker:
     def _judge(self, status: int, output: bytes, path: Path) -> None:
         if status < 0:
             self._gave_up(f"killed by signal {-status}")
-        elif status > 0:
+            return
+        self.name = self._command.program
+        if status > 0:
             raise Rejected(f"{self.name}: {_shortened(output, path)}", ErrorClass.CHECK)
 
     def _gave_up(self, reason: str) -> None:
+        self.name = UNCHECKED
         _log.warning("checker.failed", checker=self._program, error=reason)
 
     async def _run(self, program: str, path: Path) -> tuple[int, bytes]:

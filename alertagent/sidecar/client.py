@@ -1,31 +1,24 @@
-"""The sidecar's side of the server's contract: `GET /config/sync` as a long poll and `POST /config/sync/status`."""
+"""The sidecar's side of the server's contract: the long poll for a configuration, reports, and adoption."""
 
-import asyncio
-import json
-import re
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-import structlog
 from aiohttp import ClientError, ClientPayloadError, ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
-from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import Fatal
-from alertagent.sidecar.model import Away, Discarded, Identity, Offer, Report
+from alertagent.sidecar.bundle import is_tar
+from alertagent.sidecar.model import Away, Discarded, ErrorClass, Failed, Identity, Report
+from alertagent.sidecar.offer import Offer
+from alertagent.sidecar.refusals import away, envelope_of, expect, words_of
 
 MAX_BODY = 64 << 20
 # What a long poll may take on top of the wait that was asked for.
 POLL_SLACK = timedelta(seconds=15)
-# A longer pause would look like a hang, and one poll a minute harms no server.
-MAX_RETRY_AFTER = timedelta(minutes=1)
 
-_SECONDS = re.compile(r"[0-9]{1,9}")
-_REPORT_TIMEOUT = ClientTimeout(total=10)
-_LONGEST_ERROR = 4096
-_HEARTBEAT = timedelta(seconds=15)
-
-_log = structlog.get_logger()
+_REPORT_TIMEOUT = timedelta(seconds=10)
+_ADOPTION_TIMEOUT = timedelta(seconds=60)
 
 
 class Server:
@@ -35,121 +28,90 @@ class Server:
     reaches the named host only.
     """
 
-    def __init__(self, session: ClientSession, endpoint: str, identity: Identity, *, token: str | None) -> None:
+    def __init__(
+        self,
+        session: ClientSession,
+        endpoint: str,
+        identity: Identity,
+        *,
+        token: str | None,
+        has_templates: bool = False,
+    ) -> None:
         self._session = session
         self._identity = identity
-        self._url = _endpoint(endpoint) / "api/v1/config/sync"
+        self._url = _endpoint(endpoint) / "api/v1/config"
         self._query = {"cluster_id": identity.cluster_id, "type": identity.config_type}
+        self._format = {"format": "bundle"} if has_templates else {}
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def fetch(self, *, known: str | None, wait: timedelta) -> Offer | None:
         """The configuration that is wanted now; None when it is still the known one. Raises Discarded too."""
-        headers = self._headers | {"Accept-Encoding": "gzip"}
-        if known:
-            headers["If-None-Match"] = f'"{known}"'
-        url = self._url.with_query(self._query | {"wait": str(wait // timedelta(seconds=1))})
-        timeout = ClientTimeout(total=(wait + POLL_SLACK).total_seconds())
-        try:
-            async with self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
-                return await _offer(response)
-        except ClientPayloadError as error:
-            raise Discarded(f"the configuration broke off on its way: {error}") from error
-        except (ClientError, OSError, TimeoutError) as error:
-            raise self._unreachable(error) from error
+        headers = {"Accept-Encoding": "gzip"} | ({"If-None-Match": f'"{known}"'} if known else {})
+        query = self._query | self._format | {"wait": str(wait // timedelta(seconds=1))}
+        url = (self._url / "sync").with_query(query)
+        async with self._asked("GET", url, within=wait + POLL_SLACK, headers=headers) as response:
+            return await _offer(response)
 
     async def report(self, report: Report, moment: datetime) -> None:
-        url, payload, headers = self._url / "status", report.payload(self._identity, moment), self._headers
+        payload = report.payload(self._identity, moment)
+        async with self._asked("POST", self._url / "sync/status", within=_REPORT_TIMEOUT, json=payload) as response:
+            await expect(response, 200, 201, 202, 204)
+
+    async def adopt(self, body: bytes) -> bool:
+        """Give the server what runs here, a file or a bundle. False when it has a configuration already.
+
+        Raises Failed when it cannot take this one.
+        """
+        url = (self._url / "adopt").with_query(self._query)
+        headers = {"Content-Type": "application/x-tar" if is_tar(body) else "application/yaml"}
+        async with self._asked("POST", url, within=_ADOPTION_TIMEOUT, headers=headers, data=body) as response:
+            if response.status in {200, 201, 202, 204}:
+                return True
+            envelope = await envelope_of(response)
+            if response.status == 409 and envelope["code"] == "adopt.not_empty":
+                return False
+            if response.status in {400, 413, 415}:
+                message = f"the server cannot adopt what runs here (HTTP {response.status}): {words_of(envelope)}"
+                raise Failed(message, ErrorClass.ADOPTION)
+            raise away(response, envelope)
+
+    @asynccontextmanager
+    async def _asked(
+        self, method: str, url: URL, *, within: timedelta, headers: dict[str, str] | None = None, **what: object
+    ) -> AsyncIterator[ClientResponse]:
         try:
-            async with self._session.post(
-                url, json=payload, headers=headers, timeout=_REPORT_TIMEOUT, allow_redirects=False
+            async with self._session.request(
+                method,
+                url,
+                headers=self._headers | (headers or {}),
+                timeout=ClientTimeout(total=within.total_seconds()),
+                allow_redirects=False,
+                **what,  # type: ignore[arg-type]  # json or data
             ) as response:
-                await _expect(response, 200, 201, 202, 204)
+                yield response
         except (ClientError, OSError, TimeoutError) as error:
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: Exception) -> Away:
-        reason = str(error) or "no answer in time"
-        return Away(f"the server at {self._url.host}:{self._url.port} is not reachable: {reason}")
-
-
-class Reporter:
-    """Keeps the server told: at once when something changed, else as a heartbeat.
-
-    Only the latest report matters, so one that could not be sent is not queued: the next pass makes a newer one.
-    """
-
-    def __init__(self, server: Server, clock: Clock, *, heartbeat: timedelta = _HEARTBEAT) -> None:
-        self._server = server
-        self._clock = clock
-        self._heartbeat = heartbeat.total_seconds()
-        self._told: Report | None = None
-        self._told_at = 0.0
-
-    async def tell(self, report: Report) -> bool:
-        """Whether the server knows it now. A failure is logged, not raised: it must not hold up the next pass."""
-        news = replace(report, duration=timedelta())
-        now = asyncio.get_running_loop().time()
-        if news == self._told and now - self._told_at < self._heartbeat:
-            return True
-        try:
-            await self._server.report(report, self._clock.now())
-        except Away as failure:
-            _log.warning("status.undelivered", error=failure.message)
-            self._told = None
-            return False
-        self._told, self._told_at = news, now
-        return True
+            reason = str(error) or "no answer in time"
+            raise Away(f"the server at {self._url.host}:{self._url.port} is not reachable: {reason}") from error
 
 
 async def _offer(response: ClientResponse) -> Offer | None:
     if response.status == 304:
         return None
-    await _expect(response, 200)
+    await expect(response, 200)
     body = await _read(response)
     return Offer.verified(body, announced=response.headers.get("X-Config-Hash"), etag=response.headers.get("ETag"))
 
 
 async def _read(response: ClientResponse) -> bytes:
     body = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Discarded(f"the configuration is larger than {MAX_BODY >> 20} MiB")
-    return bytes(body)
-
-
-async def _expect(response: ClientResponse, *statuses: int) -> None:
-    if response.status in statuses:
-        return
-    said = _message_of(await response.content.read(_LONGEST_ERROR))
-    raise Away(f"{_advice(response.status)} (HTTP {response.status}): {said}", retry_after=_retry_after(response))
-
-
-_ADVICE = {
-    401: "the server does not know this token",
-    403: "the token may not read this cluster",
-    404: "the server does not know this cluster",
-}
-
-
-def _advice(status: int) -> str:
-    if 300 <= status < 400:
-        return "the endpoint redirects, which is not followed: name the final address"
-    return _ADVICE.get(status, "the server refuses")
-
-
-def _message_of(body: bytes) -> str:
-    """The message of the server's error envelope, else the beginning of whatever came."""
     try:
-        return str(json.loads(body)["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return body.decode(errors="replace")[:200]
-
-
-def _retry_after(response: ClientResponse) -> timedelta | None:
-    """Only the form in seconds; AlertAgent sends no dates."""
-    text = response.headers.get("Retry-After", "")
-    return min(timedelta(seconds=int(text)), MAX_RETRY_AFTER) if _SECONDS.fullmatch(text) else None
+        async for chunk in response.content.iter_chunked(1 << 16):
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise Discarded(f"the configuration is larger than {MAX_BODY >> 20} MiB")
+    except ClientPayloadError as error:
+        raise Discarded(f"the configuration broke off on its way: {error}") from error
+    return bytes(body)
 
 
 def _endpoint(text: str) -> URL:

@@ -1,28 +1,22 @@
-"""The live file and its companions, written so that a kill at any point leaves the old or the new file whole.
+"""The live file and its companions, written so that a kill at any point leaves the old or the new one whole.
 
 Everything lives in one directory, because only there is a rename atomic and do relative paths mean the same to a
-checker. The companions are dotfiles that do not end in `.yml`: Prometheus' globs do match dotfiles. Under the lock
-there is one writer, so any temporary file found at the start is a dead one's, whatever its process id says.
+checker. The companions are dotfiles that do not end in `.yml`: Prometheus' globs do match dotfiles.
 """
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alertagent.kernel.errors import Fatal
-from alertagent.sidecar.model import Locked, State, Unwritable, digest
-
-_NEW_FILE_MODE = 0o644  # the target usually runs as another user
-
-
-@contextmanager
-def _disk_failures() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unwritable(f"{error.filename or 'disk'}: {error.strerror}") from error
+from alertagent.sidecar.bundle import packed, unpacked
+from alertagent.sidecar.content import Content, directories_in
+from alertagent.sidecar.disk import Writer, disk_failures, read, sync_directory
+from alertagent.sidecar.model import Discarded, Locked, State, Unwritable
+from alertagent.sidecar.templates import Templates
 
 
 class LiveFile:
@@ -34,6 +28,8 @@ class LiveFile:
         self._prefix = f".{self.path.name}.aa-"
         self._state = self._companion("state")
         self._last_good = self._companion("last-good")
+        self._writer = Writer(self.path, self._prefix)
+        self._templates = Templates(self.path.parent, self._writer)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -45,103 +41,82 @@ class LiveFile:
         finally:
             os.close(descriptor)
 
-    @_disk_failures()
+    @disk_failures()
     def sweep(self) -> None:
-        """Remove what a killed predecessor left behind."""
-        for path in self.path.parent.iterdir():
-            if path.name.startswith(self._prefix) and path.suffix == ".tmp":
-                path.unlink()
+        """Remove temporary files, and templates that neither the live nor the last good configuration names."""
+        self._writer.sweep()
+        kept = self._kept()
+        named = [directories_in(main) for main in (read(self.path), kept and kept.main) if main]
+        self._templates.sweep(frozenset().union(*named))
 
-    @_disk_failures()
-    def read(self) -> bytes | None:
-        return _read(self.path)
+    @disk_failures()
+    def read(self) -> Content | None:
+        main = read(self.path)
+        return None if main is None else Content(main, self._templates.read(main))
 
-    def hash(self) -> str | None:
-        body = self.read()
-        return None if body is None else digest(body)
+    @disk_failures()
+    def changed_at(self) -> datetime | None:
+        """When the file that stands there was written."""
+        try:
+            return datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
 
     @contextmanager
-    def staged(self, body: bytes) -> Iterator[Path]:
-        """A durable copy beside the live file, gone afterwards unless it was swapped in."""
-        with self._temporary("new", body) as path:
+    def staged(self, content: Content) -> Iterator[Path]:
+        """The templates in their place, and a durable copy of the main file beside the live one.
+
+        The copy is gone afterwards unless it was swapped in.
+        """
+        with disk_failures():
+            self._templates.lay(content.templates)
+        with self._writer.temporary("new", content.main) as path:
             yield path
 
-    @_disk_failures()
+    @disk_failures()
     def swap(self, staged: Path) -> None:
         staged.replace(self.path)
-        self._sync_directory()
+        sync_directory(self.path.parent)
 
-    @_disk_failures()
-    def keep(self, body: bytes) -> None:
+    @disk_failures()
+    def keep(self, content: Content) -> None:
         """Remember this as the last good one. A copy: an edit in place would reach through a hard link."""
-        self._replace(self._last_good, body)
+        self._writer.replace(self._last_good, packed(content), "last-good")
 
-    @_disk_failures()
+    @disk_failures()
+    def keeps(self, expected: str) -> bool:
+        """Whether `restore` could put this content back."""
+        kept = self._kept()
+        return kept is not None and kept.digest == expected
+
+    @disk_failures()
     def restore(self, expected: str | None) -> None:
-        """Put the last good file back, or remove the live one where there never was any."""
+        """Put the last good content back, or remove the live file where there never was any."""
         if expected is None:
             self.path.unlink(missing_ok=True)
-            self._sync_directory()
+            sync_directory(self.path.parent)
             return
-        body = _read(self._last_good)
-        if body is None or digest(body) != expected:
+        kept = self._kept()
+        if kept is None or kept.digest != expected:
             raise Unwritable(f"{self._last_good} is missing or damaged: nothing to go back to")
-        self._replace(self.path, body)
+        self._templates.lay(kept.templates)
+        self._writer.replace(self.path, kept.main, "restored")
 
-    @_disk_failures()
+    @disk_failures()
     def load_state(self) -> State:
         """A fresh state where there is none. Raises ValueError for one that cannot be read."""
-        data = _read(self._state)
+        data = read(self._state)
         return State() if data is None else State.decode(data)
 
-    @_disk_failures()
+    @disk_failures()
     def save_state(self, state: State) -> None:
-        self._replace(self._state, state.encode())
+        self._writer.replace(self._state, state.encode(), "state")
 
-    def _replace(self, path: Path, body: bytes) -> None:
-        with self._temporary(path.name.removeprefix(self._prefix), body) as temporary:
-            temporary.replace(path)
-            self._sync_directory()
-
-    @contextmanager
-    def _temporary(self, purpose: str, body: bytes) -> Iterator[Path]:
-        path = self._companion(f"{os.getpid()}-{purpose}.tmp")
-        try:
-            self._write(path, body)
-            yield path
-        finally:
-            with _disk_failures():
-                path.unlink(missing_ok=True)
-
-    @_disk_failures()
-    def _write(self, path: Path, body: bytes) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            self._dress(descriptor)
-            file.write(body)
-            file.flush()
-            os.fsync(descriptor)
-
-    def _dress(self, descriptor: int) -> None:
-        """Give a new file the owner and mode of the live one, so that the target can still read it."""
-        try:
-            like = self.path.stat()
-        except FileNotFoundError:
-            os.fchmod(descriptor, _NEW_FILE_MODE)
-            return
-        mine = os.fstat(descriptor)
-        if (like.st_uid, like.st_gid) != (mine.st_uid, mine.st_gid):
-            # Only root may give files away; for everyone else the mode must do.
-            with suppress(PermissionError):
-                os.fchown(descriptor, like.st_uid, like.st_gid)
-        os.fchmod(descriptor, like.st_mode & 0o7777)
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def _kept(self) -> Content | None:
+        body = read(self._last_good)
+        with suppress(Discarded):
+            return None if body is None else unpacked(body)
+        return None
 
     def _companion(self, suffix: str) -> Path:
         return self.path.with_name(self._prefix + suffix)
@@ -159,10 +134,3 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise Locked(f"another sidecar already owns {path}; stop it first") from error
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

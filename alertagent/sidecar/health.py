@@ -24,35 +24,45 @@ class Health:
         self._patience = patience.total_seconds()
         self._polled_at = _now()
         self._outcomes: Counter[str] = Counter()
+        self._last_poll = 0.0
         self._last_success = 0.0
+        self._applied_at = 0.0
         self.is_ready = False
         self.is_target_up = False
         self.is_rejecting = False
+        self.reloads = 0
+        self.rejections = 0
         self.drifts = 0
 
     @property
     def is_live(self) -> bool:
         return _now() - self._polled_at < self._patience
 
-    def poll_ended(self) -> None:
+    def poll_ended(self, moment: datetime) -> None:
         self._polled_at = _now()
+        self._last_poll = moment.timestamp()
 
     def count(self, outcome: str) -> None:
         """One of OUTCOMES."""
         self._outcomes[outcome] += 1
 
-    def succeeded(self, moment: datetime) -> None:
-        """The target was seen to run what was last applied."""
+    def succeeded(self, moment: datetime, *, applied_at: datetime | None = None) -> None:
+        """The target was seen to run what was put in place at `applied_at`."""
         self._last_success = moment.timestamp()
+        self._applied_at = applied_at.timestamp() if applied_at else self._applied_at
         self.is_ready = True
 
     def exposition(self) -> str:
         """The Prometheus text format, version 0.0.4."""
         lines = ["# TYPE alertagent_sidecar_syncs_total counter"]
         lines += [f'alertagent_sidecar_syncs_total{{outcome="{name}"}} {self._outcomes[name]}' for name in OUTCOMES]
+        lines += _metric("last_poll_timestamp_seconds", "gauge", self._last_poll)
         lines += _metric("last_success_timestamp_seconds", "gauge", self._last_success)
+        lines += _metric("applied_timestamp_seconds", "gauge", self._applied_at)
         lines += _metric("target_up", "gauge", int(self.is_target_up))
         lines += _metric("rejected", "gauge", int(self.is_rejecting))
+        lines += _metric("reloads_total", "counter", self.reloads)
+        lines += _metric("rejections_total", "counter", self.rejections)
         lines += _metric("drift_total", "counter", self.drifts)
         return "\n".join(lines) + "\n"
 

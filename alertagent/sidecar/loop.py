@@ -8,15 +8,16 @@ from datetime import timedelta
 import structlog
 
 from alertagent.kernel.backoff import full_jitter
-from alertagent.sidecar.client import Reporter
 from alertagent.sidecar.health import Health
-from alertagent.sidecar.model import Away, ErrorClass, Failed, Rejected
+from alertagent.sidecar.model import Away, ErrorClass, Failed, Rejected, Report
+from alertagent.sidecar.reporter import Reporter
 from alertagent.sidecar.sync import Sync
 
 _BACKOFF_BASE = timedelta(seconds=1)
 _BACKOFF_CAP = timedelta(seconds=30)
 # A server that does not hold polls open must not be asked in a tight loop.
 _SHORTEST_TURN = 1.0
+_VERDICTS = frozenset({ErrorClass.CHECK, ErrorClass.REFUSED, ErrorClass.NOT_APPLIED})
 
 _log = structlog.get_logger()
 
@@ -31,6 +32,8 @@ class Loop:
         self._random = random
         self._failures = 0
         self._last_words: str | None = None
+        self._is_hurried = False
+        self._is_told = True
 
     async def forever(self) -> None:
         pause = 0.0
@@ -42,34 +45,40 @@ class Loop:
         """One pass and its report; the seconds to pause before the next."""
         started = time.monotonic()
         failure, has_applied = await self._attempt()
-        self._note(failure, has_applied)
-        await self._tell(failure)
+        report = self._sync.report(failure)
+        self._health.is_rejecting = report.rejected_hash is not None
+        self._health.count(_outcome(failure, has_applied))
+        self._note(report)
+        await self._tell(report, is_away=isinstance(failure, Away))
         if failure is None and not has_applied:
             return max(0.0, _SHORTEST_TURN - (time.monotonic() - started))
         return self._pause_after(failure)
 
     async def _attempt(self) -> tuple[Failed | None, bool]:
         try:
-            return None, await self._sync.turn()
+            return None, await self._sync.turn(is_hurried=self._is_hurried)
         except Failed as failure:
             return failure, False
 
-    async def _tell(self, failure: Failed | None) -> None:
-        report = self._sync.report(failure)
-        self._health.is_rejecting = report.rejected_hash is not None
-        # A server that just did not answer would only hold up the next attempt; the latest report goes then.
-        has_told = not isinstance(failure, Away) and await self._reporter.tell(report)
+    async def _tell(self, report: Report, *, is_away: bool) -> None:
+        """Report, unless the server just did not answer: that would only hold up the next attempt.
+
+        A report that is owed hurries the next poll once, so that the latest one goes as soon as the server is back
+        and not only when the poll has ended.
+        """
+        has_told = not is_away and await self._reporter.tell(report)
+        self._is_hurried = is_away or (self._is_told and not has_told)
+        self._is_told = has_told
         if has_told and report.error_class is ErrorClass.DRIFT:
             self._sync.drift_told()
 
-    def _note(self, failure: Failed | None, has_applied: bool) -> None:
-        """Count the pass, and log a failure once rather than every few seconds while it lasts."""
-        self._health.count(_outcome(failure, has_applied))
-        words = failure.message if failure else None
-        if failure and words != self._last_words:
-            event = "config.rejected" if isinstance(failure, Rejected) else "sync.failed"
-            _log.warning(event, error_class=failure.error_class, error=words)
-        elif failure is None and self._last_words:
+    def _note(self, report: Report) -> None:
+        """Log trouble once rather than every few seconds while it lasts; a rejection lasts over quiet passes."""
+        words = None if report.succeeded else report.error_message
+        if words and words != self._last_words:
+            event = "config.rejected" if report.error_class in _VERDICTS else "sync.failed"
+            _log.warning(event, error_class=report.error_class, error=words)
+        elif words is None and self._last_words:
             _log.info("sync.recovered")
         self._last_words = words
 

@@ -14,15 +14,19 @@ from aiohttp import ClientSession, DummyCookieJar
 
 from alertagent.kernel.clock import SystemClock
 from alertagent.kernel.errors import Problem
+from alertagent.sidecar.adopt import Adoption
 from alertagent.sidecar.check import CHECK_TIMEOUT, Checker
-from alertagent.sidecar.client import MAX_RETRY_AFTER, POLL_SLACK, Reporter, Server
+from alertagent.sidecar.client import POLL_SLACK, Server
 from alertagent.sidecar.files import LiveFile
 from alertagent.sidecar.health import Health, served
 from alertagent.sidecar.loop import Loop
 from alertagent.sidecar.memory import Memory
 from alertagent.sidecar.model import Identity, Locked
+from alertagent.sidecar.proof import Proof
+from alertagent.sidecar.refusals import MAX_RETRY_AFTER
+from alertagent.sidecar.reporter import Reporter
 from alertagent.sidecar.sync import Sync
-from alertagent.sidecar.targets import KINDS, target_for
+from alertagent.sidecar.targets import kind_of, target_for
 
 _LONGEST_WAIT = timedelta(seconds=60)
 
@@ -34,7 +38,8 @@ class Options:
     """What the operator says.
 
     `checker` is `auto`, `off`, or the name or path of the target's tool. `proof` is how long a target may take
-    to show what it loaded; None leaves it to the type.
+    to show what it loaded; None leaves it to the type. With `adopt`, the server gets what runs here before anything
+    is changed.
     """
 
     endpoint: str
@@ -47,6 +52,7 @@ class Options:
     checker: str = "auto"
     listen: tuple[str, int] | None = None
     once: bool = False
+    adopt: bool = False
     instance: str = field(default_factory=socket.gethostname)
     proof: timedelta | None = None
 
@@ -75,28 +81,36 @@ async def run(options: Options) -> int:
 
 async def _work(options: Options, live: LiveFile) -> None:
     async with ClientSession(cookie_jar=DummyCookieJar()) as session:
-        server = Server(session, options.endpoint, options.identity, token=options.token)
-        target = target_for(options.config_type, session, options.reload_url)
-        kind = KINDS[options.config_type]
-        proof = options.proof or kind.proof
-        health = Health(patience=_patience(options.wait, proof))
-        sync = Sync(
-            server=server,
-            live=live,
-            memory=Memory(live, random.random),
-            target=target,
-            checker=Checker.find(options.checker, kind.check),
-            health=health,
-            clock=SystemClock(),
-            wait=options.wait,
-            proof=proof,
-        )
+        sync, reporter, health = _built(options, live, session)
         if options.once:
             await sync.once()
             return
         async with served(health, options.listen):
             _log.info("sidecar.started", cluster=options.cluster_id, type=options.config_type, path=str(live.path))
-            await _until_stopped(Loop(sync, Reporter(server, SystemClock()), health, random.random).forever())
+            await _until_stopped(Loop(sync, reporter, health, random.random).forever())
+
+
+def _built(options: Options, live: LiveFile, session: ClientSession) -> tuple[Sync, Reporter, Health]:
+    kind = kind_of(options.config_type)
+    clock = SystemClock()
+    server = Server(session, options.endpoint, options.identity, token=options.token, has_templates=kind.has_templates)
+    target = target_for(kind, session, options.reload_url)
+    patience = options.proof or kind.proof
+    health = Health(patience=_patience(options.wait, patience))
+    sync = Sync(
+        server=server,
+        live=live,
+        memory=Memory(live, random.random),
+        kind=kind,
+        target=target,
+        proof=Proof(target, health, live.path, patience),
+        checker=Checker.find(options.checker, kind.check),
+        adoption=Adoption(server, live, kind, target) if options.adopt else None,
+        health=health,
+        clock=clock,
+        wait=options.wait,
+    )
+    return sync, Reporter(server, clock), health
 
 
 def _patience(wait: timedelta, proof: timedelta) -> timedelta:

@@ -1,6 +1,6 @@
 """What a sidecar remembers across restarts, and when it may try a rejected configuration again."""
 
-import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -55,12 +55,12 @@ class Memory:
     @property
     def retry_in(self) -> timedelta:
         """How long until a rejected hash may be tried again; negative once it may."""
-        return timedelta(seconds=self._retry_at - asyncio.get_running_loop().time())
+        return timedelta(seconds=self._retry_at - time.monotonic())
 
     def _retry_time(self) -> float:
         attempt = self.state.rejected.attempts - 1 if self.state.rejected else 0
         pause = full_jitter(attempt, base=_BASE, cap=_CAP, random=self._random())
-        return asyncio.get_running_loop().time() + pause.total_seconds()
+        return time.monotonic() + pause.total_seconds()
 
 
 def _loaded(live: LiveFile) -> State:

@@ -32,6 +32,7 @@ class ErrorClass(StrEnum):
     UNREACHABLE = "unreachable"
     FORBIDDEN = "forbidden"
     MISDIRECTED = "misdirected"
+    ADOPTION = "adoption"
     DRIFT = "drift"
 
     @property
@@ -50,6 +51,7 @@ _PHASES = {
     ErrorClass.UNREACHABLE: Phase.WRITTEN,
     ErrorClass.FORBIDDEN: Phase.WRITTEN,
     ErrorClass.MISDIRECTED: Phase.WRITTEN,
+    ErrorClass.ADOPTION: Phase.DESIRED,
     ErrorClass.DRIFT: Phase.OBSERVED,
 }
 
@@ -84,7 +86,7 @@ class Unwritable(Failed):
 
 
 class Rejected(Failed):
-    """The configuration was judged and found bad, by the checker or by the target."""
+    """The configuration was judged and found bad: by us, by the checker or by the target."""
 
 
 class Undecided(Failed):
@@ -99,27 +101,15 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A configuration as the server sent it, whole."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One configuration by two hashes: of the bytes that the server sent, and of what they are on disk.
 
-    hash: str
-    body: bytes
+    They differ for bundles only.
+    """
 
-    @classmethod
-    def verified(cls, body: bytes, *, announced: str | None, etag: str | None) -> Self:
-        """Raises Discarded. promtool accepts most truncated files, so only the hash can tell."""
-        if announced is None:
-            raise Discarded("the answer carries no X-Config-Hash: is the endpoint really AlertAgent?")
-        if etag is not None and etag.removeprefix("W/").strip('"') != announced:
-            raise Discarded(f"ETag {etag[:80]} and X-Config-Hash {announced[:80]} differ")
-        if digest(body) != announced:
-            raise Discarded(f"the {len(body)} bytes that arrived do not have the announced hash {announced[:80]}")
-        try:
-            body.decode()
-        except UnicodeDecodeError as error:
-            raise Discarded(f"the body is not UTF-8: {error}") from error
-        return cls(announced, body)
+    served: str
+    disk: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +124,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What must survive a restart, all of it as hashes of whole files.
+    """What must survive a restart, all of it as hashes.
 
     `written` was last put in place, `applied` was last seen running. `last_good` is the copy kept for the way
-    back: the applied file or, before the first, what stood there when we came (None: nothing did).
+    back: the applied configuration or, before the first, what stood there when we came (None: nothing did).
     """
 
-    written: str | None = None
-    applied: str | None = None
+    written: Version | None = None
+    applied: Version | None = None
     last_good: str | None = None
     rejected: Rejection | None = None
 
@@ -153,9 +143,18 @@ class State:
         """Raises ValueError when the text is not a state."""
         try:
             fields = json.loads(data)
-            return cls(**(fields | {"rejected": _rejection(fields["rejected"])}))
+            return cls(
+                written=_version(fields["written"]),
+                applied=_version(fields["applied"]),
+                last_good=fields["last_good"],
+                rejected=_rejection(fields["rejected"]),
+            )
         except (LookupError, TypeError) as error:
             raise ValueError(f"not a sidecar's state: {error}") from error
+
+
+def _version(fields: dict[str, str] | None) -> Version | None:
+    return None if fields is None else Version(**fields)
 
 
 def _rejection(fields: dict[str, Any] | None) -> Rejection | None:

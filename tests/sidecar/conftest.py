@@ -1,8 +1,15 @@
 """A real Prometheus, a server that speaks the contract, and a sidecar between them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +18,7 @@ from typing import Any
 import pytest
 
 from alertagent.sidecar.main import Options, run
+from tests.sidecar.stands import Stand, stand
 from tests.support.config_server import TOKEN, ConfigServer, config_server
 from tests.support.prometheus import Prometheus, running
 
@@ -27,6 +35,19 @@ async def server() -> AsyncIterator[ConfigServer]:
 async def prometheus(tmp_path: Path) -> AsyncIterator[Prometheus]:
     async with running(Prometheus(tmp_path)) as prometheus:
         yield prometheus
+
+
+@pytest.fixture(params=["prometheus", "vmalert", "alertmanager"])
+def idle(request: pytest.FixtureRequest, tmp_path: Path) -> Stand:
+    """A target of each type that does not run yet."""
+    return stand(request.param, tmp_path)
+
+
+@pytest.fixture
+async def up(idle: Stand) -> AsyncIterator[Stand]:
+    """A target of each type."""
+    async with running(idle.target):
+        yield idle
 
 
 @pytest.fixture
@@ -53,10 +74,13 @@ def options(server: ConfigServer, live: Path) -> Options:
 
 @pytest.fixture
 def sidecar(options: Options) -> Sidecar:
-    """Runs a sidecar while the block runs; keyword arguments change the options."""
+    """Runs a sidecar while the block runs, for a stand if one is given; keyword arguments change the options."""
 
     @asynccontextmanager
-    async def start(**changes: Any) -> AsyncIterator["asyncio.Task[int]"]:
+    async def start(stand: Stand | None = None, **changes: Any) -> AsyncIterator["asyncio.Task[int]"]:
+        if stand:
+            where = {"config_path": stand.live, "reload_url": stand.target.reload_url}
+            changes = {"config_type": stand.config_type, "proof": timedelta(seconds=3), **where, **changes}
         task = asyncio.create_task(run(replace(options, **changes)))
         try:
             yield task
@@ -66,3 +90,20 @@ def sidecar(options: Options) -> Sidecar:
                 await task
 
     return start
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """While the block runs, no file may grow beyond so many bytes: a write fails as on a full disk."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # Python ignores SIGXFSZ, so the write is what fails.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

@@ -1,6 +1,7 @@
-"""Writes as a sidecar does, in one child process after the other, each killed one line of `files.py` later.
+"""Writes as a sidecar does, in one child process after the other, each killed a few lines of its code later.
 
-Prints how many were killed and every state in which the live file was found.
+The argument is a type. Prints how many were killed, and every state in which the configuration was found and to which
+the next start brought it.
 """
 
 import json
@@ -12,20 +13,33 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from alertagent.sidecar import files
+from alertagent.sidecar import custody, disk, files, templates
+from alertagent.sidecar.content import Content
+from alertagent.sidecar.custody import Custody
 from alertagent.sidecar.files import LiveFile
-from alertagent.sidecar.model import State, digest
+from alertagent.sidecar.memory import Memory
+from alertagent.sidecar.model import ErrorClass, Rejected, Version
 
-OLD, NEW, NEWER = (text * 5000 for text in (b"old\n", b"new\n", b"newer\n"))
+TRACED = {module.__file__ for module in (custody, disk, files, templates)}
+STEP = 3
+NAMES = ("old", "new", "newer")
+
+
+def content(name: str, config_type: str) -> Content:
+    if config_type != "alertmanager":
+        return Content(f"{name}\n".encode() * 5000)
+    directory = f"alertagent-templates/{name.encode().hex():0>16}"
+    paths = [f"{directory}/{number}.tmpl" for number in range(2)]
+    return Content(f"# {paths}\n".encode(), {path: f"{name} {path}\n".encode() * 5000 for path in paths})
 
 
 def die_after(lines: int) -> Any:
-    """A trace function that kills this process after so many lines of `files.py`."""
+    """A trace function that kills this process after so many lines of the traced modules."""
     left = lines
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal left
-        if frame.f_code.co_filename != files.__file__:
+        if frame.f_code.co_filename not in TRACED:
             return None
         if event == "line":
             left -= 1
@@ -36,52 +50,76 @@ def die_after(lines: int) -> Any:
     return trace
 
 
-def write(live: LiveFile) -> None:
-    """An apply, its proof, and another apply that is rolled back."""
+def apply(live: LiveFile, owned: Custody, new: Content) -> None:
+    with live.staged(new) as staged:
+        owned.put(staged, Version(served=new.digest, disk=new.digest))
+
+
+def write(live: LiveFile, config_type: str) -> None:
+    """An apply and its proof, and another apply that is rolled back."""
     with live.locked():
         live.sweep()
-        live.keep(OLD)
-        with live.staged(NEW) as staged:
-            live.save_state(State(written="new", applied="old", last_good="old"))
-            live.swap(staged)
-        live.keep(NEW)
-        with live.staged(NEWER) as staged:
-            live.swap(staged)
-        live.restore(digest(NEW))
+        owned = Custody(live, Memory(live, lambda: 0.0))
+        new, newer = content("new", config_type), content("newer", config_type)
+        apply(live, owned, new)
+        owned.proven(new, desired=None)
+        apply(live, owned, newer)
+        owned.go_back(Rejected("bad", ErrorClass.REFUSED))
 
 
-def prepared(directory: Path) -> LiveFile:
+def prepared(directory: Path, config_type: str) -> LiveFile:
+    """As it is while a sidecar has run `old` for long."""
     live = LiveFile(directory / "rules.yml")
-    live.path.write_bytes(OLD)
+    old = content("old", config_type)
+    owned = Custody(live, Memory(live, lambda: 0.0))
+    apply(live, owned, old)
+    owned.proven(old, desired=None)
     return live
 
 
-def died(live: LiveFile, lines: int) -> bool:
+def died(live: LiveFile, config_type: str, lines: int) -> bool:
     child = os.fork()
     if child == 0:
         sys.settrace(die_after(lines))
-        write(live)
-        os._exit(0)
+        try:
+            write(live, config_type)
+        finally:
+            os._exit(sys.exc_info()[0] is not None)
     _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or status == 0, "the writer failed"
     return os.WIFSIGNALED(status)
 
 
-def looked_at(live: LiveFile) -> str:
-    """Which whole file is there; afterwards the next start must find its state and leave no temporary file."""
-    live.load_state()
+def looked_at(live: LiveFile, config_type: str) -> str:
+    """Which whole configuration is there."""
+    found = live.read()
+    return next((name for name in NAMES if found == content(name, config_type)), "torn")
+
+
+def started_again(live: LiveFile, config_type: str) -> str:
+    """What the next start finds; it must leave no debris."""
     with live.locked():
         live.sweep()
+        owned = Custody(live, Memory(live, lambda: 0.0))
+        assert not owned.mend(), "a kill was taken for somebody's edit"
+        assert owned.ours() == live.read()
     assert not list(live.path.parent.glob(".*.tmp"))
-    return {OLD: "old", NEW: "new", NEWER: "newer"}.get(live.read() or b"", "torn")
+    return looked_at(live, config_type)
 
 
-def main(directory: Path) -> None:
-    kills, seen = 0, Counter[str]()
-    while died(live := prepared(directory), kills):
-        seen[looked_at(live)] += 1
+def main(directory: Path, config_type: str) -> None:
+    kills, seen, settled = 0, Counter[str](), Counter[str]()
+    while True:
+        home = directory / str(kills)
+        home.mkdir()
+        live = prepared(home, config_type)
+        if not died(live, config_type, STEP * kills):
+            break
+        seen[looked_at(live, config_type)] += 1
+        settled[started_again(live, config_type)] += 1
         kills += 1
-    json.dump({"kills": kills, "seen": seen}, sys.stdout)
+    json.dump({"kills": kills, "seen": seen, "settled": settled}, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -31,7 +31,10 @@ def tool(directory: Path, script: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("config_type", KINDS)
+RULES = ["prometheus", "vmalert"]
+
+
+@pytest.mark.parametrize("config_type", RULES)
 async def test_the_real_tool_passes_good_rules(config_type: str, staged: Path) -> None:
     checker = Checker.find("auto", KINDS[config_type].check)
 
@@ -40,7 +43,7 @@ async def test_the_real_tool_passes_good_rules(config_type: str, staged: Path) -
     assert checker.name == KINDS[config_type].check.program
 
 
-@pytest.mark.parametrize("config_type", KINDS)
+@pytest.mark.parametrize("config_type", RULES)
 async def test_the_real_tool_refuses_bad_rules_in_its_own_words(config_type: str, staged: Path) -> None:
     staged.write_bytes(rule_file("First", expr="sum("))
 

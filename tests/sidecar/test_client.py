@@ -11,8 +11,9 @@ from aiohttp import ClientSession, web
 from alertagent.kernel.clock import SystemClock
 from alertagent.kernel.errors import Fatal
 from alertagent.sidecar import client
-from alertagent.sidecar.client import Reporter, Server
+from alertagent.sidecar.client import Server
 from alertagent.sidecar.model import Away, Discarded, Identity, Report
+from alertagent.sidecar.reporter import Reporter
 from tests.support.config_server import TOKEN, ConfigServer, answer, rule_file, sha256
 from tests.support.prometheus import free_port
 
@@ -53,7 +54,7 @@ async def test_a_configuration_is_fetched_whole(asked: Server) -> None:
     offer = await asked.fetch(known=None, wait=NO_WAIT)
 
     assert offer is not None
-    assert (offer.hash, offer.body) == (sha256(rule_file("First")), rule_file("First"))
+    assert (offer.hash, offer.content.main) == (sha256(rule_file("First")), rule_file("First"))
 
 
 async def test_a_compressed_configuration_is_verified_as_it_was_before(server: ConfigServer, asked: Server) -> None:
@@ -67,7 +68,7 @@ async def test_a_compressed_configuration_is_verified_as_it_was_before(server: C
     offer = await asked.fetch(known=None, wait=NO_WAIT)
 
     assert offer is not None
-    assert offer.body == server.body
+    assert offer.content.main == server.body
 
 
 async def test_the_known_configuration_is_not_sent_again(server: ConfigServer, asked: Server) -> None:

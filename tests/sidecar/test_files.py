@@ -3,15 +3,19 @@
 import asyncio
 import json
 import os
-import resource
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from alertagent.kernel.errors import Fatal
+from alertagent.sidecar.content import Content
 from alertagent.sidecar.files import LiveFile
-from alertagent.sidecar.model import ErrorClass, Locked, Rejection, State, Unwritable, digest
+from alertagent.sidecar.model import ErrorClass, Locked, Rejection, State, Unwritable, Version, digest
+
+W = Version(served="w", disk="d")
 
 
 @pytest.fixture
@@ -19,39 +23,40 @@ def live(tmp_path: Path) -> LiveFile:
     return LiveFile(tmp_path / "rules.yml")
 
 
-async def test_a_kill_at_any_line_leaves_a_whole_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config_type", ["prometheus", "alertmanager"])
+async def test_a_kill_at_any_line_leaves_a_whole_configuration(config_type: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.sidecar.dying_writer", str(tmp_path), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.sidecar.dying_writer", str(tmp_path), config_type, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await process.communicate()
 
     assert process.returncode == 0
     result = json.loads(output)
     assert result["kills"] >= 60
-    assert set(result["seen"]) == {"old", "new", "newer"}
+    assert set(result["seen"]) == set(result["settled"]) == {"old", "new", "newer"}
 
 
 def test_staging_and_swapping_replaces_the_file_and_leaves_nothing_else(live: LiveFile) -> None:
     live.path.write_bytes(b"old")
-    with live.staged(b"new") as staged:
-        assert live.read() == b"old"
+    with live.staged(Content(b"new")) as staged:
+        assert live.read() == Content(b"old")
         live.swap(staged)
 
-    assert live.read() == b"new"
+    assert live.read() == Content(b"new")
     assert [path.name for path in live.path.parent.iterdir()] == ["rules.yml"]
 
 
 def test_no_companion_is_loaded_by_a_yml_glob(live: LiveFile) -> None:
-    live.keep(b"good")
+    live.keep(Content(b"good"))
     live.save_state(State())
-    with live.staged(b"new") as staged:
+    with live.staged(Content(b"new")) as staged:
         assert staged.parent == live.path.parent
         assert list(live.path.parent.glob("*.y*ml")) == []
         assert list(live.path.parent.glob(".*.y*ml")) == []
 
 
 def test_what_is_staged_and_not_swapped_goes_away(live: LiveFile) -> None:
-    with live.staged(b"new"):
+    with live.staged(Content(b"new")):
         pass
 
     assert list(live.path.parent.iterdir()) == []
@@ -59,30 +64,30 @@ def test_what_is_staged_and_not_swapped_goes_away(live: LiveFile) -> None:
 
 def test_an_edit_in_place_does_not_reach_the_last_good_copy(live: LiveFile) -> None:
     live.path.write_bytes(b"good")
-    live.keep(b"good")
+    live.keep(Content(b"good"))
     with live.path.open("ab") as file:
         file.write(b"edited")
     live.restore(digest(b"good"))
 
-    assert live.read() == b"good"
+    assert live.read() == Content(b"good")
 
 
 def test_restoring_nothing_removes_the_file(live: LiveFile) -> None:
     live.path.write_bytes(b"bad")
     live.restore(None)
 
-    assert live.hash() is None
+    assert live.read() is None
 
 
 @pytest.mark.parametrize("copy", [None, b"damaged"])
 def test_a_missing_or_damaged_copy_is_not_restored(live: LiveFile, copy: bytes | None) -> None:
     live.path.write_bytes(b"bad")
     if copy:
-        live.keep(copy)
+        live.keep(Content(copy))
 
     with pytest.raises(Unwritable, match="nothing to go back to"):
         live.restore(digest(b"good"))
-    assert live.read() == b"bad"
+    assert live.read() == Content(b"bad")
 
 
 def test_a_new_file_keeps_the_owner_and_the_mode(live: LiveFile) -> None:
@@ -91,7 +96,7 @@ def test_a_new_file_keeps_the_owner_and_the_mode(live: LiveFile) -> None:
     if os.geteuid() == 0:
         os.chown(live.path, 65534, 65534)
     before = live.path.stat()
-    with live.staged(b"new") as staged:
+    with live.staged(Content(b"new")) as staged:
         live.swap(staged)
 
     after = live.path.stat()
@@ -99,7 +104,7 @@ def test_a_new_file_keeps_the_owner_and_the_mode(live: LiveFile) -> None:
 
 
 def test_a_first_file_can_be_read_by_the_target(live: LiveFile) -> None:
-    with live.staged(b"new") as staged:
+    with live.staged(Content(b"new")) as staged:
         live.swap(staged)
 
     assert live.path.stat().st_mode & 0o777 == 0o644
@@ -109,23 +114,19 @@ def test_behind_a_symbolic_link_the_file_itself_is_replaced(tmp_path: Path) -> N
     (tmp_path / "real.yml").write_bytes(b"old")
     (tmp_path / "link.yml").symlink_to(tmp_path / "real.yml")
     live = LiveFile(tmp_path / "link.yml")
-    with live.staged(b"new") as staged:
+    with live.staged(Content(b"new")) as staged:
         live.swap(staged)
 
     assert (tmp_path / "link.yml").is_symlink()
     assert (tmp_path / "real.yml").read_bytes() == b"new"
 
 
-def test_a_full_disk_leaves_the_live_file_and_no_debris(live: LiveFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_live_file_and_no_debris(
+    live: LiveFile, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
     live.path.write_bytes(b"old")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # Python ignores SIGXFSZ, so a write over the limit fails like one on a full disk.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
-    try:
-        with pytest.raises(Unwritable) as caught, live.staged(b"x" * 4096):
-            pytest.fail("staged a file that does not fit")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with full_disk(1024), pytest.raises(Unwritable) as caught, live.staged(Content(b"x" * 4096)):
+        pytest.fail("staged a file that does not fit")
 
     assert caught.value.error_class is ErrorClass.IO
     assert [path.name for path in live.path.parent.iterdir()] == ["rules.yml"]
@@ -157,7 +158,7 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 
 def test_a_state_is_read_back(live: LiveFile) -> None:
     rejected = Rejection(hash="r", error_class=ErrorClass.CHECK, reason="bad", attempts=3)
-    state = State(written="w", applied="a", last_good="g", rejected=rejected)
+    state = State(written=W, applied=Version(served="a", disk="b"), last_good="g", rejected=rejected)
     live.save_state(state)
 
     assert live.load_state() == state

@@ -40,7 +40,10 @@ async def test_a_loop_whose_polls_do_not_end_is_not_alive() -> None:
 async def test_metrics_are_what_prometheus_reads(health: Health) -> None:
     health.count("applied")
     health.count("rejected")
-    health.succeeded(datetime.fromtimestamp(1_700_000_000, UTC))
+    health.poll_ended(datetime.fromtimestamp(1_700_000_001, UTC))
+    health.succeeded(datetime.fromtimestamp(1_700_000_000, UTC), applied_at=datetime.fromtimestamp(1_600_000_000, UTC))
+    health.reloads = 3
+    health.rejections = 2
     health.is_target_up = True
     port = free_port()
     async with served(health, ("127.0.0.1", port)):
@@ -53,12 +56,20 @@ async def test_metrics_are_what_prometheus_reads(health: Health) -> None:
         'alertagent_sidecar_syncs_total{outcome="unchanged"} 0',
         'alertagent_sidecar_syncs_total{outcome="rejected"} 1',
         'alertagent_sidecar_syncs_total{outcome="failed"} 0',
+        "# TYPE alertagent_sidecar_last_poll_timestamp_seconds gauge",
+        "alertagent_sidecar_last_poll_timestamp_seconds 1700000001.0",
         "# TYPE alertagent_sidecar_last_success_timestamp_seconds gauge",
         "alertagent_sidecar_last_success_timestamp_seconds 1700000000.0",
+        "# TYPE alertagent_sidecar_applied_timestamp_seconds gauge",
+        "alertagent_sidecar_applied_timestamp_seconds 1600000000.0",
         "# TYPE alertagent_sidecar_target_up gauge",
         "alertagent_sidecar_target_up 1",
         "# TYPE alertagent_sidecar_rejected gauge",
         "alertagent_sidecar_rejected 0",
+        "# TYPE alertagent_sidecar_reloads_total counter",
+        "alertagent_sidecar_reloads_total 3",
+        "# TYPE alertagent_sidecar_rejections_total counter",
+        "alertagent_sidecar_rejections_total 2",
         "# TYPE alertagent_sidecar_drift_total counter",
         "alertagent_sidecar_drift_total 0",
     ]

@@ -8,8 +8,9 @@ import pytest
 
 from alertagent.sidecar.files import LiveFile
 from alertagent.sidecar.memory import Memory
-from alertagent.sidecar.model import ErrorClass, Rejected, State
+from alertagent.sidecar.model import ErrorClass, Rejected, State, Version
 
+W = Version(served="w", disk="d")
 VERDICT = Rejected("bad", ErrorClass.CHECK)
 
 
@@ -53,7 +54,7 @@ async def test_another_hash_starts_anew(live: LiveFile) -> None:
 
 async def test_a_restart_forgets_nothing(live: LiveFile) -> None:
     before = Memory(live, longest)
-    before.save(State(written="w", applied="w", last_good="w"))
+    before.save(State(written=W, applied=W, last_good="d"))
     for _ in range(4):
         before.reject("r", VERDICT)
     after = Memory(live, longest)
@@ -64,16 +65,16 @@ async def test_a_restart_forgets_nothing(live: LiveFile) -> None:
 
 async def test_what_nobody_wants_any_more_is_forgiven(live: LiveFile) -> None:
     memory = Memory(live, longest)
-    memory.save(State(written="w"))
+    memory.save(State(written=W))
     memory.reject("r", VERDICT)
     memory.forgive()
 
-    assert (memory.barred, memory.state) == (None, State(written="w"))
+    assert (memory.barred, memory.state) == (None, State(written=W))
     assert Memory(live, longest).state == replace(memory.state)
 
 
 async def test_a_damaged_state_is_a_fresh_start(live: LiveFile, capsys: pytest.CaptureFixture[str]) -> None:
-    Memory(live, longest).save(State(written="w"))
+    Memory(live, longest).save(State(written=W))
     next(live.path.parent.glob(".*-state")).write_bytes(b"{")
 
     assert Memory(live, longest).state == State()

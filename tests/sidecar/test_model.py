@@ -1,33 +1,11 @@
-"""Offers are whole or refused; states survive being written down."""
+"""States survive being written down; reports carry what the contract names."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertagent.sidecar.model import Discarded, ErrorClass, Identity, Offer, Phase, Report, State, digest
+from alertagent.sidecar.model import ErrorClass, Identity, Phase, Report, State
 from tests.support.config_server import REPORT_FIELDS
-
-BODY = "规则: []\n".encode()
-
-
-@pytest.mark.parametrize("etag", [None, f'"{digest(BODY)}"', f'W/"{digest(BODY)}"'])
-def test_a_body_with_its_hash_is_an_offer(etag: str | None) -> None:
-    assert Offer.verified(BODY, announced=digest(BODY), etag=etag) == Offer(digest(BODY), BODY)
-
-
-@pytest.mark.parametrize(
-    ("body", "announced", "etag", "reason"),
-    [
-        (BODY, None, None, "X-Config-Hash"),
-        (BODY[:-1], digest(BODY), None, "announced hash"),
-        (b"", digest(BODY), None, "announced hash"),
-        (BODY, digest(BODY), '"other"', "differ"),
-        (BODY[1:], digest(BODY[1:]), None, "UTF-8"),
-    ],
-)
-def test_anything_else_is_discarded(body: bytes, announced: str | None, etag: str | None, reason: str) -> None:
-    with pytest.raises(Discarded, match=reason):
-        Offer.verified(body, announced=announced, etag=etag)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b"{}", b'{"rejected": {}}', b'{"rejected": null, "more": 1}'])

@@ -12,7 +12,9 @@ from aiohttp import ClientSession, web
 from alertagent.core.configs import marker
 from alertagent.kernel.errors import Fatal
 from alertagent.sidecar.model import ErrorClass, Rejected, Undecided
-from alertagent.sidecar.targets import KINDS, RuleTarget, revisions, target_for
+from alertagent.sidecar.rule_target import RuleTarget, revisions
+from alertagent.sidecar.site import Site
+from alertagent.sidecar.targets import KINDS, kind_of, target_for
 from tests.support.config_server import rule_file
 from tests.support.prometheus import Prometheus, free_port, running
 
@@ -29,7 +31,7 @@ async def test_prometheus_shows_the_marks_of_all_the_files_that_it_loads(
     one, two = rule_file("One"), rule_file("Two")
     (prometheus.rules / "one.yml").write_bytes(one)
     (prometheus.rules / "two.yml").write_bytes(two)
-    target = RuleTarget(session, prometheus.reload_url)
+    target = RuleTarget(Site(session, prometheus.reload_url))
     assert await target.running() == frozenset()
     await target.reload()
 
@@ -40,24 +42,24 @@ async def test_prometheus_refuses_a_bad_file(session: ClientSession, prometheus:
     (prometheus.rules / "one.yml").write_bytes(rule_file("One", expr="sum("))
 
     with pytest.raises(Rejected) as caught:
-        await RuleTarget(session, prometheus.reload_url).reload()
+        await RuleTarget(Site(session, prometheus.reload_url)).reload()
     assert caught.value.error_class is ErrorClass.REFUSED
 
 
 async def test_prometheus_says_its_version(session: ClientSession, prometheus: Prometheus) -> None:
-    assert await RuleTarget(session, prometheus.reload_url).version() == "2.42.0+ds"
+    assert await RuleTarget(Site(session, prometheus.reload_url)).version() == "2.42.0+ds"
 
 
 async def test_without_the_lifecycle_api_nothing_was_judged(session: ClientSession, tmp_path: Path) -> None:
     async with running(Prometheus(tmp_path, lifecycle=False)) as prometheus:
         with pytest.raises(Undecided, match=r"--web\.enable-lifecycle") as caught:
-            await RuleTarget(session, prometheus.reload_url).reload()
+            await RuleTarget(Site(session, prometheus.reload_url)).reload()
     assert caught.value.error_class is ErrorClass.FORBIDDEN
 
 
 async def test_a_target_that_is_down_was_not_asked(session: ClientSession) -> None:
     with pytest.raises(Undecided) as caught:
-        await RuleTarget(session, f"http://127.0.0.1:{free_port()}/-/reload").running()
+        await RuleTarget(Site(session, f"http://127.0.0.1:{free_port()}/-/reload")).running()
     assert caught.value.error_class is ErrorClass.UNREACHABLE
 
 
@@ -76,20 +78,20 @@ async def test_an_answer_that_is_no_verdict_leaves_it_open(
 ) -> None:
     async with answering({"/-/ready": ready, "/-/reload": reload}) as url:
         with pytest.raises(Undecided) as caught:
-            await RuleTarget(session, f"{url}/-/reload").reload()
+            await RuleTarget(Site(session, f"{url}/-/reload")).reload()
     assert caught.value.error_class is error_class
 
 
 async def test_a_page_that_is_no_list_of_rules_is_the_wrong_address(session: ClientSession) -> None:
     async with answering({"/api/v1/rules": 200}) as url:
         with pytest.raises(Undecided) as caught:
-            await RuleTarget(session, f"{url}/-/reload").running()
+            await RuleTarget(Site(session, f"{url}/-/reload")).running()
     assert caught.value.error_class is ErrorClass.MISDIRECTED
 
 
 async def test_a_target_that_does_not_answer_is_given_up(session: ClientSession) -> None:
     async with answering({}) as url:
-        target = RuleTarget(session, f"{url}/prefix/-/reload?authKey=secret", timeout=timedelta(seconds=0.2))
+        target = RuleTarget(Site(session, f"{url}/prefix/-/reload?authKey=secret", timeout=timedelta(seconds=0.2)))
         with pytest.raises(Undecided) as caught:
             await target.running()
     assert "secret" not in caught.value.message
@@ -100,12 +102,12 @@ async def test_a_target_that_does_not_answer_is_given_up(session: ClientSession)
 )
 async def test_a_reload_url_that_cannot_work_is_refused_at_once(url: str, session: ClientSession) -> None:
     with pytest.raises(Fatal, match="reload URL"):
-        target_for("prometheus", session, url)
+        target_for(kind_of("prometheus"), session, url)
 
 
-async def test_an_unknown_type_is_refused_with_the_known_ones(session: ClientSession) -> None:
-    with pytest.raises(Fatal, match="prometheus, vmalert"):
-        target_for("nagios", session, "http://host/-/reload")
+def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(Fatal, match="prometheus, vmalert, alertmanager"):
+        kind_of("nagios")
 
 
 def test_the_tools_are_called_as_they_want_to_be() -> None:

@@ -1,10 +1,10 @@
-"""A local server that speaks `GET /config/sync` and `POST /config/sync/status`, strictly, and can be told to lie."""
+"""A local server that speaks `/config/sync`, `/config/sync/status` and `/config/adopt`, strictly, and can lie."""
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -33,6 +33,14 @@ Lie = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 Report = dict[str, Any]
 
 
+class Adopted(NamedTuple):
+    """What a sidecar gave to the server, and how often it had polled before."""
+
+    content_type: str
+    body: bytes
+    polls: int
+
+
 def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
@@ -49,9 +57,10 @@ def rule_file(*alerts: str, expr: str = "vector(1)", interval: str = "1m") -> by
 
 
 def answer(body: bytes) -> web.Response:
-    """The answer of the contract."""
+    """The answer of the contract; a tar is a bundle."""
+    kind = "application/x-tar" if body.startswith(b"alertmanager.yml\0") else "application/yaml"
     headers = {"X-Config-Hash": sha256(body), "ETag": f'"{sha256(body)}"', "X-Config-Revision": "1"}
-    return web.Response(body=body, content_type="application/yaml", headers=headers)
+    return web.Response(body=body, content_type=kind, headers=headers)
 
 
 class ConfigServer:
@@ -63,6 +72,10 @@ class ConfigServer:
         self.polls: list[str | None] = []
         self.reports: list[Report] = []
         self.refuses_reports = False
+        self.adopted: list[Adopted] = []
+        self.is_empty = True
+        self.unfit: str | None = None
+        self.serves_adopted: Callable[[bytes], bytes] | None = None
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
 
@@ -70,6 +83,7 @@ class ConfigServer:
         app = web.Application()
         app.router.add_get("/api/v1/config/sync", self._sync)
         app.router.add_post("/api/v1/config/sync/status", self._status)
+        app.router.add_post("/api/v1/config/adopt", self._adopt)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
@@ -96,8 +110,9 @@ class ConfigServer:
 
     async def _sync(self, request: web.Request) -> web.StreamResponse:
         _authorize(request)
-        if set(request.query) != {"cluster_id", "type", "wait"}:
-            raise web.HTTPBadRequest(text=f"unknown or missing parameter: {request.query_string}")
+        wants_bundle = request.query.get("type") == "alertmanager"
+        _require_query(request, {"cluster_id", "type", "wait"} | ({"format"} if wants_bundle else set()))
+        assert not wants_bundle or request.query["format"] == "bundle"
         known = request.headers.get("If-None-Match")
         await self._note(self.polls, known)
         if self.lie:
@@ -121,10 +136,38 @@ class ConfigServer:
         await self._note(self.reports, report)
         return web.json_response({"data": {}})
 
+    async def _adopt(self, request: web.Request) -> web.Response:
+        _authorize(request)
+        _require_query(request, {"cluster_id", "type"})
+        body = await request.read()
+        await self._note(self.adopted, Adopted(request.content_type, body, len(self.polls)))
+        if not self.is_empty:
+            return _error(409, "adopt.not_empty", "this cluster has rules already")
+        if self.unfit:
+            return _error(
+                400,
+                "adopt.invalid",
+                "the file cannot be imported",
+                [{"loc": ["groups", 0], "line": 3, "message": self.unfit}],
+            )
+        self.is_empty = False
+        if self.serves_adopted:
+            self.body = self.serves_adopted(body)
+        return web.json_response({"data": {"stored": True}}, status=201)
+
     async def _note(self, book: list[Any], entry: Any) -> None:
         async with self._changed:
             book.append(entry)
             self._changed.notify_all()
+
+
+def _error(status: int, code: str, message: str, details: list[Any] | None = None) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message, "details": details or []}}, status=status)
+
+
+def _require_query(request: web.Request, names: set[str]) -> None:
+    if set(request.query) != names:
+        raise web.HTTPBadRequest(text=f"unknown or missing parameter: {request.query_string}")
 
 
 def _authorize(request: web.Request) -> None:

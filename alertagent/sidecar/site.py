@@ -1,0 +1,89 @@
+"""The HTTP pages that all targets have in common, around the reload URL."""
+
+from datetime import timedelta
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from yarl import URL
+
+from alertagent.kernel.errors import Fatal
+from alertagent.sidecar.model import ErrorClass, Rejected, Undecided
+
+_RELOAD = "/-/reload"
+_TIMEOUT = timedelta(seconds=10)
+_STARTING = frozenset({502, 503, 504})
+
+
+class Site:
+    """One target's pages. Raises Undecided when they cannot be had.
+
+    No message holds the whole reload URL: there may be a password in it.
+    """
+
+    def __init__(self, session: ClientSession, reload_url: str, *, timeout: timedelta = _TIMEOUT) -> None:
+        self._session = session
+        self._reload_url = _parsed(reload_url)
+        self._base = _base_of(self._reload_url)
+        self._timeout = ClientTimeout(total=timeout.total_seconds())
+        self.name = f"the target at {self._base.host}:{self._base.port}"
+
+    async def get(self, path: str, **query: str) -> tuple[int, bytes]:
+        """Status and body of a page below the place where the target's pages begin."""
+        response, body = await self._ask("GET", (self._base / path).with_query(query))
+        return response.status, body
+
+    async def page(self, path: str, **query: str) -> bytes:
+        """The body of a page that must be there."""
+        status, body = await self.get(path, **query)
+        if status != 200:
+            raise self._undecided(status, f"has no page {path}")
+        return body
+
+    async def reload(self) -> None:
+        """Raises Rejected when the target refuses what it read."""
+        # While it replays its log, Prometheus accepts a reload and leaves it unanswered.
+        status, _ = await self.get("-/ready")
+        if status in _STARTING:
+            raise self._undecided(status, "is starting")
+        response, body = await self._ask("POST", self._reload_url)
+        if response.status == 500:
+            raise Rejected(f"{self.name} refuses the file: {_words(body)}", ErrorClass.REFUSED)
+        if response.status == 403:
+            message = f"{self.name} does not allow reloads: start Prometheus with --web.enable-lifecycle"
+            raise Undecided(message, ErrorClass.FORBIDDEN)
+        if response.status not in {200, 204}:
+            raise self._undecided(response.status, "did not reload")
+
+    def misdirected(self, trouble: str) -> Undecided:
+        return Undecided(f"{self.name} {trouble}: is the reload URL right?", ErrorClass.MISDIRECTED)
+
+    def _undecided(self, status: int, trouble: str) -> Undecided:
+        if status in _STARTING:
+            return Undecided(f"{self.name} is not ready yet (HTTP {status})", ErrorClass.UNREACHABLE)
+        return self.misdirected(f"{trouble} (HTTP {status})")
+
+    async def _ask(self, method: str, url: URL) -> tuple[ClientResponse, bytes]:
+        try:
+            async with self._session.request(method, url, timeout=self._timeout, allow_redirects=False) as response:
+                return response, await response.read()
+        except (ClientError, OSError, TimeoutError) as error:
+            reason = str(error) or f"no answer in {self._timeout.total:g} s"
+            raise Undecided(f"{self.name} is not reachable: {reason}", ErrorClass.UNREACHABLE) from error
+
+
+def _parsed(reload_url: str) -> URL:
+    try:
+        url = URL(reload_url)
+    except ValueError as error:
+        raise Fatal(f"the reload URL is not a URL: {error}") from error
+    if url.scheme not in {"http", "https"} or not url.host or not url.path.endswith(_RELOAD):
+        raise Fatal(f"the reload URL must look like http://HOST:PORT{_RELOAD}")
+    return url
+
+
+def _base_of(reload_url: URL) -> URL:
+    """Where the target's pages begin: everything before `/-/reload`, a path prefix included."""
+    return reload_url.with_path(reload_url.path.removesuffix(_RELOAD) or "/")
+
+
+def _words(body: bytes) -> str:
+    return " ".join(body.decode(errors="replace").split())[:1000]
