@@ -6,7 +6,7 @@ only the marker in `/api/v1/rules` counts as a proof.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from alertagent.core.configs import marker
@@ -26,7 +26,7 @@ class RuleTarget:
         # Targets too old for the filter ignore it and answer with every rule.
         body = await self._site.page("api/v1/rules", **{"type": "alert", "rule_group[]": marker.GROUP})
         try:
-            return revisions(json.loads(body))
+            return revisions(_groups(json.loads(body)))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise self._site.misdirected("does not list rules as Prometheus does") from error
 
@@ -44,18 +44,23 @@ class RuleTarget:
     async def files_by_group(self) -> Mapping[str, str]:
         """The groups that run, and the file that each comes from as the target names it."""
         try:
-            groups = json.loads(await self._site.page("api/v1/rules"))["data"]["groups"]
+            groups = _groups(json.loads(await self._site.page("api/v1/rules")))
             return {str(group["name"]): str(group["file"]) for group in groups}
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise self._site.misdirected("does not list rules as Prometheus does") from error
 
 
-def revisions(answer: Any) -> frozenset[str]:
-    """The revisions that the markers in an answer of `/api/v1/rules` show."""
+def revisions(groups: Iterable[Any]) -> frozenset[str]:
+    """The revisions that the markers among these groups show."""
     return frozenset(
         rule["annotations"]["revision"]
-        for group in answer["data"]["groups"]
+        for group in groups
         if group["name"] == marker.GROUP
         for rule in group["rules"]
         if rule["name"] == marker.ALERT
     )
+
+
+def _groups(answer: Any) -> Iterable[Any]:
+    """vmalert says null where it has none."""
+    return answer["data"]["groups"] or ()

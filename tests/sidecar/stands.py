@@ -99,7 +99,7 @@ def files_on(live: Path) -> dict[str, bytes]:
 class Stand:
     """`good`, `better` and `last` differ in what `shown` reads from the target, and hold these names.
 
-    `bad` is refused by the type's tool and by the target, the latter as `refusal`.
+    `bad` is refused by the type's tool and by the target, the latter as `refusal`; `nonsense` by us as well.
     """
 
     config_type: str
@@ -109,6 +109,7 @@ class Stand:
     shown: Callable[[], Awaitable[set[str]]]
     make: Callable[..., bytes]
     bad: bytes
+    nonsense: bytes
     refusal: str
 
     @property
@@ -144,6 +145,7 @@ def stand(config_type: str, directory: Path) -> Stand:
             shown=alertmanager.receivers,
             make=bundle,
             bad=bundle("Broken", template=b"{{ define"),
+            nonsense=b"route: {receiver: nobody}\nreceivers: []\n",
             refusal="refused",
         )
     rules = Prometheus(directory) if config_type == "prometheus" else Vmalert(directory, live)
@@ -155,6 +157,7 @@ def stand(config_type: str, directory: Path) -> Stand:
         shown=rules.alerts,
         make=quick_rules,
         bad=quick_rules("Broken", expr="sum("),
+        nonsense=quick_rules("Empty", expr="''"),
         refusal="refused" if config_type == "prometheus" else "not_applied",
     )
 

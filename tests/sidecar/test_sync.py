@@ -88,39 +88,6 @@ async def test_a_quiet_server_is_asked_with_the_applied_hash_and_told_that_we_li
     assert server.polls == [None, f'"{sha256(GOOD)}"', f'"{sha256(GOOD)}"']
 
 
-async def test_prometheus_refuses_and_the_old_file_and_rules_stay(
-    server: ConfigServer, prometheus: Prometheus, live: Path, sidecar: Sidecar
-) -> None:
-    async with sidecar(reload_url=prometheus.reload_url, checker="off"):
-        await server.reported(applied(GOOD))
-        await server.offer(BAD)
-        report = await server.reported(failed("refused"))
-
-        assert live.read_bytes() == GOOD
-        assert await prometheus.alerts() == {"First", "AlertAgentConfig"}
-        assert (report["applied_hash"], report["rejected_hash"]) == (sha256(GOOD), sha256(BAD))
-        assert (report["phase"], report["checker"]) == ("written", "unchecked")
-
-        await server.offer(BETTER)
-        report = await server.reported(applied(BETTER))
-
-    assert report["rejected_hash"] is None
-    assert await prometheus.alerts() == {"First", "Second", "AlertAgentConfig"}
-
-
-async def test_a_refused_first_configuration_gives_way_to_what_stood_there(
-    server: ConfigServer, prometheus: Prometheus, live: Path, sidecar: Sidecar
-) -> None:
-    theirs = b"groups: [{name: theirs, rules: [{alert: Theirs, expr: vector(1)}]}]\n"
-    live.write_bytes(theirs)
-    await server.offer(BAD)
-    async with sidecar(reload_url=prometheus.reload_url, checker="off"):
-        await server.reported(failed("refused"))
-
-        assert live.read_bytes() == theirs
-        await eventually(lambda: _runs(prometheus, {"Theirs"}))
-
-
 async def test_a_refused_first_configuration_is_removed_where_nothing_stood(
     server: ConfigServer, prometheus: Prometheus, live: Path, sidecar: Sidecar
 ) -> None:
@@ -130,22 +97,6 @@ async def test_a_refused_first_configuration_is_removed_where_nothing_stood(
 
         assert not live.exists()
         assert report["applied_hash"] is None
-
-
-async def test_what_promtool_refuses_is_never_put_in_place(
-    server: ConfigServer, prometheus: Prometheus, live: Path, sidecar: Sidecar
-) -> None:
-    async with sidecar(reload_url=prometheus.reload_url):
-        await server.reported(applied(GOOD))
-        before = live.stat()
-        await server.offer(BAD)
-        report = await server.reported(failed("check"))
-
-        assert live.stat().st_ino == before.st_ino
-        assert "parse error" in report["error_message"]
-        assert str(live.parent) not in report["error_message"]
-        await server.offer(BETTER)
-        await server.reported(applied(BETTER))
 
 
 async def test_a_rejected_hash_is_tried_again_more_and_more_seldom(
@@ -172,21 +123,6 @@ async def test_going_back_from_a_rejected_configuration_ends_the_failure(
         report = await server.reported(applied(GOOD))
 
     assert report["rejected_hash"] is None
-
-
-async def test_back_and_forth_ends_on_the_last(
-    server: ConfigServer, prometheus: Prometheus, live: Path, sidecar: Sidecar
-) -> None:
-    async with sidecar(reload_url=prometheus.reload_url):
-        await server.reported(applied(GOOD))
-        await server.offer(BETTER)
-        await server.offer(GOOD)
-        last = rule_file("Last")
-        await server.offer(last)
-        await server.reported(applied(last))
-
-    assert live.read_bytes() == last
-    assert await prometheus.alerts() == {"Last", "AlertAgentConfig"}
 
 
 async def _empty(_: web.Request, __: bytes) -> web.StreamResponse:
@@ -282,36 +218,6 @@ async def test_an_edit_is_undone_even_while_the_server_is_away(
         await eventually(lambda: live.read_bytes() == GOOD)
 
 
-async def test_a_target_that_starts_late_is_reloaded_and_nothing_is_rolled_back(
-    server: ConfigServer, tmp_path: Path, live: Path, sidecar: Sidecar
-) -> None:
-    prometheus = Prometheus(tmp_path)
-    async with sidecar(reload_url=prometheus.reload_url):
-        report = await server.reported(failed("unreachable"))
-        assert live.read_bytes() == GOOD
-        assert report["rejected_hash"] is None
-        async with running(prometheus):
-            await server.reported(applied(GOOD))
-
-            assert live.read_bytes() == GOOD
-            assert await prometheus.alerts() == {"First", "AlertAgentConfig"}
-
-
-async def test_a_change_made_while_the_target_is_down_runs_when_it_is_back(
-    server: ConfigServer, prometheus: Prometheus, live: Path, sidecar: Sidecar
-) -> None:
-    async with sidecar(reload_url=prometheus.reload_url):
-        await server.reported(applied(GOOD))
-        await prometheus.stop()
-        await server.offer(BETTER)
-        await server.reported(failed("unreachable"))
-        await eventually(lambda: live.read_bytes() == BETTER)
-        await prometheus.start()
-        await server.reported(applied(BETTER))
-
-    assert await prometheus.alerts() == {"First", "Second", "AlertAgentConfig"}
-
-
 async def test_without_the_lifecycle_api_the_operator_is_told_what_to_do(
     server: ConfigServer, tmp_path: Path, live: Path, sidecar: Sidecar
 ) -> None:
@@ -342,21 +248,6 @@ async def test_a_kept_failure_is_told_once_the_server_takes_reports_again(
         await eventually(lambda: _runs(prometheus, {"First", "AlertAgentConfig"}))
         server.refuses_reports = False
         await server.reported(applied(GOOD))
-
-
-async def test_a_new_sidecar_takes_over_without_a_reload(
-    server: ConfigServer, prometheus: Prometheus, live: Path, sidecar: Sidecar
-) -> None:
-    async with sidecar(reload_url=prometheus.reload_url):
-        await server.reported(applied(GOOD))
-    before = await _reloads(prometheus)
-    server.polls.clear()
-    server.reports.clear()
-    async with sidecar(reload_url=prometheus.reload_url):
-        await server.reported(applied(GOOD))
-
-    assert await _reloads(prometheus) == before
-    assert server.polls[0] == f'"{sha256(GOOD)}"'
 
 
 async def test_a_reload_owed_by_a_killed_sidecar_is_made_up_for(
@@ -406,11 +297,3 @@ async def _runs(prometheus: Prometheus, alerts: set[str]) -> bool:
 async def _reload(prometheus: Prometheus) -> None:
     async with aiohttp.ClientSession() as session, session.post(prometheus.reload_url) as response:
         assert response.status == 200
-
-
-async def _reloads(prometheus: Prometheus) -> str:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{prometheus.url}/api/v1/status/runtimeinfo") as response,
-    ):
-        return str((await response.json())["data"]["lastConfigTime"])

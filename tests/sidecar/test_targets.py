@@ -121,8 +121,8 @@ def test_only_the_marker_in_its_own_group_counts() -> None:
     rule = {"name": marker.ALERT, "annotations": {"revision": "r1"}}
     groups = [{"name": marker.GROUP, "rules": [rule, {"name": "Other"}]}, {"name": "theirs", "rules": [rule]}]
 
-    assert revisions({"data": {"groups": groups[1:]}}) == frozenset()
-    assert revisions({"data": {"groups": groups}}) == {"r1"}
+    assert revisions(groups[1:]) == frozenset()
+    assert revisions(groups) == {"r1"}
 
 
 @asynccontextmanager

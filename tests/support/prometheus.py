@@ -66,7 +66,7 @@ class RuleServer:
     async def alerts(self) -> set[str]:
         """The names of the alerting rules that run."""
         _, body = await self._get("/api/v1/rules")
-        return {rule["name"] for group in json.loads(body)["data"]["groups"] for rule in group["rules"]}
+        return {rule["name"] for group in json.loads(body)["data"]["groups"] or () for rule in group["rules"]}
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         async with aiohttp.ClientSession() as session, session.get(self.url + path) as response:
