@@ -47,6 +47,8 @@ from alertagent.core.rules.api import RulesApi
 from alertagent.core.rules.history import History
 from alertagent.core.rules.journal import Journal
 from alertagent.core.rules.service import Rules
+from alertagent.core.tasks.api import TasksApi
+from alertagent.core.tasks.service import Queues
 from alertagent.engines import embedded
 from alertagent.kernel import trace
 from alertagent.kernel.clock import Clock, SystemClock
@@ -138,6 +140,9 @@ class Parts:
         self.replies = StoredReplies(database)
         self.audit = Audit()
         self.tokens = Tokens(database, self.audit, clock, admin_token=_secret(settings.auth.admin_token))
+        self.queues = Queues(
+            QUEUES, database=database, redis=redis, ledger=self.ledger, statistics=self.statistics, audit=self.audit
+        )
         self.clusters = Clusters(database, self.audit, check_url=guard.check_url)
         self.journal = Journal(self.producer, self.audit)
         self.rules = Rules(database, self.journal, clock)
@@ -216,6 +221,7 @@ class Parts:
             AlertmanagerApi(self.alertmanager, self.configs),
             AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),
             NotifyApi(self.channels, self.deliveries, self.registry),
+            TasksApi(self.queues),
         ]
 
     async def _ask_database(self) -> None:

@@ -14,13 +14,11 @@ SCOPES = (
     "ingest",
     *(
         f"{area}:{verb}"
-        for area in ("rules", "clusters", "configs", "alerts", "channels")
+        for area in ("rules", "clusters", "configs", "alerts", "channels", "tasks")
         for verb in ("read", "write", "*")
     ),
     "alerts:ack",
     "deliveries:read",
-    "queues:*",
-    "tasks:*",
     "sync:*",
 )
 SIDECARS = ("sidecar of c1", "sidecar of c2")
@@ -118,6 +116,17 @@ TABLE = {
     "POST /api/v1/channels/{id}/test": Row(to="/channels/none/test", may=writing("channels")),
     "GET /api/v1/channels/{id}/deliveries": Row(to="/channels/none/deliveries", may=reading("deliveries")),
     "GET /api/v1/deliveries": Row(to="/deliveries", may=reading("deliveries")),
+    "GET /api/v1/queues": Row(to="/queues", may=reading("tasks")),
+    "GET /api/v1/queues/{name}": Row(to="/queues/notification", may=reading("tasks")),
+    "POST /api/v1/queues/{name}/pause": Row(to="/queues/none/pause", may=ADMINS),
+    "POST /api/v1/queues/{name}/resume": Row(to="/queues/none/resume", may=ADMINS),
+    "GET /api/v1/queues/{name}/dead": Row(to="/queues/notification/dead", may=reading("tasks")),
+    "POST /api/v1/queues/{name}/dead/requeue": Row(to="/queues/none/dead/requeue", may=writing("tasks"), json={}),
+    "POST /api/v1/queues/{name}/dead/purge": Row(to="/queues/none/dead/purge", may=ADMINS, json={}),
+    "GET /api/v1/tasks": Row(to="/tasks", may=reading("tasks")),
+    "GET /api/v1/tasks/{id}": Row(to="/tasks/none", may=reading("tasks")),
+    "POST /api/v1/tasks/{id}/retry": Row(to="/tasks/none/retry", may=writing("tasks")),
+    "POST /api/v1/tasks/{id}/cancel": Row(to="/tasks/none/cancel", may=writing("tasks")),
 }
 
 

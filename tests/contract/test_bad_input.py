@@ -45,7 +45,7 @@ class Case:
     names: str = ""
 
 
-LISTS = ("/rules", "/clusters", "/tokens", "/alerts", "/channels", "/deliveries")
+LISTS = ("/rules", "/clusters", "/tokens", "/alerts", "/channels", "/deliveries", "/tasks")
 QUERIES = {
     "limit=0": "limit",
     "limit=-1": "limit",
@@ -148,6 +148,8 @@ WRITES = [
     ("POST", "/config/sync/status"),
     ("PUT", "/clusters/c1/alertmanager-config"),
     ("POST", "/clusters/c1/alertmanager-config/rollback"),
+    ("POST", "/queues/notification/dead/requeue"),
+    ("POST", "/queues/notification/dead/purge"),
 ]
 # Every field of these may be left out, so nothing at all is a request.
 TAKES_NOTHING = {
@@ -171,6 +173,9 @@ ADDRESSED = [
     "/channels/{}",
     "/channels/{}/deliveries",
     "/plugins/{}",
+    "/tasks/{}",
+    "/queues/{}",
+    "/queues/{}/dead",
 ]
 IDS = {
     "none": 404,
@@ -389,6 +394,29 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"alerts": []}, ""),
         ]
     ),
+    *(
+        ("POST", f"/queues/notification/dead/{what}", {}, change, name)
+        for what in ("requeue", "purge")
+        for change, name in [
+            ({}, "ids"),
+            ({"ids": [], "filter": []}, "ids"),
+            ({"ids": ["1-1"], "filter": ['why="crashed"']}, "filter"),
+            ({"ids": "1-1"}, "ids"),
+            ({"ids": [5]}, "ids"),
+            ({"ids": ["1"]}, "ids"),
+            ({"ids": ["0-0"]}, "no such id"),
+            ({"ids": [f"{2**64}-0"]}, "no such id"),
+            ({"ids": ["٣-٣"]}, "ids"),
+            ({"ids": ["1-1"] * 1001}, "ids"),
+            ({"filter": 'why="crashed"'}, "filter"),
+            ({"filter": {"why": "crashed"}}, "filter"),
+            ({"filter": ["why"]}, "filter"),
+            ({"filter": ['colour="red"']}, 'cannot filter by \\"colour\\"'),
+            ({"filter": ['error=~"("']}, "regular expression"),
+            ({"filter": ['why="crashed"'] * 21}, "filter"),
+            ({"why": "crashed"}, "why"),
+        ]
+    ),
     ("PUT", "/clusters/c1", {}, {"id": "c2"}, "id"),
     ("PUT", "/clusters/c1", {}, {"config_types": []}, "config_types"),
     ("PUT", "/clusters/c1", {}, {"query_url": "http://10.0.0.1"}, "allow_networks"),
@@ -462,6 +490,18 @@ def _others() -> Iterator[Case]:
         "/alerts/none/timeline?cursor=x": "cursor",
         "/alerts/none/timeline?cursor=0": "cursor",
         f"/alerts/none/timeline?cursor={2**63}": "cursor",
+        "/queues?limit=1": "limit",
+        "/queues/notification?x=1": "x",
+        "/queues/notification/dead?limit=0": "limit",
+        "/queues/notification/dead?cursor=x": "cursor",
+        "/queues/notification/dead?cursor=0-0": "cursor",
+        f"/queues/notification/dead?cursor={2**64}-1": "cursor",
+        f"/queues/notification/dead?cursor={'9' * 5000}-1": "cursor",
+        "/queues/notification/dead?filter=why": "filter",
+        "/queues/notification/dead?filter=colour%3Dred": "colour",
+        "/queues/notification/dead?filter=error%3D~%22(%22": "regular expression",
+        "/queues/notification/dead?sort=id": "sort",
+        "/tasks?filter=payload%3Dx": "payload",
         "//metrics?x=1": "x",
         "//healthz?x=1": "x",
         "//readyz?verbos": "verbose",
@@ -480,8 +520,20 @@ def _others() -> Iterator[Case]:
         yield Case(name=f"GET {path}", method="GET", path=path, status=404)
     for path in ("/clusters/none", "/tokens/none", "/rules/none", "/channels/none", "/clusters/c1/tokens/none"):
         yield Case(name=f"DELETE {path}", method="DELETE", path=path, status=404)
-    for path in ("/clusters/none/tokens", "/channels/none/test", "/plugins/none/test"):
+    for path in (
+        "/clusters/none/tokens",
+        "/channels/none/test",
+        "/plugins/none/test",
+        "/queues/none/pause",
+        "/queues/none/resume",
+        "/tasks/none/retry",
+        "/tasks/none/cancel",
+        "/tasks/01a20567-2085-790e-8405-53c844613db1/cancel",
+    ):
         yield Case(name=f"POST {path}", path=path, body=b"{}", status=404)
+    for what in ("requeue", "purge"):
+        path = f"/queues/none/dead/{what}"
+        yield Case(name=f"POST {path}", path=path, body=b'{"ids": ["1-1"]}', status=404)
     yield Case(name="a cluster twice", path="/clusters", body=b'{"id": "c1"}', status=409)
     for method, path in (
         ("PATCH", "/rules"),

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from alertagent.app import Service
+from alertagent.core.notify.kinds import FLUSH, Flush
 from alertagent.kernel.labels import fingerprint
 from tests.core.alerts.house import until
-from tests.support.service import Answer, Api
+from tests.support.service import Answer, Api, make_settings, serving
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 ZERO = "0001-01-01T00:00:00Z"
@@ -181,3 +182,26 @@ async def test_a_resolved_alert_shows_when_it_ended(api: Api) -> None:
     alert = (await api.get(f"/alerts/{fingerprint({'alertname': 'a'})}")).data
 
     assert (alert["status"], datetime.fromisoformat(alert["ends_at"])) == ("resolved", ended)
+
+
+async def test_both_doors_refuse_while_too_many_tasks_wait_and_open_again(database_url: str, redis_url: str) -> None:
+    settings = make_settings(database_url, redis_url, queue={"max_depth": 100})
+    doors = {"/alerts/webhook": webhook(firing()), "//api/v2/alerts": [{"labels": {"alertname": "HostDown"}}]}
+    async with serving(settings) as (service, api):
+
+        async def answers(status: int) -> list[Answer]:
+            found = [await api.post(path, body) for path, body in doors.items()]
+            return found if [answer.status for answer in found] == [status] * 2 else []
+
+        await api.post("/queues/notification/pause")
+        async with service.parts.database.transaction() as transaction:
+            tasks = [FLUSH.task(Flush(groups={})) for _ in range(101)]
+            await service.parts.producer.enqueue(transaction, *tasks)
+        for refused in await until(lambda: answers(503)):
+            assert refused.error["code"] == "queue.full"
+            assert refused.error["message"].startswith("the queue notification is full: 10")
+            assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        assert 'alertagent_queue_full{queue="notification"} 1.0' in (await api.get("//metrics")).body.decode()
+
+        await api.post("/queues/notification/resume")
+        assert await until(lambda: answers(200))

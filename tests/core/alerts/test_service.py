@@ -443,3 +443,16 @@ async def test_the_database_agrees_with_a_model_over_any_history(house: House, s
         assert alert.ends_at == start + timedelta(seconds=known.ends_at)
     assert await house.database.fetchval("SELECT count(*) FROM alert_events") == changes
     assert sum(len(names) for names in await told(house)) == changes
+
+
+async def test_a_task_bears_the_trace_of_a_post_that_led_to_it(house: House) -> None:
+    now = house.clock.now()
+    span: dict[str, Any] = {"starts_at": now, "ends_at": now + timedelta(hours=1)}
+    await take(house, incoming("known", **span, trace="a"))
+
+    # In one commit: a repetition, which leads to nothing, and two alerts that are new.
+    await take(house, incoming("known", **span, trace="0"), *(incoming(f"new-{of}", **span, trace=of) for of in "cb"))
+    await take(house, incoming("untraced", **span))
+
+    rows = await house.database.fetch("SELECT trace FROM task_queue WHERE task_type = 'dispatch' ORDER BY id")
+    assert [row["trace"] for row in rows] == ["a", "b", None]
