@@ -67,9 +67,14 @@ TABLE = {
     "GET /api/v1/rules": Row(to="/rules", may=reading("rules")),
     "POST /api/v1/rules": Row(to="/rules", may=writing("rules"), json={}),
     "POST /api/v1/rules/validate": Row(to="/rules/validate", may=reading("rules"), json={}),
+    "POST /api/v1/rules/batch": Row(to="/rules/batch", may=writing("rules"), json={}),
     "GET /api/v1/rules/{id}": Row(to="/rules/none", may=reading("rules")),
     "PUT /api/v1/rules/{id}": Row(to="/rules/none", may=writing("rules"), json={}),
     "DELETE /api/v1/rules/{id}": Row(to="/rules/none", may=writing("rules")),
+    "GET /api/v1/rules/{id}/versions": Row(to="/rules/none/versions", may=reading("rules")),
+    "GET /api/v1/rules/{id}/versions/{version}": Row(to="/rules/none/versions/v1.0.0", may=reading("rules")),
+    "GET /api/v1/rules/{id}/diff": Row(to="/rules/none/diff", may=reading("rules")),
+    "POST /api/v1/rules/{id}/rollback": Row(to="/rules/none/rollback", may=writing("rules"), json={}),
     "GET /api/v1/rules/{id}/distribution": Row(to="/rules/none/distribution", may=reading("rules")),
     "GET /api/v1/clusters/{id}/alertmanager-config": Row(
         to="/clusters/none/alertmanager-config", may=reading("configs")

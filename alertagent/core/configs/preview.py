@@ -7,6 +7,7 @@ end of a file changes with every byte above it and is left out.
 import asyncio
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
 from alertagent.core.clusters.service import Clusters
@@ -24,6 +25,8 @@ MAX_COMPARED = 25_000_000
 
 # Rules rendered for one answer, at some 20 µs each.
 MAX_RENDERED = 100_000
+
+CONTEXT = 3
 
 _GROUP = "- name: "
 
@@ -114,6 +117,8 @@ def _diff(before: Groups, after: Groups) -> tuple[str, str]:
         old, new = before.get(name, ()), after.get(name, ())
         if old == new:
             continue
+        if len(old) * len(new) > MAX_COMPARED:
+            old, new = _trimmed(old, new)
         if room <= 0 or len(old) * len(new) > MAX_COMPARED:
             left_out.append(name)
             continue
@@ -124,6 +129,16 @@ def _diff(before: Groups, after: Groups) -> tuple[str, str]:
                 break
             text.append(line)
     return "".join(text), _cut(left_out)
+
+
+def _trimmed(old: Sequence[str], new: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Without what is the same at both ends, but for the lines that a diff shows around a difference."""
+    start = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+    old, new = old[max(0, start - CONTEXT) :], new[max(0, start - CONTEXT) :]
+    backwards = zip(reversed(old[CONTEXT:]), reversed(new[CONTEXT:]), strict=False)
+    end = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], backwards))
+    drop = max(0, end - CONTEXT)
+    return old[: len(old) - drop], new[: len(new) - drop]
 
 
 def _cut(left_out: Sequence[str]) -> str:
