@@ -44,6 +44,8 @@ from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.groups import Groups
 from alertagent.core.rules.api import RulesApi
+from alertagent.core.rules.exchange import Exchange
+from alertagent.core.rules.files_api import FilesApi
 from alertagent.core.rules.history import History
 from alertagent.core.rules.journal import Journal
 from alertagent.core.rules.service import Rules
@@ -147,6 +149,7 @@ class Parts:
         self.journal = Journal(self.producer, self.audit)
         self.rules = Rules(database, self.journal, clock)
         self.history = History(database, self.journal, clock)
+        self.exchange = Exchange(database, self.journal, self.clusters, clock)
         self.watch = ConfigWatch(database)
         self.alertmanager = AlertmanagerConfigs(database, self.clusters, self.producer, self.audit)
         self.configs = Configs(
@@ -217,6 +220,7 @@ class Parts:
             TokensApi(self.tokens),
             ClustersApi(self.clusters, self.tokens),
             RulesApi(self.rules, self.history, self.configs, self.previews),
+            FilesApi(self.exchange, self.previews),
             ConfigsApi(self.configs, self.clusters, self.rules),
             AlertmanagerApi(self.alertmanager, self.configs),
             AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),

@@ -23,13 +23,14 @@ class Call:
     """Who calls, and what the headers ask for.
 
     `expected` are the revisions that `If-Match` names, or None where any will do; `known` are the tags of
-    `If-None-Match`, without quotes. `trace` is a W3C traceparent.
+    `If-None-Match`, without quotes. `trace` is a W3C traceparent, `media_type` what the body is.
     """
 
     request_id: str
     trace: str
     remote: str
     principal: Principal
+    media_type: str = ""
     expected: frozenset[int] | None = None
     known: frozenset[str] = frozenset()
 
@@ -55,6 +56,7 @@ def open_call(request: web.BaseRequest) -> Call:
         trace=trace.accepted(request.headers.get("traceparent")),
         remote=request.remote or "",
         principal=ANYBODY,
+        media_type=request.content_type,
         expected=_expected(request.headers.get("If-Match")),
         known=_known(request.headers.get("If-None-Match", "")),
     )

@@ -15,7 +15,7 @@ MAX_FINDINGS = 100
 
 
 class Change(StrEnum):
-    """What happens to a rule. A rule is moved when an import gives it another place in its group, and nothing else."""
+    """What happens to a rule. It is moved when an import gives it another place or owner, and changes nothing else."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -153,8 +153,7 @@ def created(content: RuleContent, id: str, position: int, author: Author, *, sou
 
 def followed(before: Rule, content: RuleContent, author: Author) -> Rule:
     """The version after this one, or the same one where nothing changes. Raises Invalid."""
-    content = checked(content)
-    if content == before.content:
+    if content == before.content or (content := checked(content)) == before.content:
         return before
     return replace(before, content=content, revision=before.revision + 1, updated_by=author.name, updated_at=author.at)
 

@@ -35,9 +35,7 @@ class Format(StrEnum):
     PROMETHEUSRULE = "prometheusrule"
 
 
-def write_rules(
-    rules: Iterable[RuleContent], format: Format = Format.PROMETHEUS, *, name: str = "alertagent"
-) -> bytes:
+def write_rules(rules: Iterable[RuleContent], format: Format = Format.PROMETHEUS, *, name: str = "alertagent") -> bytes:
     """The file with these rules, each group where its first rule stands. Parameters get their defaults.
 
     `name` is that of the PrometheusRule object. Raises Invalid when the format cannot say what a rule needs.

@@ -64,8 +64,7 @@ async def _store(transaction: Transaction, edits: Sequence[Edit]) -> None:
     if changed:
         _require(len(changed), await transaction.execute(sql.replace, _rows(changed)))
     if moved:
-        ids, positions = [rule.id for rule in moved], [rule.position for rule in moved]
-        _require(len(moved), await transaction.execute(sql.move, ids, positions))
+        _require(len(moved), await transaction.execute(sql.move, _rows(moved)))
     if gone:
         _require(len(gone), await transaction.execute(sql.remove, gone))
 
@@ -101,10 +100,14 @@ async def _add_versions(transaction: Transaction, actor: Actor, edits: Sequence[
 def _audited(edit: Edit) -> Record:
     moved = edit.change is Change.MOVED
     before, after = (
-        None if rule is None else {"position": rule.position} if moved else rule.content.document()
+        None if rule is None else _place(rule) if moved else rule.content.document()
         for rule in (edit.before, edit.after)
     )
     return Record(action=f"rule.{edit.change}", subject=("rule", edit.rule.id), before=before, after=after)
+
+
+def _place(rule: Rule) -> dict[str, Any]:
+    return {"position": rule.position, "source": rule.source}
 
 
 def _task(edits: Sequence[Edit]) -> NewTask:

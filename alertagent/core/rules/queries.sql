@@ -39,9 +39,10 @@ UPDATE alert_rules AS rule
  WHERE rule.id = new.id AND rule.revision = new.revision - 1;
 
 -- name: move
-UPDATE alert_rules AS rule SET position = new.position
-  FROM unnest($1::text[], $2::bigint[]) AS new (id, position)
- WHERE rule.id = new.id;
+-- Another place or owner, which is no new version.
+UPDATE alert_rules AS rule SET position = new.position, source = new.source
+  FROM jsonb_populate_recordset(NULL::alert_rules, $1) AS new
+ WHERE rule.id = new.id AND rule.revision = new.revision;
 
 -- name: remove
 DELETE FROM alert_rules WHERE id = ANY ($1::text[]);
@@ -59,6 +60,17 @@ SELECT * FROM alert_rule_versions
 
 -- name: version
 SELECT * FROM alert_rule_versions WHERE rule_id = $1 AND revision = $2;
+
+-- name: lock_imports
+-- One at a time: two imports of the same file would each find nothing and make every rule twice.
+SELECT pg_advisory_xact_lock(hashtextextended('imports of rules', 0));
+
+-- name: importable
+SELECT * FROM alert_rules WHERE group_name = ANY ($1::text[]) OR (source = $2 AND source <> '');
+
+-- name: importable_for_change
+SELECT * FROM alert_rules WHERE group_name = ANY ($1::text[]) OR (source = $2 AND source <> '')
+ ORDER BY id FOR UPDATE;
 
 -- name: ends
 -- The newest and the first version; of a deleted rule these are two.
