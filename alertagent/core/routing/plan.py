@@ -62,12 +62,14 @@ def next_look(
     """When a group that was just looked at must be looked at again, even if nothing changes.
 
     At the next tick while a channel is being told or has to hear of an end; otherwise when it is time to repeat.
-    None: nobody was told anything, so there is nothing to repeat.
+    None: there is nothing to repeat, because nobody was told anything or somebody acknowledged everything.
     """
     tick = max(next_flush(route, ticks_from, oldest_start=now, now=now), now + SOONEST)
     if is_busy or any(not alert.is_firing for alert in alerts):
         return tick
-    return max(min(known.at for known in told) + route.repeat_interval, tick) if told else None
+    if not told or not any(is_unattended(alert) for alert in alerts):
+        return None
+    return max(min(known.at for known in told) + route.repeat_interval, tick)
 
 
 def must_tell(
@@ -90,7 +92,12 @@ def must_tell(
         return True
     if route.send_resolved and not resolved <= told.resolved:
         return True
-    return bool(firing) and told.at + route.repeat_interval <= now
+    return any(is_unattended(alert) for alert in members) and told.at + route.repeat_interval <= now
+
+
+def is_unattended(alert: Alert) -> bool:
+    """Whether it fires and nobody has acknowledged it: only such an alert is told again and again."""
+    return alert.is_firing and alert.acknowledged_by is None
 
 
 def was_missed(route: Route, alert: Alert) -> bool:

@@ -58,6 +58,10 @@ def over(key: str = "a/1", *, lasted: float = 60) -> Alert:
     return alert(key, firing=False, lasted=lasted)
 
 
+def acknowledged(key: str = "a/1") -> Alert:
+    return replace(alert(key), acknowledged_by="anna")
+
+
 def told(firing: str = "", resolved: str = "", *, when: datetime = NOON) -> Told:
     return Told(firing=frozenset(firing.split()), resolved=frozenset(resolved.split()), at=when)
 
@@ -190,6 +194,25 @@ def test_what_still_fires_is_told_again(alerts: Sequence[Alert], after: timedelt
 
 
 @pytest.mark.parametrize(
+    ("alerts", "known", "tells"),
+    [
+        ([acknowledged()], told("a/1"), False),
+        ([acknowledged(), acknowledged("b/1")], told("a/1 b/1"), False),
+        ([acknowledged(), alert("b/1")], told("a/1 b/1"), True),
+        # Whoever knows nothing of it, or not that it is over, is told.
+        ([acknowledged()], None, True),
+        ([acknowledged("a/2")], told("a/1"), True),
+        ([acknowledged(), over("b/1")], told("a/1 b/1"), True),
+        ([replace(acknowledged(), status=AlertStatus.RESOLVED)], told("a/1"), True),
+    ],
+)
+def test_an_acknowledged_alert_is_told_but_not_again_and_again(
+    alerts: Sequence[Alert], known: Told | None, tells: bool
+) -> None:
+    assert must_tell(ROUTE, alerts, known, at(days=1)) is tells
+
+
+@pytest.mark.parametrize(
     ("candidate", "missed"),
     [
         (alert(), False),
@@ -255,6 +278,10 @@ def test_an_alert_is_told_over_when_every_channel_knows_its_end(
         ([alert()], [told("a/1"), told("a/1", when=at(hours=-1))], False, at(hours=3)),
         ([alert()], [told("a/1", when=at(hours=-9))], False, at(minutes=1)),
         ([alert()], [], False, None),
+        ([acknowledged()], [told("a/1")], False, None),
+        ([acknowledged()], [told("a/1")], True, at(minutes=1)),
+        ([acknowledged(), over("b/1")], [told("a/1")], False, at(minutes=1)),
+        ([acknowledged(), alert("b/1")], [told("a/1 b/1")], False, at(hours=4)),
     ],
 )
 def test_when_a_group_is_looked_at_next(
