@@ -1,11 +1,9 @@
 """The `alertagent` command. Each subcommand imports what it needs when it runs, so that none pays for another.
 
 Exit status: 0 fine, 1 it failed or could not start, 2 it was called wrongly. For `migrate` and the checks 1 means that
-there is something to do, 2 that they could not run.
+there is something to do, 2 that they could not run. Commands that ask a server are in `commands`.
 """
 
-import asyncio
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -15,11 +13,13 @@ from typing import Any
 import click
 
 from alertagent import __version__
+from alertagent.commands.options import FILE, read_token
+from alertagent.commands.tasks import tasks
+from alertagent.commands.token import token
 from alertagent.kernel.durations import parse_duration
 from alertagent.kernel.errors import Problem
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -131,13 +131,15 @@ def sidecar(*, token_file: Path | None, instance: str | None, **options: Any) ->
     """
 
     def start() -> None:
+        import asyncio  # noqa: PLC0415
+
         from alertagent import log  # noqa: PLC0415
         from alertagent.sidecar.main import Options, run  # noqa: PLC0415
 
         log.configure(level="info", format="auto")
         if instance is not None:
             options["instance"] = instance
-        sys.exit(asyncio.run(run(Options(**options, token=_token(token_file)))))
+        sys.exit(asyncio.run(run(Options(**options, token=read_token(token_file)))))
 
     _reported(start)
 
@@ -149,6 +151,8 @@ def migrate(config: Path | None, only_status: bool) -> None:
     """Bring the database named by database.url up to date (serve does it by itself)."""
 
     def start() -> None:
+        import asyncio  # noqa: PLC0415
+
         from alertagent import log  # noqa: PLC0415
         from alertagent.serve import migrate as run  # noqa: PLC0415
         from alertagent.settings import load  # noqa: PLC0415
@@ -183,11 +187,17 @@ def version() -> None:
     click.echo(f"alertagent {__version__}")
 
 
+for group in (tasks, token):
+    main.add_command(group)
+
+
 def _run(service: Coroutine[Any, Any, None]) -> None:
     """On uvloop where it is installed."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
+        import asyncio  # noqa: PLC0415
+
         asyncio.run(service)
     else:
         uvloop.run(service)
@@ -209,12 +219,3 @@ def _messages(error: BaseException) -> list[str]:
     if isinstance(error, BaseExceptionGroup):
         return [message for inner in error.exceptions for message in _messages(inner)]
     return [error.message if isinstance(error, Problem) else str(error)]
-
-
-def _token(file: Path | None) -> str | None:
-    if file is None:
-        return os.environ.get("ALERTAGENT_TOKEN") or None
-    try:
-        return file.read_text("utf-8").strip()
-    except OSError as error:
-        raise Problem(f"cannot read the token file {file}: {error.strerror}") from error

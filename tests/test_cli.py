@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,38 @@ def test_the_module_is_the_command() -> None:
 
 
 def test_every_command_and_every_option_has_a_help_text() -> None:
-    for name, command in main.commands.items():
-        assert command.help, name
+    for names, command in commands(main):
+        assert command.help, names
         for option in command.params:
-            assert not isinstance(option, click.Option) or option.help, f"{name} {option.name}"
+            assert not isinstance(option, click.Option) or option.help, f"{names} {option.name}"
         for flag in ("-h", "--help"):
-            result = run(name, flag)
-            assert (result.exit_code, result.output.startswith("Usage:")) == (0, True), name
+            result = run(*names, flag)
+            assert (result.exit_code, result.output.startswith("Usage:")) == (0, True), names
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[list[str], click.Command]]:
+    for name, command in group.commands.items():
+        yield [*path, name], command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+def test_no_command_pays_for_what_another_needs() -> None:
+    heavy = "aiohttp asyncpg redis pydantic orjson structlog yaml re2 ssl http.client urllib.request asyncio.events"
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "alertagent", "tasks", "dead", "list", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    assert "click" in imported
+    assert imported.isdisjoint(heavy.split())
 
 
 def test_the_commands_of_this_release_are_listed() -> None:
-    assert {"serve", "sidecar", "migrate", "check-config", "version"} <= set(main.commands)
+    assert {"serve", "sidecar", "migrate", "check-config", "tasks", "token", "version"} <= set(main.commands)
 
 
 @pytest.mark.parametrize(
@@ -212,16 +233,6 @@ def test_a_token_file_that_is_missing_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"alertagent: cannot read the token file {tmp_path}/none: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_the_token_comes_from_its_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "token").write_text(" from-file \n")
-    monkeypatch.setenv("ALERTAGENT_TOKEN", "from-environment")
-
-    assert cli._token(tmp_path / "token") == "from-file"
-    assert cli._token(None) == "from-environment"
-    monkeypatch.setenv("ALERTAGENT_TOKEN", "")
-    assert cli._token(None) is None
 
 
 # How problems end a command.
