@@ -157,9 +157,7 @@ def test_what_is_no_address_is_told_at_once(server: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_one_clear_line() -> None:
-    with pytest.raises(
-        CouldNotRun, match="http://127.0.0.1:1 does not answer: .*refused.*--server or ALERTAGENT_SERVER"
-    ):
+    with pytest.raises(CouldNotRun, match=r":1 does not answer: .*refused.*--server or ALERTAGENT_SERVER"):
         Client("http://127.0.0.1:1", "t").get("rules")
 
 
