@@ -1,6 +1,7 @@
 """Running the service until somebody stops it, and what it says on the terminal."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from alertagent.demo import demo_settings, playing
 from alertagent.kernel.errors import Fatal
 from alertagent.settings import Settings
 from alertagent.storage import migrate as migrations
+
+COLLECT_AFTER = 20_000
 
 
 async def serve(settings: Settings, *, role: str, demo: bool) -> None:
@@ -26,6 +29,7 @@ async def serve(settings: Settings, *, role: str, demo: bool) -> None:
     with suppress(asyncio.CancelledError):  # nobody else cancels this task
         async with running(demo_settings(settings) if demo else settings, Role(role)) as service:
             _on_signals(stop.set)
+            spare_the_collector()
             if demo:
                 async with playing(service.parts) as token:
                     _greet(service, service.fresh_token or token)
@@ -46,6 +50,16 @@ async def migrate(settings: Settings, *, only_status: bool) -> list[str]:
     status = await migrations.status(url)
     lines = [f"applied {number:04d}" for number in status.applied]
     return lines + [f"pending {each.number:04d}_{each.name}" for each in status.pending]
+
+
+def spare_the_collector() -> None:
+    """Let Python's collector of cycles look neither at what was built at the start nor after every few hundred objects.
+
+    Both would cost a worker about a third of its time; a task leaves no cycles unless it fails.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 10, 10)
 
 
 def _on_signals(act: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from alertagent.queue.holdings import Delivery
 from alertagent.queue.policy import Bury, Why
-from alertagent.queue.settle import Drop, Outcome, Settler
+from alertagent.queue.settle import Drop, Settler
 from alertagent.queue.station import Station
 from alertagent.queue.streams import FIELD, Fields
 from alertagent.queue.task import Task, Unreadable, decode
@@ -28,6 +28,7 @@ class Admission:
         self._holdings = station.holdings
         self._settler = settler
         self._types = types
+        self._max_deliveries = station.options.max_deliveries
         self._ready = ready
         self._cancelled: dict[str, None] = {}
         self._doubtful: list[Delivery] = []
@@ -35,7 +36,7 @@ class Admission:
 
     def admit(self, level: int, entry: bytes, fields: Fields, *, deliveries: int, certain: bool) -> None:
         """Take one entry in; call `flush` after the last one."""
-        if (level, entry) in self._holdings:
+        if deliveries > 1 and (level, entry) in self._holdings:
             return
         envelope = fields.get(FIELD, b"")
         try:
@@ -44,7 +45,7 @@ class Admission:
             raw = envelope or repr(dict(fields)).encode()
             self._settler.discard(level, entry, raw, Bury(Why.UNREADABLE, str(error)))
             return
-        delivery = Delivery(level=level, entry=entry, envelope=envelope, deliveries=deliveries, task=task)
+        delivery = Delivery(level, entry, envelope, deliveries, task)
         if not self._holdings.take(delivery):
             self._settler.discard(level, entry, envelope, Drop())
         elif self._is_to_be_done(task, certain=certain and not again):
@@ -80,6 +81,8 @@ class Admission:
                 continue
             if still_open.get(delivery.task.id) == delivery.task.retry:
                 self._allow(delivery)
+            elif delivery.task.id in self._cancelled:
+                self._settler.cancelled(delivery)
             else:
                 self._settler.remove(delivery, Drop())
         self._ready()
@@ -91,7 +94,7 @@ class Admission:
         return [delivery for delivery in waiting if not delivery.ended]
 
     def _allow(self, delivery: Delivery) -> None:
-        if delivery.deliveries > self._station.options.max_deliveries:
+        if delivery.deliveries > self._max_deliveries:
             self._bury(delivery, Why.CRASHED, f"handed out {delivery.deliveries} times without ever ending")
         elif delivery.task.type not in self._types:
             self._bury(delivery, Why.UNKNOWN_TYPE, f"nothing here handles tasks of type {delivery.task.type!r}")
@@ -99,4 +102,4 @@ class Admission:
             self._holdings.make_ready(delivery)
 
     def _bury(self, delivery: Delivery, why: Why, error: str) -> None:
-        self._settler.settle(Outcome(delivery, Bury(why, error), seconds=0.0))
+        self._settler.failed(delivery, Bury(why, error))

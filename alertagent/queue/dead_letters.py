@@ -4,7 +4,7 @@ A letter keeps the bytes as they were read, so that also what was no task can be
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -143,7 +143,7 @@ class DeadLetters:
             task, _ = decode(self._keys.queue, letter.envelope)
         except Unreadable:
             return None
-        return None if task.durable else replace(task, retry=0, due=datetime.now(UTC))
+        return None if task.durable else task._replace(retry=0, due=datetime.now(UTC))
 
 
 def compose(

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from math import inf
 
 from alertagent.queue.streams import LEVELS
 from alertagent.queue.task import Task
@@ -25,11 +26,15 @@ class Fate(Enum):
     GIVEN_BACK = auto()  # the worker stops: another one runs it again
     LOST = auto()  # another worker has taken it over and runs it already
     CANCELLED = auto()  # somebody does not want it any more
+    OVERDUE = auto()  # it has run for longer than it may
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class Delivery:
-    """An entry in our hands. `ended` means that its fate is decided, though perhaps not written down."""
+    """An entry in our hands. `ended` means that its fate is decided, though perhaps not written down.
+
+    `runner` is there while it runs. `deadline` and `seconds` go by time.perf_counter.
+    """
 
     level: int
     entry: bytes
@@ -37,8 +42,11 @@ class Delivery:
     deliveries: int
     task: Task
     started_at: datetime | None = None
+    deadline: float = inf
+    seconds: float = 0.0
     runner: asyncio.Task[None] | None = None
     fate: Fate | None = None
+    held: bool = False
     ended: bool = False
 
     @property
@@ -46,8 +54,11 @@ class Delivery:
         return self.level, self.entry
 
     def stop(self, fate: Fate) -> None:
-        """Cancel its run, once: a second time would cut short how the handler cleans up."""
-        if self.runner is not None and self.fate is None:
+        """Cancel its run, once: a second time would cut short how the handler cleans up.
+
+        Only where that takes too long, because nothing else will end it, is an overdue one cancelled again.
+        """
+        if self.runner is not None and self.fate in {None, Fate.OVERDUE} and fate is not self.fate:
             self.fate = fate
             self.runner.cancel()
 
@@ -91,6 +102,11 @@ class Holdings:
         return self._concurrency
 
     @property
+    def may_start(self) -> bool:
+        """Whether something waits and may run."""
+        return len(self._running) < self._concurrency and any(self._ready.values())
+
+    @property
     def is_short(self) -> bool:
         """Whether something waits that could run, were more allowed to."""
         return len(self._running) >= self._concurrency and any(self._ready.values())
@@ -117,6 +133,7 @@ class Holdings:
             return False
         self._held[delivery.place] = delivery
         self._tasks[delivery.task.id] = delivery
+        delivery.held = True
         return True
 
     def make_ready(self, delivery: Delivery) -> None:
@@ -131,7 +148,7 @@ class Holdings:
             ready = self._ready[level]
             while ready:
                 delivery = ready.popleft()
-                if delivery.place in self._held and not delivery.ended:
+                if delivery.held and not delivery.ended:
                     self._running.add(delivery)
                     self._peak = max(self._peak, len(self._running))
                     return delivery
@@ -142,6 +159,7 @@ class Holdings:
         self._running.discard(delivery)
         self._ended += not delivery.ended
         delivery.ended = True
+        delivery.runner = None
         self._freed.set()
 
     def written(self, delivery: Delivery) -> None:
@@ -151,16 +169,19 @@ class Holdings:
 
     def release(self, delivery: Delivery) -> None:
         """Let go of it: it is out of Redis, or somebody else's."""
-        self.written(delivery)
-        if self._held.pop(delivery.place, None) is not None:
+        if delivery.held:
+            delivery.held = False
+            self.written(delivery)
+            del self._held[delivery.place]
             self._ended -= delivery.ended
-        self._running.discard(delivery)
+            self._running.discard(delivery)
+            delivery.runner = None
         self._freed.set()
 
     def waiting(self) -> list[Delivery]:
         """What has been read and not been started; no longer ready after this."""
         ready = (one for level in self._ready.values() for one in level)
-        waiting = [one for one in ready if one.place in self._held and not one.ended]
+        waiting = [one for one in ready if one.held and not one.ended]
         for level in self._ready.values():
             level.clear()
         return waiting

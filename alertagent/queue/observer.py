@@ -1,12 +1,19 @@
 """Where the queue reports what it does, so that its caller can count it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
 class Observer(Protocol):
-    """`outcome` is `completed`, `retried` or `buried`; `seconds` is the run, `waited` the time since it was due."""
+    """Hears of attempts by the batch, and of the others when they happen."""
 
-    def task_finished(self, queue: str, type: str, outcome: str, seconds: float, waited: float) -> None: ...
+    def tasks_finished(
+        self, queue: str, type: str, outcome: str, seconds: Sequence[float], waited: Sequence[float]
+    ) -> None:
+        """Some attempts ended: how long each of them ran, and how long after it was due it had started.
+
+        `outcome` is `completed`, `retried`, `buried` or `cancelled`.
+        """
 
     def tasks_claimed(self, queue: str, count: int) -> None: ...
 
@@ -18,7 +25,9 @@ class Observer(Protocol):
 class NullObserver:
     """Counts nothing."""
 
-    def task_finished(self, queue: str, type: str, outcome: str, seconds: float, waited: float) -> None:
+    def tasks_finished(
+        self, queue: str, type: str, outcome: str, seconds: Sequence[float], waited: Sequence[float]
+    ) -> None:
         pass
 
     def tasks_claimed(self, queue: str, count: int) -> None:

@@ -100,9 +100,11 @@ class Reader:
             self._admission.flush()
 
     def _admit(self, level: int, entries: Iterable[tuple[bytes, Fields]]) -> None:
-        before = self._before[level]
+        certain, before = False, self._before[level]
         for entry, fields in entries:
-            self._admission.admit(level, entry, fields, deliveries=1, certain=_position(entry) > before)
+            # In one answer every entry is younger than the one before it.
+            certain = certain or _position(entry) > before
+            self._admission.admit(level, entry, fields, deliveries=1, certain=certain)
 
 
 def _position(entry: bytes) -> Position:

@@ -7,9 +7,10 @@ away for a while; both kinds of writes may safely be repeated.
 """
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,11 +33,6 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """It ran to its end."""
-
-
-@dataclass(frozen=True, slots=True)
 class Drop:
     """There is nothing to do: the task has ended, or is somewhere else."""
 
@@ -47,12 +43,11 @@ class GiveBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one attempt ended."""
+class Failure:
+    """An attempt that failed, and what follows from it."""
 
     delivery: Delivery
-    verdict: Done | Verdict
-    seconds: float
+    verdict: Verdict
     traceback: str = ""
 
 
@@ -73,27 +68,46 @@ class Settler:
 
     def __init__(self, station: Station, *, delayed: Callable[[], None]) -> None:
         self._station = station
+        self._holdings = station.holdings
         self._delayed = delayed
-        self._done: list[Outcome] = []
-        self._failed: list[Outcome] = []
+        self._done: list[Delivery] = []
+        self._failed: list[Failure] = []
+        self._untold: list[Delivery] = []
+        self._gone: list[Delivery] = []
         self._leaving: list[Leaving] = []
         self._decided = asyncio.Event()
         self._left = asyncio.Event()
         self._idle = asyncio.Event()
         self._at_once: bool | None = None
 
-    def settle(self, outcome: Outcome) -> None:
-        """This is how an attempt ended."""
-        self._station.holdings.end(outcome.delivery)
-        if not outcome.delivery.task.durable:
-            self._conclude([outcome], {outcome.delivery.task.id})
-            return
-        (self._done if isinstance(outcome.verdict, Done) else self._failed).append(outcome)
-        self._decided.set()
+    def done(self, delivery: Delivery) -> None:
+        """It ran to its end."""
+        self._holdings.end(delivery)
+        if delivery.task.durable:
+            self._done.append(delivery)
+            self._decided.set()
+        else:
+            self._untold.append(delivery)
+            self._left.set()
+
+    def failed(self, delivery: Delivery, verdict: Verdict, traceback: str = "") -> None:
+        """It failed, or cannot even be tried."""
+        self._holdings.end(delivery)
+        failure = Failure(delivery, verdict, traceback)
+        if delivery.task.durable:
+            self._failed.append(failure)
+            self._decided.set()
+        else:
+            self._conclude([failure], {delivery.task.id})
+
+    def cancelled(self, delivery: Delivery) -> None:
+        """Somebody did not want it any more: the ledger has it as failed already."""
+        self.remove(delivery, Drop())
+        self._tell("cancelled", [delivery])
 
     def remove(self, delivery: Delivery, removal: Drop | GiveBack) -> None:
         """Take a delivery out of Redis about which the ledger learns nothing new."""
-        self._station.holdings.end(delivery)
+        self._holdings.end(delivery)
         self._leave(Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery))
 
     def discard(self, level: int, entry: bytes, envelope: bytes, removal: Drop | GiveBack | Bury) -> None:
@@ -102,7 +116,7 @@ class Settler:
 
     async def drained(self) -> None:
         """Wait until everything is written down."""
-        while self._done or self._failed or self._leaving:
+        while self._done or self._failed or self._untold or self._gone or self._leaving:
             self._idle.clear()
             await self._idle.wait()
 
@@ -114,72 +128,100 @@ class Settler:
         if not self._done and not self._failed:
             self._decided.clear()
 
-    async def _write_done(self, batch: Sequence[Outcome]) -> None:
+    async def _write_done(self, batch: Sequence[Delivery]) -> None:
         if batch:
-            moments = {one.delivery.task.id: one.delivery.started_at or datetime.now(UTC) for one in batch}
+            moments = {one.task.id: one.started_at or datetime.now(UTC) for one in batch}
             counted = await self._station.ledger.complete(moments)
             del self._done[: len(batch)]
-            self._conclude(batch, counted)
+            for delivery in batch:
+                self._holdings.written(delivery)
+            self._gone += batch
+            self._left.set()
+            self._completed([delivery for delivery in batch if delivery.task.id in counted])
 
-    async def _write_failed(self, batch: Sequence[Outcome]) -> None:
+    async def _write_failed(self, batch: Sequence[Failure]) -> None:
         if batch:
-            counted = await self._station.ledger.judge([_judged(outcome) for outcome in batch])
+            counted = await self._station.ledger.judge([_judged(failure) for failure in batch])
             del self._failed[: len(batch)]
             self._conclude(batch, counted)
 
-    def _conclude(self, batch: Sequence[Outcome], counted: set[str]) -> None:
-        for outcome in batch:
-            delivery = outcome.delivery
+    def _conclude(self, batch: Sequence[Failure], counted: set[str]) -> None:
+        for failure in batch:
+            delivery = failure.delivery
             counts = delivery.task.id in counted
-            removal = _removal(outcome, counts=counts)
+            removal = _removal(failure, counts=counts)
             self._leave(
-                Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery, outcome.traceback)
+                Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery, failure.traceback)
             )
             if counts:
-                self._tell(outcome)
+                self._report(failure)
 
-    def _tell(self, outcome: Outcome) -> None:
-        delivery, task = outcome.delivery, outcome.delivery.task
-        about = {"id": task.id, "type": task.type, "queue": task.queue, "seconds": round(outcome.seconds, 6)}
-        match outcome.verdict:
-            case Done():
-                name = "completed"
-                log.info("task.completed", **about)
+    def _report(self, failure: Failure) -> None:
+        delivery = failure.delivery
+        about = _about(delivery)
+        match failure.verdict:
             case RetryIn(delay, error):
-                name = "retried"
-                log.warning("task.retried", **about, retry=task.retry + 1, delay=delay.total_seconds(), error=error)
+                log.warning(
+                    "task.retried", **about, retry=delivery.task.retry + 1, delay=delay.total_seconds(), error=error
+                )
+                self._tell("retried", [delivery])
             case Bury(why, error):
-                name = "buried"
                 log.error("task.buried", **about, why=why.value, error=error)
-        waited = ((delivery.started_at or task.due) - task.due).total_seconds()
-        self._station.observer.task_finished(task.queue, task.type, name, outcome.seconds, max(0.0, waited))
+                self._tell("buried", [delivery])
+
+    def _completed(self, deliveries: Sequence[Delivery]) -> None:
+        # Not a line for each unless somebody asks for it: metrics count them, and the ledger has their rows.
+        if log.is_enabled_for(logging.DEBUG):
+            for one in deliveries:
+                log.debug(
+                    "task.completed", id=one.task.id, type=one.task.type, queue=one.task.queue, seconds=one.seconds
+                )
+        self._tell("completed", deliveries)
+
+    def _tell(self, outcome: str, deliveries: Sequence[Delivery]) -> None:
+        """The observer hears of many at once, because counting them one by one would cost as much as running them."""
+        by_type: defaultdict[str, list[Delivery]] = defaultdict(list)
+        for delivery in deliveries:
+            by_type[delivery.task.type].append(delivery)
+        for type, ones in by_type.items():
+            seconds, waited = [one.seconds for one in ones], [_waited(one) for one in ones]
+            self._station.observer.tasks_finished(self._station.queue, type, outcome, seconds, waited)
 
     def _leave(self, leaving: Leaving) -> None:
         if leaving.delivery is not None:
-            self._station.holdings.written(leaving.delivery)
+            self._holdings.written(leaving.delivery)
         self._leaving.append(leaving)
         self._left.set()
 
     async def write_redis(self) -> None:
         """One step of the second loop."""
         await self._left.wait()
-        batch = self._leaving[:BATCH]
-        await self._send(batch)
-        del self._leaving[: len(batch)]
-        for leaving in batch:
-            if leaving.delivery is not None:
-                self._station.holdings.release(leaving.delivery)
-        if not self._leaving:
+        if self._untold:
+            untold, self._untold = self._untold, []
+            self._completed(untold)
+            self._gone += untold
+        gone, batch = self._gone[:BATCH], self._leaving[:BATCH]
+        await self._send(gone, batch)
+        del self._gone[: len(gone)], self._leaving[: len(batch)]
+        self._release(gone)
+        self._release([leaving.delivery for leaving in batch if leaving.delivery is not None])
+        if not self._untold and not self._gone and not self._leaving:
             self._left.clear()
             self._idle.set()
         if any(isinstance(leaving.removal, RetryIn) for leaving in batch):
             self._delayed()
 
-    async def _send(self, batch: Sequence[Leaving]) -> None:
+    def _release(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self._holdings.release(delivery)
+
+    async def _send(self, gone: Sequence[Delivery], batch: Sequence[Leaving]) -> None:
         if self._at_once is None:
             self._at_once = bool(await streams.able(self._station.redis, [self._station.keys.dead]))
         async with streams.pipeline(self._station.redis) as pipeline:
             dropped: defaultdict[int, list[bytes]] = defaultdict(list)
+            for delivery in gone:
+                dropped[delivery.level].append(delivery.entry)
             for leaving in batch:
                 if isinstance(leaving.removal, Drop):
                     dropped[leaving.level].append(leaving.entry)
@@ -228,20 +270,31 @@ class Settler:
         return [part for pair in letter.items() for part in pair]
 
 
-def _judged(outcome: Outcome) -> Judged:
-    verdict, task = outcome.verdict, outcome.delivery.task
+def _about(delivery: Delivery) -> dict[str, str | float]:
+    task = delivery.task
+    return {"id": task.id, "type": task.type, "queue": task.queue, "seconds": round(delivery.seconds, 6)}
+
+
+def _waited(delivery: Delivery) -> float:
+    """Seconds from when it was due until it was started."""
+    due = delivery.task.due
+    return max(0.0, ((delivery.started_at or due) - due).total_seconds())
+
+
+def _judged(failure: Failure) -> Judged:
+    verdict, task = failure.verdict, failure.delivery.task
     return Judged(
         id=task.id,
         retry=task.retry,
         delay=verdict.delay if isinstance(verdict, RetryIn) else None,
-        error="" if isinstance(verdict, Done) else verdict.error,
-        started_at=outcome.delivery.started_at,
+        error=verdict.error,
+        started_at=failure.delivery.started_at,
         why=verdict.why.value if isinstance(verdict, Bury) else None,
     )
 
 
-def _removal(outcome: Outcome, *, counts: bool) -> Drop | Verdict:
-    verdict, durable = outcome.verdict, outcome.delivery.task.durable
+def _removal(failure: Failure, *, counts: bool) -> Drop | Verdict:
+    verdict, durable = failure.verdict, failure.delivery.task.durable
     match verdict:
         case RetryIn(delay) if counts and (delay <= HORIZON or not durable):
             return verdict
@@ -256,4 +309,4 @@ def _next(leaving: Leaving, delay: timedelta) -> bytes:
     if leaving.delivery is None:
         raise ValueError("only a task can be tried again")
     task = leaving.delivery.task
-    return streams.member(leaving.level, encode(replace(task, retry=task.retry + 1, due=datetime.now(UTC) + delay)))
+    return streams.member(leaving.level, encode(task._replace(retry=task.retry + 1, due=datetime.now(UTC) + delay)))

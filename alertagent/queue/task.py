@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -28,9 +28,10 @@ class Unreadable(Exception):
     """These bytes are not an envelope."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(NamedTuple):
     """What a handler gets. `retry` counts the attempts that failed before this one."""
+
+    # A tuple, because a frozen dataclass takes three times as long to make.
 
     id: str
     queue: str
@@ -132,24 +133,27 @@ def encode(task: Task, *, again: bool = False) -> bytes:
 
 def decode(queue: str, envelope: bytes) -> tuple[Task, bool]:
     """Read the task and whether it is marked `again`. Raises Unreadable, whatever is wrong."""
+    # Written out in one piece, because it is done for every task: each call counts.
     try:
         document = orjson.loads(envelope)
+        id, created, due = document["id"], document["create_at"], document["due"]
+        create_at = _moment(created)
         task = Task(
-            id=_id(document["id"]),
-            queue=queue,
-            type=_text(document["type"]),
-            payload=_object(document["payload"]),
-            priority=clamp(int(document["priority"])),
-            retry=int(document["retry"]),
-            max_retry=int(document["max_retry"]),
-            create_at=_moment(document["create_at"]),
-            due=_moment(document["due"]),
-            trace=document.get("trace"),
-            durable=document.get("durable", True) is not False,
+            id if _UUID.fullmatch(id) else str(UUID(id)),  # in the one spelling that the ledger uses, too
+            queue,
+            _text(document["type"]),
+            _object(document["payload"]),
+            clamp(int(document["priority"])),
+            int(document["retry"]),
+            int(document["max_retry"]),
+            create_at,
+            create_at if due == created else _moment(due),
+            document.get("trace"),
+            document.get("durable") is not False,
         )
         return task, bool(document.get("again"))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}") from error
+        raise Unreadable(f"{error.__class__.__name__}: {error}") from error
 
 
 def identify(envelope: bytes) -> str | None:
@@ -169,20 +173,15 @@ def name(envelope: bytes) -> tuple[str | None, str | None]:
     return str(id) if id is not None else None, type if isinstance(type, str) else None
 
 
-def _id(value: str) -> str:
-    """In the one spelling that the ledger uses, too."""
-    return value if _UUID.fullmatch(value) else str(UUID(value))
-
-
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a text, not {type(value).__name__}")
+        raise TypeError(f"expected a text, not {value.__class__.__name__}")
     return value
 
 
 def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise TypeError(f"expected an object, not {type(value).__name__}")
+        raise TypeError(f"expected an object, not {value.__class__.__name__}")
     return value
 
 

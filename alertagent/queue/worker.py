@@ -5,12 +5,8 @@ A handler may run twice for one task when a worker died or stalled, and must be 
 
 import asyncio
 import contextlib
-import contextvars
 import os
-import random
 import socket
-import time
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
 import structlog
@@ -29,18 +25,16 @@ from alertagent.queue.loops import cancel, forever
 from alertagent.queue.observer import NullObserver, Observer
 from alertagent.queue.options import QueueOptions
 from alertagent.queue.orders import Listener
-from alertagent.queue.policy import DEFAULT, Bury, Rule, describe, judge
+from alertagent.queue.policy import Rule, describe
 from alertagent.queue.producer import Producer
 from alertagent.queue.reader import Reader
 from alertagent.queue.reconciler import Reconciler
-from alertagent.queue.settle import Done, Drop, GiveBack, Outcome, Settler
+from alertagent.queue.runners import Handler as Handler  # noqa: PLC0414 - part of this module's interface
+from alertagent.queue.runners import Runners
+from alertagent.queue.settle import GiveBack, Settler
 from alertagent.queue.station import Station
 from alertagent.queue.streams import FIELD, Keys
-from alertagent.queue.task import Task
 
-Handler = Callable[[Task], Awaitable[None]]
-
-MAX_TRACEBACK = 4096
 # What a stop may take after the grace: cancelled handlers clean up, then the last writes go out.
 CLEANUP, WRITES = 1.0, 2.0
 BREATHE_EVERY = 0.5
@@ -64,9 +58,6 @@ class Pool:
         clock: Clock | None = None,
         delayed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._handlers = handlers
-        self._rules = rules or {}
-        self._clock = clock or SystemClock()
         self._holdings = Holdings(options.least_of(queue))
         # Held until the first orders are known: the queue may be paused.
         self._open = asyncio.Event()
@@ -81,12 +72,17 @@ class Pool:
             observer=observer or NullObserver(),
         )
         self._settler = Settler(self._station, delayed=delayed)
-        self._admission = Admission(self._station, self._settler, types=frozenset(handlers), ready=self._start)
+        self._runners = Runners(
+            self._station,
+            self._settler,
+            handlers,
+            rules or {},
+            clock=clock or SystemClock(),
+            is_open=lambda: self._open.is_set() and not self._stopping.is_set(),
+        )
+        self._admission = Admission(self._station, self._settler, types=frozenset(handlers), ready=self._runners.start)
         self._reader = Reader(self._station, self._admission, self._open)
         self._leases = Leases(self._station, self._admission)
-        # Not the context of whoever starts a task: that may be another task's, with all that it has bound.
-        self._context = contextvars.copy_context()
-        self._runners: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -101,7 +97,7 @@ class Pool:
             self._open.clear()
         else:
             self._open.set()
-            self._start()
+            self._runners.start()
 
     def drop(self, tasks: Collection[str]) -> None:
         """Cancel what runs of these, and do not start the others. The ledger has them as failed already."""
@@ -110,13 +106,13 @@ class Pool:
             if delivery.runner is not None:
                 delivery.stop(Fate.CANCELLED)
             elif not delivery.ended:
-                self._settler.remove(delivery, Drop())
+                self._settler.cancelled(delivery)
 
     async def run(self) -> None:
         """Work until `stop()`."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._runners = group
+                self._runners.begin(group)
                 await self._work(group)
         finally:
             self._stopped.set()
@@ -148,14 +144,6 @@ class Pool:
         queue = self._station.queue
         return [group.create_task(forever(name, step, queue=queue)) for name, step in steps.items()]
 
-    def _start(self) -> None:
-        """Start as many as may run."""
-        while self._runners is not None and self._open.is_set() and not self._stopping.is_set():
-            delivery = self._holdings.next()
-            if delivery is None:
-                return
-            delivery.runner = self._runners.create_task(self._attempt(delivery), context=self._context.copy())
-
     async def _breathe(self) -> None:
         """Wait a moment, then let more or fewer run."""
         await asyncio.sleep(BREATHE_EVERY)
@@ -164,55 +152,7 @@ class Pool:
         now = breathe(holdings.concurrency, is_short=holdings.is_short, peak=holdings.peak(), least=least, most=most)
         if now != holdings.concurrency:
             holdings.resize(now)
-            self._start()
-
-    async def _attempt(self, delivery: Delivery) -> None:
-        task = delivery.task
-        delivery.started_at = self._clock.now()
-        began = time.perf_counter()
-        structlog.contextvars.bind_contextvars(task_id=task.id, task_type=task.type)
-        try:
-            await self._handle(task)
-        except asyncio.CancelledError as error:
-            self._cancelled(delivery, error, time.perf_counter() - began)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer
-            self._failed(delivery, error, time.perf_counter() - began)
-        else:
-            self._settler.settle(Outcome(delivery, Done(), time.perf_counter() - began))
-        self._start()
-
-    async def _handle(self, task: Task) -> None:
-        limit = self._rule(task).timeout
-        timeout = asyncio.timeout(limit.total_seconds())
-        try:
-            async with timeout:
-                await self._handlers[task.type](task)
-        except TimeoutError as error:
-            if timeout.expired():
-                raise TimeoutError(f"ran longer than {limit.total_seconds():g} s") from error
-            raise
-
-    def _cancelled(self, delivery: Delivery, error: asyncio.CancelledError, seconds: float) -> None:
-        current = asyncio.current_task()
-        if delivery.fate is Fate.GIVEN_BACK:
-            self._settler.remove(delivery, GiveBack())
-        elif delivery.fate is Fate.LOST:
-            self._holdings.release(delivery)
-        elif delivery.fate is Fate.CANCELLED:
-            self._settler.remove(delivery, Drop())
-        elif current is not None and current.cancelling():
-            raise error  # the whole pool is being cancelled; another worker takes over when the lease ends
-        else:
-            self._failed(delivery, error, seconds)  # the handler's own doing: an awaited task of its was cancelled
-
-    def _failed(self, delivery: Delivery, error: BaseException, seconds: float) -> None:
-        task = delivery.task
-        verdict = judge(error, task, random.random(), self._rule(task))
-        text = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:] if isinstance(verdict, Bury) else ""
-        self._settler.settle(Outcome(delivery, verdict, seconds, text))
-
-    def _rule(self, task: Task) -> Rule:
-        return self._rules.get(task.type, DEFAULT)
+            self._runners.start()
 
     async def _give_back(self) -> None:
         for delivery in [*self._holdings.waiting(), *self._admission.waiting()]:

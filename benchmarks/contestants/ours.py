@@ -20,6 +20,7 @@ from alertagent.queue.options import QueueOptions
 from alertagent.queue.producer import Producer
 from alertagent.queue.task import NewTask, Task
 from alertagent.queue.worker import Workers
+from alertagent.serve import spare_the_collector
 from alertagent.storage.database import Database
 from benchmarks.contestants.meter import BATCH, CONCURRENCY, DATABASE_URL, REDIS_URL, Meter, arguments, produce
 
@@ -77,6 +78,7 @@ async def _work(kind: str, count: int) -> None:
             observer=metrics.queue,
             producer=producer,
         )
+        spare_the_collector()
         await workers.run()
 
 

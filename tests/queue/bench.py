@@ -1,7 +1,7 @@
 """A queue under test: one producer, and as many workers as a test wants, on real engines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,8 +45,11 @@ class Observing(NullObserver):
         self.finished: Inbox[Finished] = Inbox()
         self.repaired: Inbox[int] = Inbox()
 
-    def task_finished(self, queue: str, type: str, outcome: str, seconds: float, waited: float) -> None:
-        self.finished.add(Finished(type, outcome))
+    def tasks_finished(
+        self, queue: str, type: str, outcome: str, seconds: Sequence[float], waited: Sequence[float]
+    ) -> None:
+        for _ in zip(seconds, waited, strict=True):
+            self.finished.add(Finished(type, outcome))
 
     def tasks_repaired(self, queue: str, count: int) -> None:
         self.repaired.add(count)

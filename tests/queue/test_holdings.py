@@ -8,7 +8,7 @@ from tests.queue.bench import QUEUE, task
 def a_delivery(number: int, *, level: int = 1, of: Delivery | None = None) -> Delivery:
     envelope = of.envelope if of else task(priority=level).envelope
     read, _ = decode(QUEUE, envelope)
-    return Delivery(level=level, entry=b"%d-0" % number, envelope=envelope, deliveries=1, task=read)
+    return Delivery(level, b"%d-0" % number, envelope, 1, read)
 
 
 def test_as_many_may_wait_as_may_run() -> None:
