@@ -42,5 +42,8 @@ class Alertmanager:
         except (ValueError, LookupError, TypeError):
             return None
 
+    async def lagging(self, main: bytes) -> frozenset[str]:
+        return frozenset()
+
     async def files_by_group(self) -> Mapping[str, str]:
         return {}

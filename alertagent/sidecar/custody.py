@@ -65,7 +65,7 @@ class Custody:
         rejected = None if desired == state.written.served else state.rejected
         new = State(written=state.written, applied=state.written, last_good=content.digest, rejected=rejected)
         self._memory.save(new)
-        self._live.sweep()
+        self._live.sweep_templates()
         return True
 
     def go_back(self, verdict: Rejected) -> Content | None:
@@ -78,5 +78,5 @@ class Custody:
             self._memory.reject(state.written.served, verdict)
         self._live.restore(state.last_good)
         self._memory.save(replace(self.state, written=state.applied))
-        self._live.sweep()
+        self._live.sweep_templates()
         return self.ours()

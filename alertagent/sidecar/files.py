@@ -45,6 +45,10 @@ class LiveFile:
     def sweep(self) -> None:
         """Remove temporary files, and templates that neither the live nor the last good configuration names."""
         self._writer.sweep()
+        self.sweep_templates()
+
+    @disk_failures()
+    def sweep_templates(self) -> None:
         kept = self._kept()
         named = [directories_in(main) for main in (read(self.path), kept and kept.main) if main]
         self._templates.sweep(frozenset().union(*named))
@@ -66,12 +70,15 @@ class LiveFile:
     def staged(self, content: Content) -> Iterator[Path]:
         """The templates in their place, and a durable copy of the main file beside the live one.
 
-        The copy is gone afterwards unless it was swapped in.
+        All of it is gone afterwards unless the copy was swapped in.
         """
-        with disk_failures():
-            self._templates.lay(content.templates)
-        with self._writer.temporary("new", content.main) as path:
-            yield path
+        try:
+            with disk_failures():
+                self._templates.lay(content.templates)
+            with self._writer.temporary("new", content.main) as path:
+                yield path
+        finally:
+            self.sweep_templates()
 
     @disk_failures()
     def swap(self, staged: Path) -> None:

@@ -17,6 +17,8 @@ _BACKOFF_BASE = timedelta(seconds=1)
 _BACKOFF_CAP = timedelta(seconds=30)
 # A server that does not hold polls open must not be asked in a tight loop.
 _SHORTEST_TURN = 1.0
+# From here on a poll is held as long as ever: no wait is longer than 2**6 seconds.
+_MOST_UNTOLD = 6
 _VERDICTS = frozenset({ErrorClass.CHECK, ErrorClass.REFUSED, ErrorClass.NOT_APPLIED})
 
 _log = structlog.get_logger()
@@ -32,8 +34,7 @@ class Loop:
         self._random = random
         self._failures = 0
         self._last_words: str | None = None
-        self._is_hurried = False
-        self._is_told = True
+        self._untold = 0
 
     async def forever(self) -> None:
         pause = 0.0
@@ -56,21 +57,20 @@ class Loop:
 
     async def _attempt(self) -> tuple[Failed | None, bool]:
         try:
-            return None, await self._sync.turn(is_hurried=self._is_hurried)
+            return None, await self._sync.turn(longest=self._longest_poll())
         except Failed as failure:
             return failure, False
 
     async def _tell(self, report: Report, *, is_away: bool) -> None:
-        """Report, unless the server just did not answer: that would only hold up the next attempt.
-
-        A report that is owed hurries the next poll once, so that the latest one goes as soon as the server is back
-        and not only when the poll has ended.
-        """
+        """Report, unless the server just did not answer: that would only hold up the next attempt."""
         has_told = not is_away and await self._reporter.tell(report)
-        self._is_hurried = is_away or (self._is_told and not has_told)
-        self._is_told = has_told
+        self._untold = 0 if has_told else 1 if is_away else self._untold + 1
         if has_told and report.error_class is ErrorClass.DRIFT:
             self._sync.drift_told()
+
+    def _longest_poll(self) -> timedelta | None:
+        """Not at all while a report is owed, so that it goes as soon as the server is back; longer if that fails."""
+        return timedelta(seconds=2 ** min(self._untold - 1, _MOST_UNTOLD) - 1) if self._untold else None
 
     def _note(self, report: Report) -> None:
         """Log trouble once rather than every few seconds while it lasts; a rejection lasts over quiet passes."""

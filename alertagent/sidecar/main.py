@@ -115,7 +115,7 @@ def _built(options: Options, live: LiveFile, session: ClientSession) -> tuple[Sy
 
 def _patience(wait: timedelta, proof: timedelta) -> timedelta:
     """How far apart the ends of two polls may lie: a check, a proof, and another after a rollback come in between."""
-    return 2 * wait + (wait + POLL_SLACK) + CHECK_TIMEOUT + 2 * proof + MAX_RETRY_AFTER
+    return 2 * wait + (wait + POLL_SLACK) + CHECK_TIMEOUT + 3 * proof + MAX_RETRY_AFTER
 
 
 async def _until_stopped(work: Coroutine[object, object, None]) -> None:

@@ -1,6 +1,7 @@
 """Makes a target run what lies on disk, and looks until it shows so."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Proof:
         if self._is_reload_owed or not await self._shows(mark):
             await self._reload()
             await self._wait_for(mark, main)
+            await self._wait_for_groups(main)
         self._is_reload_owed = False
 
     async def bring_back(self, main: bytes | None) -> None:
@@ -53,17 +55,34 @@ class Proof:
         await self._target.reload()
 
     async def _wait_for(self, mark: str | None, main: bytes) -> None:
-        """Nothing announces what a target runs, hence the looking."""
+        if not await self._comes_true(lambda: self._shows(mark), main):
+            message = f"the target was reloaded but does not run {self._path}: see its log and the files it names"
+            raise Rejected(message, ErrorClass.NOT_APPLIED)
+
+    async def _wait_for_groups(self, main: bytes) -> None:
+        """The file was accepted as a whole, so groups that are late are no reason to go back."""
+        lagging: frozenset[str] = frozenset()
+
+        async def is_complete() -> bool:
+            nonlocal lagging
+            lagging = await self._target.lagging(main)
+            return not lagging
+
+        if not await self._comes_true(is_complete, main):
+            _log.warning("groups.lagging", groups=sorted(lagging))
+
+    async def _comes_true(self, claim: Callable[[], Awaitable[bool]], main: bytes) -> bool:
+        """Whether it does in time. Nothing announces what a target runs, hence the looking."""
         patience = self._patience + timedelta(milliseconds=_rules_in(main))
         pause = _FIRST_LOOK
         try:
             async with asyncio.timeout(patience.total_seconds()):
-                while not await self._shows(mark):
+                while not await claim():
                     await asyncio.sleep(pause)
                     pause = min(_SLOWEST_LOOK, 2 * pause)
-        except TimeoutError as error:
-            message = f"the target was reloaded but does not run {self._path}: see its log and the files it names"
-            raise Rejected(message, ErrorClass.NOT_APPLIED) from error
+        except TimeoutError:
+            return False
+        return True
 
     async def _shows(self, mark: str | None) -> bool:
         try:

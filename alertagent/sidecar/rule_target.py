@@ -7,10 +7,46 @@ only the marker in `/api/v1/rules` counts as a proof.
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from alertagent.core.configs import marker
 from alertagent.sidecar.site import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningRule:
+    """A rule as a target shows it. `duration` is in seconds, `labels` may hold more than the rule was given."""
+
+    name: str
+    query: str
+    duration: float
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+    @classmethod
+    def read(cls, rule: Any) -> Self:
+        return cls(
+            name=str(rule["name"]),
+            query=str(rule.get("query", "")),
+            duration=float(rule.get("duration") or 0),
+            labels=dict(rule.get("labels") or {}),
+            annotations=dict(rule.get("annotations") or {}),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A group as a target shows it; `file` is where the target, which may see other paths than we do, has it from."""
+
+    name: str
+    file: str
+    rules: tuple[RunningRule, ...]
+
+    @classmethod
+    def read(cls, group: Any) -> Self:
+        rules = tuple(map(RunningRule.read, group["rules"] or ()))
+        return cls(name=str(group["name"]), file=str(group.get("file", "")), rules=rules)
 
 
 class RuleTarget:
@@ -24,11 +60,11 @@ class RuleTarget:
 
     async def running(self) -> frozenset[str]:
         # Targets too old for the filter ignore it and answer with every rule.
-        body = await self._site.page("api/v1/rules", **{"type": "alert", "rule_group[]": marker.GROUP})
-        try:
-            return revisions(_groups(json.loads(body)))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise self._site.misdirected("does not list rules as Prometheus does") from error
+        return revisions(await self.groups(**{"type": "alert", "rule_group[]": marker.GROUP}))
+
+    async def lagging(self, main: bytes) -> frozenset[str]:
+        """None: Prometheus takes all groups at once."""
+        return frozenset()
 
     async def reload(self) -> None:
         await self._site.reload()
@@ -43,24 +79,24 @@ class RuleTarget:
 
     async def files_by_group(self) -> Mapping[str, str]:
         """The groups that run, and the file that each comes from as the target names it."""
+        return {group.name: group.file for group in await self.groups()}
+
+    async def groups(self, **query: str) -> list[Group]:
+        """What `/api/v1/rules` lists. Raises Undecided when it is another page that stands there."""
+        body = await self._site.page("api/v1/rules", **query)
         try:
-            groups = _groups(json.loads(await self._site.page("api/v1/rules")))
-            return {str(group["name"]): str(group["file"]) for group in groups}
+            # vmalert says null where it has none.
+            return [Group.read(group) for group in json.loads(body)["data"]["groups"] or ()]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise self._site.misdirected("does not list rules as Prometheus does") from error
 
 
-def revisions(groups: Iterable[Any]) -> frozenset[str]:
+def revisions(groups: Iterable[Group]) -> frozenset[str]:
     """The revisions that the markers among these groups show."""
     return frozenset(
-        rule["annotations"]["revision"]
+        rule.annotations.get("revision", "")
         for group in groups
-        if group["name"] == marker.GROUP
-        for rule in group["rules"]
-        if rule["name"] == marker.ALERT
+        if group.name == marker.GROUP
+        for rule in group.rules
+        if rule.name == marker.ALERT
     )
-
-
-def _groups(answer: Any) -> Iterable[Any]:
-    """vmalert says null where it has none."""
-    return answer["data"]["groups"] or ()

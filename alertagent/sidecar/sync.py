@@ -58,14 +58,15 @@ class Sync:
         self._version: str | None = None
         self._took = timedelta()
 
-    async def turn(self, *, is_hurried: bool = False) -> bool:
-        """One pass; whether it applied something. In a hurry the server is not asked to hold the poll.
+    async def turn(self, *, longest: timedelta | None = None) -> bool:
+        """One pass; whether it applied something. `longest` is how long the server may hold the poll at most.
 
         Raises a Failed that says why the desired state was not reached.
         """
         await self._adopt()
         trouble = await self._settle()
-        offer = await self._poll(self._known(trouble), timedelta() if is_hurried else self._patience())
+        wait = self._patience()
+        offer = await self._poll(self._known(trouble), wait if longest is None else min(wait, longest))
         if offer is not None and self._is_wanted(offer):
             await self._apply(offer)
             return True

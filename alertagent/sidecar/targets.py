@@ -14,6 +14,7 @@ from alertagent.sidecar.content import Content
 from alertagent.sidecar.rule_target import RuleTarget
 from alertagent.sidecar.shape import look_at_alertmanager, look_at_rules
 from alertagent.sidecar.site import Site
+from alertagent.sidecar.vmalert import Vmalert
 
 
 class Target(Protocol):
@@ -29,6 +30,10 @@ class Target(Protocol):
 
     async def reload(self) -> None:
         """Raises Rejected when it refuses the file. Returning proves nothing yet."""
+        ...
+
+    async def lagging(self, main: bytes) -> frozenset[str]:
+        """The groups that do not run as this file says yet, although the target has accepted it."""
         ...
 
     async def version(self) -> str | None: ...
@@ -54,9 +59,8 @@ KINDS: Mapping[str, Kind] = {
     "vmalert": Kind(
         check=Command("vmalert", ("-dryRun", "-rule=")),
         look=look_at_rules,
-        target=RuleTarget,
-        # A vmalert that just started holds a reload back until each changed group's first evaluation, up to an
-        # interval later.
+        target=Vmalert,
+        # After a start, a changed group takes its new rules at its first evaluation only, up to an interval later.
         proof=timedelta(seconds=90),
     ),
     "alertmanager": Kind(

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-Tree: TypeAlias = "dict[str, Tree] | list[Tree] | str"
+Tree: TypeAlias = dict[str, "Tree"] | list["Tree"] | str
 
 MAX_DEPTH = 64
 MAX_NODES = 1_000_000

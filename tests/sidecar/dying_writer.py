@@ -21,7 +21,7 @@ from alertagent.sidecar.memory import Memory
 from alertagent.sidecar.model import ErrorClass, Rejected, Version
 
 TRACED = {module.__file__ for module in (custody, disk, files, templates)}
-STEP = 3
+STEP = 6
 NAMES = ("old", "new", "newer")
 
 

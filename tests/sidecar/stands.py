@@ -132,7 +132,7 @@ class Stand:
 
 
 def stand(config_type: str, directory: Path) -> Stand:
-    (directory / "rules").mkdir()
+    (directory / "rules").mkdir(exist_ok=True)
     live = directory / "rules" / "alertagent.yml"
     if config_type == "alertmanager":
         live.write_bytes(alertmanager_file("theirs"))

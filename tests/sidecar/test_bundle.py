@@ -43,7 +43,7 @@ def test_what_is_packed_is_unpacked_again(templates: dict[str, bytes]) -> None:
     content = Content(MAIN, {f"{DIRECTORY}/{name}": body for name, body in templates.items()})
 
     assert unpacked(packed(content)) == content
-    assert packed(content) == packed(Content(MAIN, dict(reversed(content.templates.items()))))
+    assert packed(content) == packed(Content(MAIN, dict(reversed(list(content.templates.items())))))
 
 
 def test_a_plain_file_stays_what_it_is() -> None:

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, web
 from alertagent.core.configs import marker
 from alertagent.kernel.errors import Fatal
 from alertagent.sidecar.model import ErrorClass, Rejected, Undecided
-from alertagent.sidecar.rule_target import RuleTarget, revisions
+from alertagent.sidecar.rule_target import Group, RuleTarget, revisions
 from alertagent.sidecar.site import Site
 from alertagent.sidecar.targets import KINDS, kind_of, target_for
 from tests.support.config_server import rule_file
@@ -119,7 +119,8 @@ def test_the_tools_are_called_as_they_want_to_be() -> None:
 
 def test_only_the_marker_in_its_own_group_counts() -> None:
     rule = {"name": marker.ALERT, "annotations": {"revision": "r1"}}
-    groups = [{"name": marker.GROUP, "rules": [rule, {"name": "Other"}]}, {"name": "theirs", "rules": [rule]}]
+    listed = [{"name": marker.GROUP, "rules": [rule, {"name": "Other"}]}, {"name": "theirs", "rules": [rule]}]
+    groups = [Group.read(group) for group in listed]
 
     assert revisions(groups[1:]) == frozenset()
     assert revisions(groups) == {"r1"}

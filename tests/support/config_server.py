@@ -72,6 +72,7 @@ class ConfigServer:
         self.polls: list[str | None] = []
         self.reports: list[Report] = []
         self.refuses_reports = False
+        self.refused_reports = 0
         self.adopted: list[Adopted] = []
         self.is_empty = True
         self.unfit: str | None = None
@@ -132,6 +133,7 @@ class ConfigServer:
         report = await request.json()
         assert set(report) == REPORT_FIELDS
         if self.refuses_reports:
+            self.refused_reports += 1
             raise web.HTTPServiceUnavailable
         await self._note(self.reports, report)
         return web.json_response({"data": {}})
