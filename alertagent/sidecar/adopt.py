@@ -15,7 +15,7 @@ from alertagent.sidecar.bundle import MAX_FILE, MAX_FILES, packed
 from alertagent.sidecar.client import Server
 from alertagent.sidecar.content import TEMPLATES, Content, is_template_name
 from alertagent.sidecar.files import LiveFile
-from alertagent.sidecar.model import ErrorClass, Failed
+from alertagent.sidecar.model import Failed, Unadopted
 from alertagent.sidecar.targets import Kind, Target
 from alertagent.sidecar.tree import Malformed, Tree, parsed
 
@@ -33,15 +33,19 @@ class Adoption:
 
     async def run(self) -> None:
         content = self._live.read()
-        if content is None or not content.main.strip() or marker.revision_of(content.main) is not None:
-            return
+        if content is None or not content.main.strip():
+            await self._warn_of_others(b"")
+        elif marker.revision_of(content.main) is None:
+            await self._adopt(content)
+            await self._warn_of_others(content.main)
+
+    async def _adopt(self, content: Content) -> None:
         if self._kind.has_templates:
             content = bundled(content.main, self._live.path.parent)
         if await self._server.adopt(packed(content)):
             _log.info("config.adopted", path=str(self._live.path), templates=len(content.templates))
         else:
             _log.info("adoption.declined", path=str(self._live.path))
-        await self._warn_of_others(content.main)
 
     async def _warn_of_others(self, main: bytes) -> None:
         """Rules that the target loads from other files stay with them, and would run twice once they are here too."""
@@ -58,7 +62,7 @@ class Adoption:
 def bundled(main: bytes, home: Path) -> Content:
     """An Alertmanager configuration as it stands, with the templates that it names, as a bundle carries them.
 
-    The configuration still names them by their old paths. Raises Failed where they cannot travel.
+    The configuration still names them by their old paths. Raises Unadopted where they cannot travel.
     """
     paths = sorted({Path(found) for pattern in _patterns_in(main) for found in _matches(home, pattern)})
     templates = {path.name: _template(path) for path in paths}
@@ -112,5 +116,5 @@ def _digest_of(templates: dict[str, bytes]) -> str:
     return sha256("".join(lines).encode()).hexdigest()[:16]
 
 
-def _unfit(words: str) -> Failed:
-    return Failed(f"what runs here cannot be adopted: {words}", ErrorClass.ADOPTION)
+def _unfit(words: str) -> Unadopted:
+    return Unadopted(f"what runs here cannot be adopted: {words}")

@@ -9,7 +9,7 @@ from yarl import URL
 
 from alertagent.kernel.errors import Fatal
 from alertagent.sidecar.bundle import is_tar
-from alertagent.sidecar.model import Away, Discarded, ErrorClass, Failed, Identity, Report
+from alertagent.sidecar.model import Away, Discarded, Identity, Report, Unadopted
 from alertagent.sidecar.offer import Offer
 from alertagent.sidecar.refusals import away, envelope_of, expect, words_of
 
@@ -60,7 +60,7 @@ class Server:
     async def adopt(self, body: bytes) -> bool:
         """Give the server what runs here, a file or a bundle. False when it has a configuration already.
 
-        Raises Failed when it cannot take this one.
+        Raises Unadopted when it cannot take this one.
         """
         url = (self._url / "adopt").with_query(self._query)
         headers = {"Content-Type": "application/x-tar" if is_tar(body) else "application/yaml"}
@@ -71,8 +71,9 @@ class Server:
             if response.status == 409 and envelope["code"] == "adopt.not_empty":
                 return False
             if response.status in {400, 413, 415}:
-                message = f"the server cannot adopt what runs here (HTTP {response.status}): {words_of(envelope)}"
-                raise Failed(message, ErrorClass.ADOPTION)
+                raise Unadopted(
+                    f"the server cannot adopt what runs here (HTTP {response.status}): {words_of(envelope)}"
+                )
             raise away(response, envelope)
 
     @asynccontextmanager

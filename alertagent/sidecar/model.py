@@ -32,7 +32,6 @@ class ErrorClass(StrEnum):
     UNREACHABLE = "unreachable"
     FORBIDDEN = "forbidden"
     MISDIRECTED = "misdirected"
-    ADOPTION = "adoption"
     DRIFT = "drift"
 
     @property
@@ -51,7 +50,6 @@ _PHASES = {
     ErrorClass.UNREACHABLE: Phase.WRITTEN,
     ErrorClass.FORBIDDEN: Phase.WRITTEN,
     ErrorClass.MISDIRECTED: Phase.WRITTEN,
-    ErrorClass.ADOPTION: Phase.DESIRED,
     ErrorClass.DRIFT: Phase.OBSERVED,
 }
 
@@ -69,6 +67,13 @@ class Away(Failed):
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message, ErrorClass.SERVER, retry_after=retry_after)
+
+
+class Unadopted(Failed):
+    """What runs here could not be brought to the server, so the server has nothing to offer yet."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ErrorClass.SERVER)
 
 
 class Discarded(Failed):

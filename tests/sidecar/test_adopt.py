@@ -7,7 +7,7 @@ import pytest
 
 from alertagent.sidecar.adopt import bundled
 from alertagent.sidecar.bundle import MAX_FILE
-from alertagent.sidecar.model import ErrorClass, Failed
+from alertagent.sidecar.model import ErrorClass, Unadopted
 from tests.sidecar.conftest import Sidecar
 from tests.sidecar.stands import Stand, alertmanager_file, bundle, files_of, quick_rules, stand
 from tests.sidecar.test_matrix import applied, failed
@@ -63,7 +63,7 @@ async def test_what_cannot_be_imported_stays_untouched_until_it_can(
     server.unfit = "the expression is broken"
     server.serves_adopted = lambda _: imported(used)
     async with running(used.target), sidecar(used, adopt=True):
-        report = await server.reported(failed("adoption"))
+        report = await server.reported(failed("server"))
         await eventually(lambda: len(server.adopted) >= 2)
 
         assert "groups.0 line 3: the expression is broken" in report["error_message"]
@@ -111,6 +111,31 @@ async def test_where_nothing_is_to_be_adopted_nothing_is_sent(
         await server.reported(applied(server.body))
 
     assert server.adopted == []
+
+
+async def test_where_our_file_is_new_the_rules_of_all_others_are_pointed_out(
+    server: ConfigServer, prometheus: Prometheus, sidecar: Sidecar, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = prometheus.rules / "theirs.yml"
+    theirs.write_bytes(THEIRS)
+    await prometheus.stop()
+    await prometheus.start()
+    async with sidecar(reload_url=prometheus.reload_url, adopt=True):
+        await server.reported(applied(server.body))
+
+    assert server.adopted == []
+    assert any("adoption.incomplete" in line and str(theirs) in line for line in capsys.readouterr().out.splitlines())
+
+
+async def test_a_target_that_is_down_cannot_be_asked_for_other_files(
+    server: ConfigServer, live: Path, sidecar: Sidecar, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live.write_bytes(THEIRS)
+    async with sidecar(adopt=True):
+        await server.reported(failed("unreachable"))
+
+    assert len(server.adopted) == 1
+    assert "adoption.unchecked" in capsys.readouterr().out
 
 
 async def test_without_the_option_nothing_is_sent(server: ConfigServer, used: Stand, sidecar: Sidecar) -> None:
@@ -211,6 +236,6 @@ def test_what_is_no_configuration_is_left_to_the_server_to_judge(main: bytes, tm
     ],
 )
 def test_templates_that_cannot_travel_are_named(prepare: Any, words: str, tmp_path: Path) -> None:
-    with pytest.raises(Failed, match=words) as caught:
+    with pytest.raises(Unadopted, match=words) as caught:
         bundled(prepare(tmp_path), tmp_path)
-    assert caught.value.error_class is ErrorClass.ADOPTION
+    assert caught.value.error_class is ErrorClass.SERVER
