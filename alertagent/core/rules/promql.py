@@ -2,22 +2,28 @@
 
 The grammar is promql-parser's. Three things it leaves to us: it refuses strings in backticks, which Prometheus
 takes; it tells no position; and it recurses, so that a deep expression would crash the process (measured: 20,000
-parentheses or 6,000 chained operators). So the text is read once by a small scanner first.
+parentheses or 6,000 chained operators). So a text that is not short is read by a small scanner first, and so is one
+with a mistake. What was found is remembered by the text: of ten thousand rules, those are judged that changed.
 """
 
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import promql_parser
 
+from alertagent.core.rules.selectors import reduce
 from alertagent.kernel.errors import Detail
 
 MAX_LENGTH = 16_384
 MAX_DEPTH = 100
 MAX_OPERATORS = 1_000
+
+# Longer texts are judged each time anew, so that strangers cannot fill the memory.
+SHORT = 1_000
 
 # The place of a mistake is searched for by parsing beginnings, which costs too much in longer chains.
 MAX_OPERATORS_TO_SEARCH = 100
@@ -56,17 +62,54 @@ class _Scan:
 
 def check_promql(expression: str) -> list[Detail]:
     """The findings; empty when Prometheus would take the expression and could evaluate it as a rule."""
+    judge = _remembered if len(expression) <= SHORT else _judge
+    return list(judge(expression))
+
+
+def check_balance(expression: str) -> list[Detail]:
+    """Whether strings and brackets are closed, which is all that can be said of a language without a parser."""
     if not expression.strip():
         return [_finding("the expression is empty")]
     if len(expression) > MAX_LENGTH:
         return [_finding(f"the expression is longer than {MAX_LENGTH} characters")]
     scan = _scan(expression)
-    if scan.mistake is not None:
-        return [_at(expression, *scan.mistake)]
+    return [_at(expression, *scan.mistake)] if scan.mistake is not None else []
+
+
+def _judge(expression: str) -> tuple[Detail, ...]:
+    reduced = reduce(expression)
+    if reduced.mistake is None and _is_shallow(reduced.text) and _is_sound(reduced.text):
+        return ()
+    findings = check_balance(expression)
+    if findings:
+        return tuple(findings)
+    if reduced.mistake is not None:
+        return (_at(expression, *reduced.mistake),)
+    return tuple(_check_grammar(expression))
+
+
+_remembered = lru_cache(maxsize=16_384)(_judge)
+
+
+def _is_shallow(expression: str) -> bool:
+    """Whether the parser may have it as it is: so short that it cannot be deep."""
+    return len(expression) <= SHORT and sum(map(expression.count, _OPENING)) <= MAX_DEPTH
+
+
+@lru_cache(maxsize=8_192)
+def _is_sound(expression: str) -> bool:
+    try:
+        return _unusable_type(promql_parser.parse(expression)) is None
+    except ValueError:
+        return False
+
+
+def _check_grammar(expression: str) -> list[Detail]:
+    scan = _scan(expression)
     if scan.depth > MAX_DEPTH or scan.operators > MAX_OPERATORS:
         return [_finding(f"the expression is too complex: over {MAX_DEPTH} brackets deep or {MAX_OPERATORS} operators")]
     try:
-        tree = promql_parser.parse("".join(scan.text))
+        tree = promql_parser.parse(reduce("".join(scan.text)).text)
     except ValueError as error:
         return [_explained(scan, expression, str(error))]
     unusable = _unusable_type(tree)

@@ -1,0 +1,87 @@
+"""What stands in a YAML text beside its tree: comments, and the places inside a scalar. Pure."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from alertagent.kernel.yaml_guard import Mapping, Node, Scalar
+
+# A comment begins a line or follows a space; the scalars in which a # is only text are taken out afterwards.
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n\x85\u2028\u2029]*", re.MULTILINE)
+_BLOCK_HEADER = re.compile(r"(?:[&!]\S*[ \t]+)*([|>])[-+0-9]*(?=[ \t\r\n]|$)")
+
+
+class Comment(NamedTuple):
+    """One comment without its sign. Line and column count from 1."""
+
+    line: int
+    column: int
+    text: str
+
+
+def comments(text: str, documents: Iterable[Node]) -> Iterator[Comment]:
+    """The comments of a text, in order, given the trees that were read from it."""
+    found = list(_COMMENT.finditer(text))
+    if not found:
+        return
+    spans = sorted({_span(text, scalar) for document in documents for scalar in scalars(document)})
+    starts = [start for start, _ in spans]
+    line, counted = 1, 0
+    for match in found:
+        index = bisect_right(starts, match.start()) - 1
+        if index >= 0 and match.start() < spans[index][1]:
+            continue
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
+        column = match.start() - text.rfind("\n", 0, match.start())
+        yield Comment(line, column, match[0][1:].removeprefix(" ").rstrip())
+
+
+def scalars(node: Node) -> Iterator[Scalar]:
+    """Every text below a node, keys included."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Scalar):
+            yield each
+        elif isinstance(each, Mapping):
+            waiting += [part for entry in each.entries.values() for part in entry]
+        else:
+            waiting += each.items
+
+
+def last_line(node: Node) -> int:
+    """The last line on which something of this node stands. A block ends where the next line begins."""
+    return max((_last_line(scalar) for scalar in scalars(node)), default=node.start.line)
+
+
+def _last_line(scalar: Scalar) -> int:
+    start, end = scalar.start, scalar.end
+    return end.line - 1 if end.column == 1 and end.line > start.line else end.line
+
+
+def _span(text: str, scalar: Scalar) -> tuple[int, int]:
+    """Where the content of a scalar stands; the first line of a block may carry a comment."""
+    start, end = scalar.start.offset, scalar.end.offset
+    header = _BLOCK_HEADER.match(text, start, end)
+    if header is not None:
+        line_end = text.find("\n", start, end)
+        start = line_end if line_end >= 0 else end
+    return start, end
+
+
+def place_inside(text: str, scalar: Scalar, line: int, column: int) -> tuple[int, int] | None:
+    """The line and column of the file at which those of a scalar's value stand; None where it is written otherwise."""
+    start = scalar.start
+    raw = text[start.offset : scalar.end.offset]
+    header = _BLOCK_HEADER.match(raw)
+    if header is not None and header[1] == "|":
+        written = raw.split("\n")[line : line + 1]
+        content = scalar.value.split("\n")[line - 1]
+        if not written or not written[0].rstrip("\r").endswith(content):
+            return None
+        return start.line + line, len(written[0].rstrip("\r")) - len(content) + column
+    if line == 1 and scalar.value in {raw, raw[1:-1]}:
+        return start.line, start.column + column - (raw == scalar.value)
+    return None
