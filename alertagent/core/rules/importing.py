@@ -5,15 +5,17 @@ several of these first the one that says the same, then one with the same labels
 an import repeatable: the same file again changes nothing, an edited one changes the rules that were edited.
 """
 
+import re
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from alertagent.core.rules.edits import Author, Change, Edit, created, followed
-from alertagent.core.rules.file_writer import group_rules
 from alertagent.core.rules.model import Kind, Rule, RuleContent
 from alertagent.core.rules.parameters import effective
+
+_BESIDE = re.compile(r"(.+)/[0-9]+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +38,18 @@ def match(read: Sequence[RuleContent], stored: Iterable[Rule], terms: Terms) -> 
         (rule for rule in stored if _is_candidate(rule, terms)),
         key=lambda rule: (rule.source != terms.source, rule.position),
     )
-    written = _written_groups(candidates)
-    left = {rule.id: (rule, replace(rule.content, group=written[rule.id])) for rule in candidates}
+    left = {rule.id: rule for rule in candidates}
     matches: list[Rule | None] = [None] * len(read)
     for likeness in (_words, _labels, _nothing):
-        free: dict[Hashable, deque[Rule]] = defaultdict(deque)
-        for rule, content in left.values():
-            free[_identity(content), likeness(content)].append(rule)
-        for index, content in enumerate(read):
-            if matches[index] is None and (same := free.get((_identity(content), likeness(content)))):
-                matches[index] = rule = same.popleft()
-                del left[rule.id]
+        for group_of in (_group, _undivided(read)):
+            free: dict[Hashable, deque[Rule]] = defaultdict(deque)
+            for rule in left.values():
+                free[_identity(rule.content, rule.content.group), likeness(rule.content)].append(rule)
+            for index, content in enumerate(read):
+                wanted = (_identity(content, group_of(content)), likeness(content))
+                if matches[index] is None and (same := free.get(wanted)):
+                    matches[index] = rule = same.popleft()
+                    del left[rule.id]
     return matches
 
 
@@ -61,7 +64,8 @@ def plan_import(
 ) -> list[Edit]:
     """One edit for each rule of the files, in their order, then one for each rule that goes. Raises Invalid."""
     befores = list(matches)
-    afters = _in_file_order([_after(*pair, terms, new, author) for pair in zip(read, befores, strict=True)])
+    afters = [_after(content, before, terms, new, author) for content, before in zip(read, befores, strict=True)]
+    afters = _in_file_order(read, afters)
     edits = [_edit(before, after, terms, author) for before, after in zip(befores, afters, strict=True)]
     return edits + [
         Edit(change=Change.DELETED, before=rule, after=None, at=author.at, comment=terms.comment)
@@ -78,15 +82,28 @@ def _is_candidate(rule: Rule, terms: Terms) -> bool:
     return terms.targets is None or set(rule.content.targets) == set(terms.targets)
 
 
-def _written_groups(rules: Sequence[Rule]) -> dict[str, str]:
-    """The group that a file names each rule in; rules that want other options than their group stand beside it."""
-    ids = {id(rule.content): rule.id for rule in rules}
-    ordered = [rule.content for rule in sorted(rules, key=lambda rule: rule.position)]
-    return {ids[id(content)]: name for name, members in group_rules(ordered).items() for content in members}
+def _group(content: RuleContent) -> str:
+    return content.group
 
 
-def _identity(content: RuleContent) -> tuple[str, Kind, str | None]:
-    return content.group, content.kind, _title(content)
+def _undivided(read: Sequence[RuleContent]) -> Callable[[RuleContent], str]:
+    """The group that a rule has here when an export put it beside, as `node/2`, for the options that it wants.
+
+    Whether it did is told from the files alone, so that it is told the same when they come again.
+    """
+    options = {rule.group: (rule.interval, rule.group_options) for rule in reversed(read)}
+
+    def group_of(rule: RuleContent) -> str:
+        match = _BESIDE.fullmatch(rule.group)
+        if match is None or options.get(match[1]) in (None, (rule.interval, rule.group_options)):
+            return rule.group
+        return match[1]
+
+    return group_of
+
+
+def _identity(content: RuleContent, group: str) -> tuple[str, Kind, str | None]:
+    return group, content.kind, _title(content)
 
 
 def _title(content: RuleContent) -> str | None:
@@ -153,13 +170,13 @@ def _merged(stored: RuleContent, read: RuleContent) -> RuleContent:
     return replace(stored, **changes)
 
 
-def _in_file_order(rules: Sequence[Rule]) -> list[Rule]:
+def _in_file_order(read: Sequence[RuleContent], rules: Sequence[Rule]) -> list[Rule]:
     """Within each group the places that its rules have already, handed out in the order of the file."""
     places: dict[str, list[int]] = {}
-    for rule in rules:
-        places.setdefault(rule.content.group, []).append(rule.position)
+    for content, rule in zip(read, rules, strict=True):
+        places.setdefault(content.group, []).append(rule.position)
     ordered = {group: iter(sorted(positions)) for group, positions in places.items()}
-    return [_placed(rule, next(ordered[rule.content.group])) for rule in rules]
+    return [_placed(rule, next(ordered[content.group])) for content, rule in zip(read, rules, strict=True)]
 
 
 def _placed(rule: Rule, position: int) -> Rule:
