@@ -9,8 +9,8 @@ A task that is not durable has no row: its ring is all there is, and its caller 
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -26,7 +26,7 @@ from alertagent.queue.loops import cancel, forever
 from alertagent.queue.observer import NullObserver, Observer
 from alertagent.queue.options import HORIZON
 from alertagent.queue.pressure import Pressure
-from alertagent.queue.streams import FIELD, Keys, member
+from alertagent.queue.streams import Keys, member
 from alertagent.queue.task import NewTask
 from alertagent.storage.database import Transaction
 
@@ -168,17 +168,15 @@ class Producer:
 
     async def _send(self, tasks: Sequence[NewTask]) -> None:
         now = datetime.now(UTC)
-        delayed = set()
-        async with streams.pipeline(self._redis) as pipeline:
-            for task in tasks:
-                keys = Keys(task.queue)
-                if task.due is None or task.due <= now:
-                    pipeline.xadd(keys.stream(task.priority), {FIELD: task.envelope})
-                elif task.due - now <= HORIZON or not task.durable:
-                    pipeline.zadd(keys.delayed, {member(task.priority, task.envelope): milliseconds(task.due)})
-                    delayed.add(task.queue)
-            await pipeline.execute()
-        for queue in delayed & self._wakers.keys():
+        ready: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)
+        delayed: defaultdict[str, dict[bytes, int]] = defaultdict(dict)
+        for task in tasks:
+            if task.due is None or task.due <= now:
+                ready[task.queue, task.priority].append(task.envelope)
+            elif task.due - now <= HORIZON or not task.durable:
+                delayed[task.queue][member(task.priority, task.envelope)] = milliseconds(task.due)
+        await fill(self._redis, ready, delayed)
+        for queue in delayed.keys() & self._wakers.keys():
             self._wakers[queue]()
 
     def _drop(self, rings: Sequence[_Ring]) -> None:
@@ -186,6 +184,19 @@ class Producer:
             self._observer.announcements_dropped(ring.task.queue, 1)
             if ring.receipt is not None:
                 ring.receipt.lost()
+
+
+async def fill(
+    redis: Redis, ready: Mapping[tuple[str, int], Sequence[bytes]], delayed: Mapping[str, Mapping[bytes, int]]
+) -> None:
+    """Put envelopes into the streams, by queue and priority, and into the delayed sets, by queue.
+
+    One command for each: to read an answer for every entry would cost more than to write them all.
+    """
+    for (queue, priority), envelopes in ready.items():
+        await streams.add(redis, [Keys(queue).stream(priority)], *envelopes)
+    for queue, members in delayed.items():
+        await redis.zadd(Keys(queue).delayed, dict(members))
 
 
 def milliseconds(moment: datetime) -> int:

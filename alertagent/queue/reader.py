@@ -16,6 +16,7 @@ from alertagent.queue.station import Station
 from alertagent.queue.streams import BLOCK, GROUP, LEVELS, Fields
 
 _OWN = 10_000
+GATHER = 0.002
 
 Position = tuple[int, int]
 
@@ -43,6 +44,10 @@ class Reader:
                 await self._join()
             await self._open.wait()
             room = await self._holdings.wait_for_room()
+            if self._backlog and 2 * room < self._holdings.concurrency:
+                # Room comes one by one. So much lies ready that nobody waits while more comes together.
+                await asyncio.sleep(GATHER)
+                room = self._holdings.room
             if self._backlog or room < len(LEVELS):
                 self._backlog = await self._read_by_priority(room)
             if not self._backlog:

@@ -12,6 +12,7 @@ gone, and the pass reads whatever is there.
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +27,7 @@ from alertagent.queue.ledger import Entry, Ledger
 from alertagent.queue.loops import forever
 from alertagent.queue.observer import NullObserver, Observer
 from alertagent.queue.options import HORIZON, QueueOptions
-from alertagent.queue.producer import milliseconds
+from alertagent.queue.producer import fill, milliseconds
 from alertagent.queue.streams import FIELD, Keys, member
 from alertagent.queue.task import clamp, encode, identify
 from alertagent.storage.database import Transaction
@@ -145,18 +146,16 @@ class Reconciler:
             after = page[-1]
 
     async def _add(self, keys: Keys, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
         now = datetime.now(UTC)
-        async with streams.pipeline(self._redis) as pipeline:
-            for entry in entries:
-                envelope = encode(entry.as_task(), again=True)
-                if entry.scheduled_at <= now:
-                    pipeline.xadd(keys.stream(clamp(entry.priority)), {FIELD: envelope})
-                else:
-                    due = milliseconds(entry.scheduled_at)
-                    pipeline.zadd(keys.delayed, {member(clamp(entry.priority), envelope): due})
-            await pipeline.execute()
+        ready: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)
+        delayed: dict[bytes, int] = {}
+        for entry in entries:
+            priority, envelope = clamp(entry.priority), encode(entry.as_task(), again=True)
+            if entry.scheduled_at <= now:
+                ready[keys.queue, priority].append(envelope)
+            else:
+                delayed[member(priority, envelope)] = milliseconds(entry.scheduled_at)
+        await fill(self._redis, ready, {keys.queue: delayed} if delayed else {})
 
 
 def _ids(envelopes: Iterable[bytes]) -> set[str]:

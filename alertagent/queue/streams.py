@@ -99,6 +99,7 @@ class Script:
         pipeline.execute_command("EVALSHA", self.digest, len(keys), *keys, *args)
 
 
+add = Script("add")
 promote = Script("promote")
 read = Script("read")
 retry = Script("retry")

@@ -14,6 +14,7 @@ from time import monotonic
 import pytest
 
 from alertagent.kernel.errors import Permanent
+from alertagent.queue import streams
 from alertagent.queue.policy import Why
 from alertagent.queue.task import Task
 from alertagent.storage.migrate import migrate
@@ -219,7 +220,11 @@ async def test_redis_may_come_back_as_it_was_a_while_ago(database_url: str, data
     assert sorted(ran.items) == sorted(one.id for one in (*old, *new))
 
 
-@pytest.mark.parametrize("request_", [b"XADD", b"EVALSHA", b"XREADGROUP", b"XACK"])
+@pytest.mark.parametrize(
+    "request_",
+    [streams.add.digest.encode(), b"EVALSHA", b"XREADGROUP", b"XACK"],
+    ids=["add", "script", "read", "end"],
+)
 async def test_an_answer_that_is_lost_has_no_second_effect(
     database_url: str, private_valkey: PrivateValkey, request_: bytes
 ) -> None:
