@@ -43,7 +43,7 @@ class Kind(Generic[P]):
             id=id or new_id(),
             queue=self.queue,
             type=self.type,
-            payload=payload.model_dump(mode="json"),
+            payload=payload.model_dump(mode="json", exclude_none=True),
             priority=self.priority,
             max_retry=self.max_retry,
             due=due,

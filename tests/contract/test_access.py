@@ -68,6 +68,8 @@ TABLE = {
     "POST /api/v1/rules": Row(to="/rules", may=writing("rules"), json={}),
     "POST /api/v1/rules/validate": Row(to="/rules/validate", may=reading("rules"), json={}),
     "POST /api/v1/rules/batch": Row(to="/rules/batch", may=writing("rules"), json={}),
+    "POST /api/v1/rules/import": Row(to="/rules/import", may=writing("rules"), json={}),
+    "GET /api/v1/rules/export": Row(to="/rules/export", may=reading("rules")),
     "GET /api/v1/rules/{id}": Row(to="/rules/none", may=reading("rules")),
     "PUT /api/v1/rules/{id}": Row(to="/rules/none", may=writing("rules"), json={}),
     "DELETE /api/v1/rules/{id}": Row(to="/rules/none", may=writing("rules")),

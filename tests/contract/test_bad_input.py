@@ -205,6 +205,22 @@ CHANNEL = {"name": "c", "plugin_name": "webhook", "config": {"url": "http://127.
 ALERT = {"labels": {"alertname": "A"}, "status": "firing"}
 WEBHOOK = {"version": "4", "status": "firing", "alerts": []}
 
+OPERATIONS: list[tuple[Any, str]] = [
+    ([], "operations"),
+    ({}, "operations"),
+    ([None], "operations"),
+    ([[]], "operations"),
+    ([{"op": 5}], "op"),
+    ([{"op": "create"}], "name"),
+    ([{"op": "update"}], "id"),
+    ([{"op": "update", "id": ""}], "id"),
+    ([{"op": "delete", "id": "x" * 201}], "id"),
+    ([{"op": "delete", "id": "x", "if_version": "v1"}], "if_version"),
+    ([{"op": "delete", "id": "x"}] * 2, "operations.1"),
+    ([{"op": "create", **RULE, "labels": {"a": 1}}], "labels"),
+    ([{"op": "delete", "id": "x"}] * 10_001, "operations"),
+]
+
 # What is wrong with an otherwise good body, and what the answer must name.
 FIELDS: list[tuple[str, str, Any, Any, str]] = [
     *(
@@ -423,6 +439,11 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"why": "crashed"}, "why"),
         ]
     ),
+    *(("POST", "/rules/batch", {}, {"operations": operations}, name) for operations, name in OPERATIONS),
+    *(
+        ("POST", "/rules/none/rollback", {}, change, "version")
+        for change in ({}, {"version": None}, {"version": 1}, {"version": "v" * 21}, {"versions": "v1.0.0"})
+    ),
     ("PUT", "/clusters/c1", {}, {"id": "c2"}, "id"),
     ("PUT", "/clusters/c1", {}, {"config_types": []}, "config_types"),
     ("PUT", "/clusters/c1", {}, {"query_url": "http://10.0.0.1"}, "allow_networks"),
@@ -441,6 +462,7 @@ def cases() -> Iterator[Case]:
         yield from _wrongly_sent(method, path)
     for path in INTAKES:
         yield from _at_the_intake(path)
+    yield from _in_files()
     for method, path, good, change, names in FIELDS:
         body = json.dumps({**good, **change} if isinstance(good, dict) else change).encode()
         yield Case(name=f"{str(change)[:90]} to {path}", method=method, path=path, body=body, names=names)
@@ -454,6 +476,31 @@ def _at_the_intake(path: str) -> Iterator[Case]:
     bomb = gzip.compress(b" " * (17 * MEBIBYTE))
     yield Case(name=f"too much to {path}", path=path, body=b" " * (16 * MEBIBYTE + 1), status=413)
     yield Case(name=f"a bomb to {path}", path=path, body=bomb, headers={"Content-Encoding": "gzip"}, status=413)
+
+
+def _in_files() -> Iterator[Case]:
+    """Where a body is a file, not JSON. JSON is YAML, so what would be JSON must be wrong as rules, too."""
+    yaml, path = {"Content-Type": "application/yaml"}, "/rules/import"
+    for name, body in {
+        **BODIES,
+        "many aliases": b"a: &a [" + b"*a," * 9 + b"]",
+        "a tab": b"groups:\n\t- name: a",
+    }.items():
+        yield Case(name=f"{name} as a file", path=path, body=body, headers=yaml)
+        yield Case(name=f"{name} as files", path=path, body=body)
+    for name, body in {
+        "no files": b'{"files": []}',
+        "a file without a name": b'{"files": [{"content": ""}]}',
+        "a file without content": b'{"files": [{"name": "a"}]}',
+        "a file that is no text": b'{"files": [{"name": "a", "content": {}}]}',
+        "an empty file": b'{"files": [{"name": "a.yml", "content": ""}]}',
+    }.items():
+        yield Case(name=name, path=path, body=body)
+    for media in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        yield Case(name=f"rules as {media!r}", path=path, body=b"{}", headers={"Content-Type": media}, status=415)
+    bomb = gzip.compress(b" " * (17 * MEBIBYTE))
+    yield Case(name="too large a file", path=path, body=b" " * (16 * MEBIBYTE + 1), headers=yaml, status=413)
+    yield Case(name="a bomb of a file", path=path, body=bomb, headers={**yaml, "Content-Encoding": "gzip"}, status=413)
 
 
 def _wrongly_sent(method: str, path: str) -> Iterator[Case]:
@@ -492,6 +539,10 @@ def _others() -> Iterator[Case]:
         "/config/status?x=1": "x",
         "/plugins?limit=1": "limit",
         "/rules/none?x=1": "x",
+        "/rules/export?format=json": "format",
+        "/rules/export?limit=5": "limit",
+        "/rules/export?cluster_id=a%20b": "cluster_id",
+        "/rules/export?filter=x": "filter",
         "/rules/none/versions?limit=0": "limit",
         "/rules/none/versions?cursor=x": "cursor",
         "/rules/none/versions?sort=at": "sort",

@@ -3,7 +3,9 @@
 One rule and ten thousand take the same few statements.
 """
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from alertagent.core.audit.model import Actor, Record
@@ -34,6 +36,21 @@ _KINDS = {
     Change.DELETED: DELETED,
 }
 
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entries:
+    """What is written, as rows."""
+
+    new: list[Row]
+    changed: list[Row]
+    moved: list[Row]
+    gone: list[str]
+    versions: list[Row]
+    records: list[Record]
+    task: NewTask
+
 
 class Journal:
     """Where every change of a rule goes through."""
@@ -47,66 +64,59 @@ class Journal:
         edits = [edit for edit in edits if edit.change is not Change.UNCHANGED]
         if not edits:
             return
-        await _store(transaction, edits)
-        await _add_versions(transaction, actor, edits)
-        await self._audit.record_all(transaction, actor, [_audited(edit) for edit in edits])
+        # In a thread, because the loop has other work than to put thousands of rules into rows.
+        entries = _entries(edits, actor) if len(edits) == 1 else await asyncio.to_thread(_entries, edits, actor)
+        for statement, rows in (
+            (sql.add, entries.new),
+            (sql.replace, entries.changed),
+            (sql.move, entries.moved),
+            (sql.remove, entries.gone),
+            (sql.add_versions, entries.versions),
+        ):
+            if rows:
+                _require(len(rows), await transaction.execute(statement, rows))
+        await self._audit.record_all(transaction, actor, entries.records)
         await count_change(transaction)
-        await self._producer.enqueue(transaction, _task(edits))
+        await self._producer.enqueue(transaction, entries.task)
 
 
-async def _store(transaction: Transaction, edits: Sequence[Edit]) -> None:
-    new = [edit.after for edit in edits if edit.before is None and edit.after is not None]
-    changed = [edit.after for edit in edits if edit.before and edit.after and edit.change is not Change.MOVED]
-    moved = [edit.after for edit in edits if edit.after is not None and edit.change is Change.MOVED]
-    gone = [edit.before.id for edit in edits if edit.before is not None and edit.after is None]
-    if new:
-        _require(len(new), await transaction.execute(sql.add, _rows(new)))
-    if changed:
-        _require(len(changed), await transaction.execute(sql.replace, _rows(changed)))
-    if moved:
-        _require(len(moved), await transaction.execute(sql.move, _rows(moved)))
-    if gone:
-        _require(len(gone), await transaction.execute(sql.remove, gone))
-
-
-def _rows(rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    return [row_of(rule) for rule in rules]
-
-
-def _require(count: int, status: str) -> None:
-    if int(status.rpartition(" ")[2]) != count:
-        raise Conflict("the rules were changed in the meantime; read them again", code="rule.changed_meanwhile")
-
-
-async def _add_versions(transaction: Transaction, actor: Actor, edits: Sequence[Edit]) -> None:
-    versions = [
-        {
-            "rule_id": edit.rule.id,
-            "revision": edit.revision,
-            "change": edit.change,
-            "document": edit.after.content.document() if edit.after else None,
-            "author": actor.name,
-            "comment": edit.comment,
-            "at": edit.at,
-            "position": edit.rule.position,
-        }
-        for edit in edits
-        if edit.change is not Change.MOVED
-    ]
-    if versions:
-        await transaction.execute(sql.add_versions, versions)
-
-
-def _audited(edit: Edit) -> Record:
-    moved = edit.change is Change.MOVED
-    before, after = (
-        None if rule is None else _place(rule) if moved else rule.content.document()
-        for rule in (edit.before, edit.after)
+def _entries(edits: Sequence[Edit], actor: Actor) -> _Entries:
+    kept = [(edit, edit.after) for edit in edits if edit.after is not None]
+    return _Entries(
+        new=[row_of(rule) for edit, rule in kept if edit.before is None],
+        changed=[row_of(rule) for edit, rule in kept if edit.before is not None and edit.change is not Change.MOVED],
+        moved=[row_of(rule) for edit, rule in kept if edit.change is Change.MOVED],
+        gone=[edit.rule.id for edit in edits if edit.after is None],
+        versions=[_version(edit, actor) for edit in edits if edit.change is not Change.MOVED],
+        records=[_record(edit) for edit in edits],
+        task=_task(edits),
     )
+
+
+def _version(edit: Edit, actor: Actor) -> Row:
+    return {
+        "rule_id": edit.rule.id,
+        "revision": edit.revision,
+        "change": edit.change,
+        "document": edit.after.content.document() if edit.after is not None else None,
+        "author": actor.name,
+        "comment": edit.comment,
+        "at": edit.at,
+        "position": edit.rule.position,
+    }
+
+
+def _record(edit: Edit) -> Record:
+    shown = _place if edit.change is Change.MOVED else _document
+    before, after = (shown(rule) if rule is not None else None for rule in (edit.before, edit.after))
     return Record(action=f"rule.{edit.change}", subject=("rule", edit.rule.id), before=before, after=after)
 
 
-def _place(rule: Rule) -> dict[str, Any]:
+def _document(rule: Rule) -> Row:
+    return rule.content.document()
+
+
+def _place(rule: Rule) -> Row:
     return {"position": rule.position, "source": rule.source}
 
 
@@ -118,3 +128,8 @@ def _task(edits: Sequence[Edit]) -> NewTask:
     if len(edits) > 1:
         return CHANGED.task(RulesChanged(targets=tuple(targets), rules=len(edits)))
     return _KINDS[edits[0].change].task(RulesChanged(targets=tuple(targets), rule_id=edits[0].rule.id))
+
+
+def _require(count: int, status: str) -> None:
+    if int(status.rpartition(" ")[2]) != count:
+        raise Conflict("the rules were changed in the meantime; read them again", code="rule.changed_meanwhile")

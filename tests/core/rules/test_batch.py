@@ -79,14 +79,14 @@ async def test_one_mistake_undoes_all_of_a_batch(api: Api, service: Service) -> 
         {"op": "create", **RULE},
         {"op": "delete", "id": id},
         {"op": "create", **RULE, "expression": "sum(\n  up))"},
-        {"op": "create", **RULE, "labels": {"a-b": "x"}},
+        {"op": "create", **RULE, "labels": {"__name__": "x"}},
     )
 
     assert (refused.status, refused.error["code"]) == (400, "rule.expression_invalid")
     assert refused.error["message"].startswith("operations.2.expression: ")
     assert [detail["loc"] for detail in refused.error["details"]] == [
         ["operations", 2, "expression"],
-        ["operations", 3, "labels", "a-b"],
+        ["operations", 3, "labels", "__name__"],
     ]
     assert (refused.error["details"][0]["line"], refused.error["details"][0]["column"]) == (2, 6)
     assert await stored(service) == before

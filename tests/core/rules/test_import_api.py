@@ -250,11 +250,12 @@ async def test_taking_in_what_was_given_out_changes_nothing(api: Api, service: S
 
 async def test_an_export_can_be_of_one_cluster_or_of_what_a_filter_finds(api: Api) -> None:
     await api.post("/clusters", {"id": "c1", "labels": {"env": "prod"}, "parameters": {"n": "7"}})
-    for name, values in {
+    rules: dict[str, dict[str, Any]] = {
         "Mine": {"targets": ['env="prod"'], "expression": "up == ${n}", "parameters": {"n": "1"}, "severity": "info"},
         "Theirs": {"targets": ["c2"], "expression": "up == 0", "severity": "critical"},
         "Asleep": {"targets": ["c1"], "expression": "up == 0", "enabled": False},
-    }.items():
+    }
+    for name, values in rules.items():
         assert (await api.post("/rules", {"name": name, **values})).status == 201
 
     everything = (await api.get("/rules/export")).body
