@@ -149,7 +149,7 @@ class Parts:
         self.journal = Journal(self.producer, self.audit)
         self.rules = Rules(database, self.journal, clock)
         self.history = History(database, self.journal, clock)
-        self.exchange = Exchange(database, self.journal, self.clusters, clock)
+        self.exchange = Exchange(database, self.journal, self.clusters, transport, clock)
         self.watch = ConfigWatch(database)
         self.alertmanager = AlertmanagerConfigs(database, self.clusters, self.producer, self.audit)
         self.configs = Configs(

@@ -31,17 +31,21 @@ MAX_BODY = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """One request as it will be on the wire. Its repr shows no URL, header or body: any of them may be secret."""
+    """One request as it will be on the wire. Its repr shows no URL, header or body: any of them may be secret.
+
+    Of the answer at most `answer_limit` bytes are read.
+    """
 
     method: str = "POST"
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    answer_limit: int = MAX_BODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """What came back, whatever the status. Names in `headers` match in any case; `body` is cut at 64 KiB."""
+    """What came back, whatever the status. Names in `headers` match in any case; `body` is cut at the limit."""
 
     status: int
     headers: Mapping[str, str]
@@ -125,16 +129,18 @@ class Transport:
         async with self._session.request(
             request.method, parse_url(request.url), data=request.body, headers=headers, allow_redirects=False
         ) as response:
-            return HttpResponse(status=response.status, headers=response.headers, body=await _read(response))
+            return HttpResponse(
+                status=response.status, headers=response.headers, body=await _read(response, request.answer_limit)
+            )
 
 
-async def _read(response: ClientResponse) -> bytes:
+async def _read(response: ClientResponse, limit: int) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_chunked(MAX_BODY):
         body += chunk
-        if len(body) >= MAX_BODY:
+        if len(body) >= limit:
             break
-    return bytes(body[:MAX_BODY])
+    return bytes(body[:limit])
 
 
 def _unconnected(where: str, error: ClientConnectorError) -> Unreachable | Permanent:

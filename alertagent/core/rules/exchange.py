@@ -11,12 +11,14 @@ from alertagent.core.rules.edits import MAX_FINDINGS, Author, Edit
 from alertagent.core.rules.files import Format, RuleFile, read_rules, write_rules
 from alertagent.core.rules.importing import Terms, match, plan_import
 from alertagent.core.rules.journal import Journal
+from alertagent.core.rules.live import MAX_BODY, PATH, read_live
 from alertagent.core.rules.model import Dialect, Rule, RuleContent
 from alertagent.core.rules.parameters import effective
 from alertagent.core.rules.rows import rule_of
 from alertagent.core.rules.service import LISTING, places
 from alertagent.kernel.clock import Clock
-from alertagent.kernel.errors import Detail, Invalid
+from alertagent.kernel.errors import Conflict, Detail, External, Invalid, Permanent
+from alertagent.plugins.transport import HttpRequest, Transport
 from alertagent.storage.database import Database, Executor
 from alertagent.storage.pages import PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
@@ -46,10 +48,13 @@ class Imported:
 class Exchange:
     """Imports and exports."""
 
-    def __init__(self, database: Database, journal: Journal, clusters: Clusters, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, journal: Journal, clusters: Clusters, transport: Transport, clock: Clock
+    ) -> None:
         self._database = database
         self._journal = journal
         self._clusters = clusters
+        self._transport = transport
         self._clock = clock
 
     async def take_in(
@@ -68,6 +73,26 @@ class Exchange:
             if not dry_run:
                 await self._journal.write(transaction, actor, edits)
         return Imported(edits=edits, warnings=warnings)
+
+    async def fetch(self, cluster_id: str, dialect: Dialect) -> File:
+        """What the server of a cluster runs, as a file. Raises NotFound, Conflict, External."""
+        cluster = await self._clusters.get(cluster_id)
+        if cluster.query_url is None:
+            raise Conflict(f'cluster "{cluster_id}" has no query_url to ask for its rules', code="cluster.no_query_url")
+        url = cluster.query_url.rstrip("/") + PATH
+        try:
+            answer = await self._transport.send(HttpRequest(method="GET", url=url, answer_limit=MAX_BODY))
+        except Permanent as error:
+            raise External(error.message, code=error.code) from error
+        said = f'what cluster "{cluster_id}" answers to {PATH}'
+        if answer.status != 200 or len(answer.body) >= MAX_BODY:
+            trouble = f"HTTP {answer.status}" if answer.status != 200 else f"over {MAX_BODY} bytes"
+            raise External(f"{said} is of no use: {trouble}", code="cluster.rules_unreadable")
+        try:
+            rules = await asyncio.to_thread(read_live, answer.body, dialect)
+        except ValueError as error:
+            raise External(f"{said} is no list of rules: {error}", code="cluster.rules_unreadable") from error
+        return File(name=f"rules of {cluster_id}", body=write_rules(rules))
 
     async def give_out(self, request: PageRequest, cluster_id: str | None, format: Format) -> bytes:
         """The enabled rules, or those of a cluster with its parameters, as a file. Raises NotFound, Invalid."""

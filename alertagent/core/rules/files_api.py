@@ -37,6 +37,10 @@ class ImportQuery(DryRunQuery):
             description="A name for where the files come from; the import then owns its rules under this name.",
         ),
     ] = None
+    from_cluster: Annotated[
+        str | None,
+        Field(pattern=ID_PATTERN, description="Without a body: the rules that the server of this cluster runs now."),
+    ] = None
     prune: Annotated[bool, Field(description="Delete the rules of this source that the files no longer have.")] = False
     comment: Comment = ""
 
@@ -78,11 +82,21 @@ class FilesApi:
         if query.prune and query.source is None:
             message = "only the rules of a source can be pruned; name it with source=…"
             raise Invalid(message, code="rule.prune_without_source", details=[Detail(("prune",), message)])
-        files = _files(body) if call.media_type == JSON else [File(body=body)]
+        files = await self._files(call, query, body)
         done = await self._exchange.take_in(actor_of(call), files, query.dialect, terms, dry_run=query.dry_run)
         if query.dry_run:
             return Reply(data=DryRun.planned(done.edits, await self._previews.of(done.edits), done.warnings))
         return Reply(data=Outcomes.of(done.edits, done.warnings))
+
+    async def _files(self, call: Call, query: ImportQuery, body: bytes) -> list[File]:
+        if query.from_cluster is not None:
+            if body:
+                raise Invalid("send either a file or from_cluster", details=[Detail(("from_cluster",), "and a file")])
+            return [await self._exchange.fetch(query.from_cluster, query.dialect)]
+        if call.media_type != JSON:
+            return [File(body=body)]
+        files = parse_json(body, FilesRequest).files
+        return [File(name=file.name, body=file.content.encode()) for file in files]
 
     @get("/rules/export", access=viewer("rules:read"))
     async def give_out(self, call: Call, query: ExportQuery) -> Raw:
@@ -110,8 +124,3 @@ def _targets(given: tuple[str, ...]) -> tuple[str, ...]:
             message = f'"{target[:200]}" is neither a cluster\'s id nor a selector: {error}'
             raise Invalid(f"targets: {message}", details=[Detail(("targets",), message)]) from error
     return tuple(dict.fromkeys(targets))
-
-
-def _files(body: bytes) -> list[File]:
-    request = parse_json(body, FilesRequest)
-    return [File(name=file.name, body=file.content.encode()) for file in request.files]
