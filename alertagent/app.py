@@ -69,6 +69,7 @@ from alertagent.queue.traced import traced
 from alertagent.queue.worker import Workers
 from alertagent.settings import Settings
 from alertagent.storage.database import Database
+from alertagent.storage.listening import Listening
 from alertagent.storage.migrate import migrate
 from alertagent.storage.replies import StoredReplies
 from alertagent.web import openapi
@@ -140,6 +141,7 @@ class Parts:
         pressure = Pressure(self.statistics, bounds={DISPATCH.queue: bounds}, measured=self.metrics.backlog.measured)
         self.producer = Producer(redis, self.ledger, observer=self.metrics.queue, pressure=pressure)
         self.replies = StoredReplies(database)
+        self.listening = Listening(database)
         self.audit = Audit()
         self.tokens = Tokens(database, self.audit, clock, admin_token=_secret(settings.auth.admin_token))
         self.queues = Queues(
@@ -150,7 +152,7 @@ class Parts:
         self.rules = Rules(database, self.journal, clock)
         self.history = History(database, self.journal, clock)
         self.exchange = Exchange(database, self.journal, self.clusters, transport, clock)
-        self.watch = ConfigWatch(database)
+        self.watch = ConfigWatch(self.listening)
         self.alertmanager = AlertmanagerConfigs(database, self.clusters, self.producer, self.audit)
         self.configs = Configs(
             database,
@@ -221,7 +223,7 @@ class Parts:
             ClustersApi(self.clusters, self.tokens),
             RulesApi(self.rules, self.history, self.configs, self.previews),
             FilesApi(self.exchange, self.previews),
-            ConfigsApi(self.configs, self.clusters, self.rules),
+            ConfigsApi(self.configs, self.clusters, self.rules, silent_after=self.settings.configs.silent_after),
             AlertmanagerApi(self.alertmanager, self.configs),
             AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),
             NotifyApi(self.channels, self.deliveries, self.registry),
@@ -252,7 +254,7 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
         if role is not Role.API:
             await stack.enter_async_context(parts.workers().running())
             await stack.enter_async_context(_background(parts.alerts.sweeping(), _housekeeping(parts)))
-        await stack.enter_async_context(_background(parts.alerts.committing(), parts.watch.run()))
+        await stack.enter_async_context(_background(parts.alerts.committing(), parts.listening.run()))
         address = await stack.enter_async_context(_listening(parts, role))
         stack.callback(_stop_inviting, parts)
         # Last: a start that failed after it could never show the token, and no other start makes one.
@@ -328,6 +330,8 @@ async def _housekeeping(parts: Parts) -> None:
     while True:
         with contextlib.suppress(Problem):
             await parts.replies.forget_old()
+            kept = parts.settings.configs
+            await parts.configs.forget(history=kept.keep_history, silent=kept.forget_after)
         await asyncio.sleep(HOUSEKEEPING_EVERY.total_seconds())
 
 

@@ -121,6 +121,22 @@ class AlertSettings(Section):
     ] = timedelta(hours=24)
 
 
+class ConfigSettings(Section):
+    silent_after: Annotated[Duration, Field(description="A sidecar that has not reported for this long is silent.")] = (
+        timedelta(minutes=2)
+    )
+    keep_history: Annotated[Duration, Field(description="How long past syncs stay in the database.")] = timedelta(
+        days=30
+    )
+    forget_after: Annotated[
+        Duration,
+        Field(
+            description="A silent sidecar is forgotten after this, if another of its cluster and type reports: "
+            "replaced pods do not come back."
+        ),
+    ] = timedelta(days=1)
+
+
 class QueueSettings(Section):
     lease: Annotated[Duration, Field(description="How long a task stays with a worker that stopped answering.")] = (
         timedelta(seconds=10)
@@ -185,6 +201,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     alerts: AlertSettings = AlertSettings()
+    configs: ConfigSettings = ConfigSettings()
     queue: QueueSettings = QueueSettings()
     log: LogSettings = LogSettings()
 

@@ -6,8 +6,9 @@ answers 503 and a task is tried again; a statement's own errors (a unique violat
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import asyncpg
@@ -18,6 +19,9 @@ from alertagent.kernel.errors import Unavailable
 
 ACQUIRE_TIMEOUT = timedelta(seconds=2)
 COMMAND_TIMEOUT = timedelta(seconds=10)
+
+# A listener whose server has vanished without a word would wait for ever.
+PING_EVERY = timedelta(seconds=5)
 RETRY_AFTER = timedelta(seconds=5)
 
 AWAY = (
@@ -51,8 +55,9 @@ class Executor(Protocol):
 class Transaction:
     """An open transaction on one connection."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, tell: Callable[[str, str], None]) -> None:
         self._connection = connection
+        self._tell = tell
         self._committed: list[Callable[[], None]] = []
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
@@ -74,6 +79,10 @@ class Transaction:
         """Call this once the transaction is durable; never called when it rolls back."""
         self._committed.append(callback)
 
+    def tell(self, channel: str, payload: str) -> None:
+        """Let the listeners of this process hear at the commit what NOTIFY tells all of them a little later."""
+        self.after_commit(partial(self._tell, channel, payload))
+
     def ring(self) -> None:
         """Run what waited for the commit."""
         for callback in self._committed:
@@ -85,6 +94,7 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._listeners: list[tuple[Sequence[str], Callable[[str, str], None]]] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -110,7 +120,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit at the end of the block, roll back on an exception, then run what waits for the commit."""
         async with self._acquired() as connection:
-            transaction = Transaction(connection)
+            transaction = Transaction(connection, self.tell)
             async with connection.transaction():
                 try:
                     yield transaction
@@ -139,6 +149,12 @@ class Database:
             status: str = await connection.execute(sql, *args)
             return status
 
+    def tell(self, channel: str, payload: str) -> None:
+        """Let the listeners of this process hear this now."""
+        for channels, heard in self._listeners:
+            if channel in channels:
+                heard(channel, payload)
+
     async def listen(self, channels: Sequence[str], heard: Callable[[str, str], None]) -> None:
         """Hold one connection and call `heard(channel, payload)` for each NOTIFY, until that connection is lost.
 
@@ -155,12 +171,17 @@ class Database:
                 heard(channel, str(payload))
 
             connection.add_termination_listener(ended)
-            for channel in channels:
-                await connection.add_listener(channel, notified)
+            listener = (channels, heard)
             try:
+                for channel in channels:
+                    await connection.add_listener(channel, notified)
+                self._listeners.append(listener)
                 heard("", "")
-                await gone.wait()
+                while not await _within(PING_EVERY, gone.wait()):
+                    await connection.execute("SELECT", timeout=PING_EVERY.total_seconds())
             finally:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
                 connection.remove_termination_listener(ended)
                 # Not UNLISTEN: a server that is frozen would hold up the end of the process.
                 connection.terminate()
@@ -171,6 +192,16 @@ class Database:
         with translated():
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT.total_seconds()) as connection:
                 yield connection
+
+
+async def _within(span: timedelta, event: Awaitable[object]) -> bool:
+    """Whether it happened within this time."""
+    try:
+        async with asyncio.timeout(span.total_seconds()):
+            await event
+    except TimeoutError:
+        return False
+    return True
 
 
 async def prepare(connection: asyncpg.Connection) -> None:

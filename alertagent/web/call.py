@@ -14,6 +14,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 # guards a change.
 _STRONG_TAG = re.compile(r'(?<!W/)"(\d{1,9})(?:-\w+)?"')
 
+# Named, and not by `gzip;q=0`.
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:\s*,|\s*$))", re.IGNORECASE)
+
 # No revision is negative: an If-Match that names none of ours can never hold.
 _NEVER = frozenset({-1})
 
@@ -33,6 +36,7 @@ class Call:
     media_type: str = ""
     expected: frozenset[int] | None = None
     known: frozenset[str] = frozenset()
+    takes_gzip: bool = False
 
     def knows(self, etag: str) -> bool:
         """Whether the caller has this representation already (weak comparison, as RFC 9110 wants it for GET)."""
@@ -59,6 +63,7 @@ def open_call(request: web.BaseRequest) -> Call:
         media_type=request.content_type,
         expected=_expected(request.headers.get("If-Match")),
         known=_known(request.headers.get("If-None-Match", "")),
+        takes_gzip=_GZIP.search(request.headers.get("Accept-Encoding", "")) is not None,
     )
 
 

@@ -106,6 +106,7 @@ TABLE = {
         to="/config/sync/status", may={*ADMINS, "sync:*", "sidecar of c1"}, json=REPORT
     ),
     "GET /api/v1/config/status": Row(to="/config/status", may=reading("configs")),
+    "GET /api/v1/config/history": Row(to="/config/history", may=reading("configs")),
     "GET /api/v1/config/preview": Row(to="/config/preview?cluster_id=c1&type=prometheus", may=reading("configs")),
     "POST /api/v1/alerts/webhook": Row(to="/alerts/webhook", may={*ADMINS, "ingest"}, json={}),
     "POST /api/v2/alerts": Row(to="//api/v2/alerts", may={*ADMINS, "ingest"}, json=[]),

@@ -45,7 +45,7 @@ class Case:
     names: str = ""
 
 
-LISTS = ("/rules", "/clusters", "/tokens", "/alerts", "/channels", "/deliveries", "/tasks")
+LISTS = ("/rules", "/clusters", "/tokens", "/alerts", "/channels", "/deliveries", "/tasks", "/config/history")
 QUERIES = {
     "limit=0": "limit",
     "limit=-1": "limit",

@@ -137,12 +137,13 @@ class AlertmanagerConfigs:
         stored = (await self._slot(executor, cluster.id)).filled
         templates = stored.texts.templates
         body = rendered(stored.texts.config, templates)
+        if templates:
+            body = bundled(body, templates)
         return Rendered(
             body=body,
             hash=sha256(body).hexdigest(),
             rules={SNAPSHOT_ID: stored.revision},
-            bundle=bundled(body, templates),
-            needs_bundle=bool(templates),
+            is_bundle=bool(templates),
         )
 
     async def _slot(self, executor: Executor, cluster_id: str) -> "_Slot":

@@ -1,6 +1,9 @@
 -- name: count_change
 -- In the transaction of every change that a rendered configuration depends on.
-UPDATE config_generation SET generation = generation + 1;
+UPDATE config_generation SET generation = generation + 1 RETURNING generation;
+
+-- name: announce
+SELECT pg_notify($1, $2);
 
 -- name: generation
 SELECT generation FROM config_generation;

@@ -9,7 +9,7 @@ from alertagent.core.audit.service import Audit
 from alertagent.core.clusters.changes import count_change
 from alertagent.core.clusters.model import Cluster, ConfigType
 from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
-from alertagent.storage.database import Database, Executor
+from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.pages import Column, Listing, PageOf, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
 
@@ -115,11 +115,11 @@ class Clusters:
         await self._check_url(url)
 
     async def _note(
-        self, transaction: Executor, actor: Actor, action: str, before: Cluster | None, after: Cluster | None
+        self, transaction: Transaction, actor: Actor, action: str, before: Cluster | None, after: Cluster | None
     ) -> None:
         cluster = after or before
         if cluster is not None:
-            await count_change(transaction)
+            await count_change(transaction, cluster.id)
             await self._audit.record(
                 transaction,
                 actor,

@@ -9,19 +9,22 @@ from alertagent.core.audit.model import actor_of
 from alertagent.core.auth.model import may_register, may_sync
 from alertagent.core.clusters.model import ID_PATTERN, ConfigType
 from alertagent.core.clusters.service import Clusters
-from alertagent.core.configs.model import Form, Report, SidecarStatus, State, SyncStatus, status_of
+from alertagent.core.configs.gating import Treatment
+from alertagent.core.configs.model import Report, SidecarStatus, State, SyncStatus, TargetState, status_of
 from alertagent.core.configs.service import Configs
 from alertagent.core.rules.model import Status
 from alertagent.core.rules.service import Rules
-from alertagent.kernel.errors import Forbidden
+from alertagent.kernel.errors import Conflict, Forbidden
+from alertagent.storage.pages import PageRequest
 from alertagent.web.access import scoped, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import Model
+from alertagent.web.models import Duration, ListQuery, Model
 from alertagent.web.replies import Page, Raw
 from alertagent.web.routes import get, post
 
 SYNC = scoped("sync")
 MAX_WAIT = 60
+YAML, TAR = "application/yaml", "application/x-tar"
 
 ClusterId = Annotated[str, Field(pattern=ID_PATTERN)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -47,12 +50,8 @@ class SyncQuery(Model):
     ] = 0
     format: Annotated[
         Literal["bundle"] | None,
-        Field(description="A tar of alertmanager.yml and its templates; for alertmanager only."),
+        Field(description="Takes a tar of alertmanager.yml and its templates, where there are any."),
     ] = None
-
-    @property
-    def form(self) -> Form:
-        return Form.PLAIN if self.format is None else Form.BUNDLE
 
 
 class PreviewQuery(Model):
@@ -87,16 +86,47 @@ class Received(Model):
     received: bool = True
 
 
+class HistoryQuery(ListQuery):
+    cluster_id: ClusterId | None = None
+
+    def request(self) -> PageRequest:
+        values = self.model_dump(exclude={"cluster_id"})
+        only = () if self.cluster_id is None else (f'cluster_id="{self.cluster_id}"',)
+        return PageRequest(**{**values, "filter": (*self.filter, *only)})
+
+
+class NoteView(Model):
+    """What was left out of a rule on a target, and why; `quarantined`: all of it."""
+
+    kind: Treatment
+    field: str
+    message: str
+
+
 class TargetView(Model):
+    """One rule on one target.
+
+    `phase` is how far what is wanted has come: desired, fetched, validated, written, reloaded, observed.
+    `config_hash` is what the target runs, `desired_hash` what it should. `expression` and `duration` have the
+    parameters of this cluster in place. `age_seconds` counts from the last report.
+    """
+
     cluster_id: str
     config_type: ConfigType
     instance: str | None
     state: State
+    phase: str
     sync_status: str
     config_hash: str | None
+    desired_hash: str | None
     applied_version: str | None
+    target_version: str | None
     sync_time: datetime | None
+    age_seconds: float | None
     error_message: str | None
+    expression: str | None
+    duration: Duration | None
+    notes: tuple[NoteView, ...]
 
 
 class Distribution(Model):
@@ -107,7 +137,12 @@ class Distribution(Model):
 
 
 class SidecarView(Model):
-    """One sidecar. `age_seconds` counts from its last report; `is_current`: its target runs what it should."""
+    """One sidecar. `age_seconds` counts from its last report; `is_current`: its target runs what it should.
+
+    `is_silent`: it has not reported for longer than `configs.silent_after`. `drifted_at`: when it last found its file
+    changed by somebody else, and put it right. `held_back` and `shortened` count the rules that its configuration
+    leaves out, whole or in part, because the target would not have them.
+    """
 
     cluster_id: str
     config_type: ConfigType
@@ -120,6 +155,10 @@ class SidecarView(Model):
     applied_hash: str | None
     rejected_hash: str | None
     is_current: bool
+    is_silent: bool
+    drifted_at: datetime | None
+    held_back: int
+    shortened: int
     phase: str | None
     error_class: str | None
     error_message: str | None
@@ -128,31 +167,57 @@ class SidecarView(Model):
     duration_ms: int | None
 
 
+class SyncView(Model):
+    """A report that told of another outcome than the one before it."""
+
+    id: int
+    at: datetime
+    cluster_id: str
+    config_type: ConfigType
+    instance: str
+    status: SyncStatus
+    sync_time: datetime
+    phase: str | None
+    error_class: str | None
+    error_message: str | None
+    config_hash: str | None
+    applied_hash: str | None
+    rejected_hash: str | None
+    checker: str | None
+    target_version: str | None
+    duration_ms: int | None
+
+
 class ConfigsApi:
-    def __init__(self, configs: Configs, clusters: Clusters, rules: Rules) -> None:
+    def __init__(self, configs: Configs, clusters: Clusters, rules: Rules, *, silent_after: timedelta) -> None:
         self._configs = configs
         self._clusters = clusters
         self._rules = rules
+        self._silent_after = silent_after
 
     @get("/config/sync", access=SYNC)
     async def sync(self, call: Call, query: SyncQuery) -> Raw:
         """The configuration that a cluster must run; with If-None-Match and `wait`, a long poll."""
         _require_sync(call, query.cluster_id)
-        if may_register(call.principal):
+        if self._configs.at_hand(query.cluster_id, query.type) is None and may_register(call.principal):
             await self._clusters.register(actor_of(call), query.cluster_id, query.type)
         wait = timedelta(seconds=query.wait)
-        snapshot = await self._configs.changed(query.cluster_id, query.type, call.known, wait, query.form)
-        hash, body = snapshot.offered(query.form)
-        return Raw(
-            body=body,
-            content_type="application/x-tar" if query.form is Form.BUNDLE else "application/yaml",
-            etag=hash,
-            headers={
-                "X-Config-Hash": hash,
-                "X-Config-Revision": str(snapshot.revision),
-                "Cache-Control": "no-store",
-            },
-        )
+        snapshot = await self._configs.changed(query.cluster_id, query.type, call.known, wait)
+        if snapshot.is_bundle and query.format is None:
+            message = "this configuration has template files; ask for it with format=bundle"
+            raise Conflict(message, code="config.needs_bundle")
+        content_type = TAR if snapshot.is_bundle else YAML
+        headers = {
+            "X-Config-Hash": snapshot.hash,
+            "X-Config-Revision": str(snapshot.revision),
+            "Cache-Control": "no-store",
+        }
+        if call.knows(snapshot.hash):
+            return Raw(body=b"", content_type=content_type, etag=snapshot.hash, headers=headers)
+        if call.takes_gzip:
+            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        body = await self._configs.body(snapshot, zipped=call.takes_gzip)
+        return Raw(body=body, content_type=content_type, etag=snapshot.hash, headers=headers)
 
     @post("/config/sync/status", access=SYNC)
     async def report(self, call: Call, body: ReportRequest) -> Received:
@@ -165,23 +230,34 @@ class ConfigsApi:
     async def status(self, call: Call) -> Page[SidecarView]:
         """Every sidecar and what its target runs."""
         now = datetime.now(UTC)
-        views = [_view(sidecar, now) for sidecar in await self._configs.sidecars()]
+        views = [_view(sidecar, now, self._silent_after) for sidecar in await self._configs.sidecars()]
         return Page(items=views, total=len(views))
+
+    @get("/config/history", access=viewer("configs:read"))
+    async def history(self, call: Call, query: HistoryQuery) -> Page[SyncView]:
+        """Past syncs, newest first: a row for each change of outcome."""
+        page = await self._configs.history(query.request())
+        views = [SyncView(**{name: row[name] for name in SyncView.model_fields}) for row in page.rows]
+        return Page(items=views, next_cursor=page.next_cursor, total=page.total)
 
     @get("/config/preview", access=viewer("configs:read"))
     async def preview(self, call: Call, query: PreviewQuery) -> Raw:
         """What would be served now, its secrets masked."""
-        hash, body = await self._configs.preview(query.cluster_id, query.type)
-        return Raw(body=body, content_type="application/yaml", headers={"X-Config-Hash": hash})
+        rendered = await self._configs.preview(query.cluster_id, query.type)
+        held_back = sum(any(note.kind is Treatment.QUARANTINED for note in notes) for notes in rendered.notes.values())
+        headers = {
+            "X-Config-Hash": rendered.hash,
+            "X-Config-Held-Back": str(held_back),
+            "X-Config-Shortened": str(len(rendered.notes) - held_back),
+        }
+        return Raw(body=rendered.body, content_type=YAML, headers=headers)
 
     @get("/rules/{id}/distribution", access=viewer("rules:read"))
     async def distribution(self, call: Call, id: str) -> Distribution:
         """Where a rule should run, and what each target proved."""
         rule = await self._rules.get(id)
-        states = await self._configs.distribution(rule)
-        views = tuple(
-            TargetView(**{name: getattr(state, name) for name in TargetView.model_fields}) for state in states
-        )
+        states, now = await self._configs.distribution(rule), datetime.now(UTC)
+        views = tuple(_target(state, now) for state in states)
         return Distribution(rule_id=rule.id, version=rule.version, status=status_of(rule, states), targets=views)
 
 
@@ -190,13 +266,24 @@ def _require_sync(call: Call, cluster_id: str) -> None:
         raise Forbidden(f'this token is not for cluster "{cluster_id}"', code="auth.other_cluster")
 
 
-def _view(sidecar: SidecarStatus, now: datetime) -> SidecarView:
-    report = sidecar.report
-    values = {name: getattr(report, name) for name in SidecarView.model_fields if hasattr(report, name)}
+def _target(state: TargetState, now: datetime) -> TargetView:
+    values = {name: getattr(state, name) for name in TargetView.model_fields if hasattr(state, name)}
+    notes = tuple(NoteView(kind=note.kind, field=note.field, message=note.message) for note in state.notes)
+    age = None if state.received_at is None else _age(state.received_at, now)
+    return TargetView(**{**values, "notes": notes, "age_seconds": age})
+
+
+def _view(sidecar: SidecarStatus, now: datetime, silent_after: timedelta) -> SidecarView:
+    names = SidecarView.model_fields
+    report = {name: getattr(sidecar.report, name) for name in names if hasattr(sidecar.report, name)}
+    rest = {name: getattr(sidecar, name) for name in names if hasattr(sidecar, name)}
+    # The phase of the report, beside the hash that it is about.
     return SidecarView(
-        **values,
-        age_seconds=round((now - sidecar.received_at).total_seconds(), 3),
-        desired_hash=sidecar.desired_hash,
-        desired_revision=sidecar.desired_revision,
-        is_current=sidecar.desired_hash is not None and report.applied_hash == sidecar.desired_hash,
+        **{**rest, **report},
+        age_seconds=_age(sidecar.received_at, now),
+        is_silent=now - sidecar.received_at > silent_after,
     )
+
+
+def _age(moment: datetime, now: datetime) -> float:
+    return round((now - moment).total_seconds(), 3)

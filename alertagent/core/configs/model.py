@@ -1,14 +1,15 @@
 """Snapshots of configurations, what sidecars report, and how far a rule has come. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
+from alertagent.core.configs.gating import Note, Treatment
 from alertagent.core.configs.render import belongs
-from alertagent.core.rules.model import Rule, Status, version_name
-from alertagent.kernel.errors import Conflict
+from alertagent.core.rules.model import Dialect, Rule, Status, version_name
+from alertagent.core.rules.parameters import effective
 
 RULE_TYPES = (ConfigType.PROMETHEUS, ConfigType.VMALERT)
 
@@ -16,18 +17,15 @@ RULE_TYPES = (ConfigType.PROMETHEUS, ConfigType.VMALERT)
 UNJUDGED = frozenset({"server", "integrity", "io", "unreachable", "forbidden", "misdirected"})
 
 
+# What a sidecar has done with what is wanted, in order; the word of a report says how far it came.
+FIRST_PHASE, LAST_PHASE = "desired", "observed"
+
+
 class SyncStatus(StrEnum):
     """How a sidecar's last try ended."""
 
     SUCCESS = "success"
     FAILED = "failed"
-
-
-class Form(StrEnum):
-    """How a configuration is handed out: by itself, or as an archive with the files that go with it."""
-
-    PLAIN = "plain"
-    BUNDLE = "bundle"
 
 
 class State(StrEnum):
@@ -40,29 +38,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A rendered configuration as it is served. `generation` counts the changes that it takes into account."""
+    """A rendered configuration, without its bytes. `generation` counts the changes that it takes into account.
+
+    `is_bundle`: its bytes are an archive, of the file and of others that go with it.
+    """
 
     cluster_id: str
     config_type: ConfigType
     revision: int
     generation: int
     hash: str
-    body: bytes
-    rules: Mapping[str, int]
-    bundle: bytes | None
-    bundle_hash: str | None
-    needs_bundle: bool
-
-    def offered(self, form: Form) -> tuple[str, bytes]:
-        """Hash and bytes in this form. Raises Conflict where there is no such form."""
-        if form is Form.BUNDLE:
-            if self.bundle is None or self.bundle_hash is None:
-                raise Conflict(f"a {self.config_type} configuration is one file", code="config.no_bundle")
-            return self.bundle_hash, self.bundle
-        if self.needs_bundle:
-            message = "this configuration has template files; ask for it with format=bundle"
-            raise Conflict(message, code="config.needs_bundle")
-        return self.hash, self.body
+    is_bundle: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +73,31 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SidecarStatus:
-    """The last report of one sidecar, beside what its target should run."""
+    """The last report of one sidecar, beside what its target should run.
+
+    `held_back` and `shortened` count the rules that the desired configuration leaves out, whole or in part.
+    """
 
     report: Report
     received_at: datetime
     desired_hash: str | None
     desired_revision: int | None
+    drifted_at: datetime | None = None
+    held_back: int = 0
+    shortened: int = 0
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the target runs what it should."""
+        return self.desired_hash is not None and self.report.applied_hash == self.desired_hash
+
+    @property
+    def phase(self) -> str:
+        """How far the sidecar has come with what is wanted now."""
+        if self.is_current:
+            return LAST_PHASE
+        about_it = self.report.config_hash is None or self.report.config_hash == self.desired_hash
+        return (self.report.phase if about_it else None) or FIRST_PHASE
 
     @property
     def refuses_desired(self) -> bool:
@@ -112,24 +117,38 @@ class SidecarStatus:
 Applied = Mapping[tuple[str, str, str, str], int]
 """(cluster, type, instance, rule) -> the revision of the rule that this target runs."""
 
+Noted = Mapping[tuple[str, str, str], tuple[int, tuple[Note, ...]]]
+"""(cluster, type, rule) -> what is left out of this revision of the rule there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """One rule on one target. `instance` is None while no sidecar has reported."""
+    """One rule on one target. `instance` is None while no sidecar has reported.
+
+    `phase` says how far what is wanted has come: desired, fetched, validated, written, reloaded, observed.
+    `expression` and `duration` are those of this cluster, with its parameters in place.
+    """
 
     cluster_id: str
     config_type: ConfigType
     instance: str | None = None
     state: State = State.PENDING
+    phase: str = FIRST_PHASE
     sync_status: str = "pending"
     config_hash: str | None = None
+    desired_hash: str | None = None
     applied_version: str | None = None
+    target_version: str | None = None
     sync_time: datetime | None = None
+    received_at: datetime | None = None
     error_message: str | None = None
+    expression: str | None = None
+    duration: timedelta | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def target_states(
-    rule: Rule, clusters: Iterable[Cluster], sidecars: Iterable[SidecarStatus], applied: Applied
+    rule: Rule, clusters: Iterable[Cluster], sidecars: Iterable[SidecarStatus], applied: Applied, noted: Noted
 ) -> list[TargetState]:
     """Every place where this rule should run, whether anybody is there or not."""
     if not rule.content.enabled:
@@ -140,11 +159,10 @@ def target_states(
         reports.setdefault((sidecar.report.cluster_id, sidecar.report.config_type), []).append(sidecar)
     states: list[TargetState] = []
     for cluster, config_type in _places(rule, known):
+        wanted = _wanted(rule, cluster, config_type, noted)
         found = reports.get((cluster.id, config_type), [])
-        states += [judged(rule.id, rule.revision, sidecar, applied) for sidecar in found] or [
-            TargetState(cluster_id=cluster.id, config_type=config_type)
-        ]
-    return states + _nowhere(rule, known)
+        states += [judged(rule.id, rule.revision, wanted, sidecar, applied) for sidecar in found] or [wanted]
+    return states + _voiceless(rule, known) + _nowhere(rule, known)
 
 
 def status_of(rule: Rule, states: Iterable[TargetState]) -> Status:
@@ -166,23 +184,73 @@ def _places(rule: Rule, clusters: Iterable[Cluster]) -> Iterator[tuple[Cluster, 
                 yield cluster, config_type
 
 
-def judged(id: str, wanted: int, sidecar: SidecarStatus, applied: Applied) -> TargetState:
-    """How far this revision of a rule, or of whatever else is in the configuration, is with one sidecar."""
+def _wanted(rule: Rule, cluster: Cluster, config_type: ConfigType, noted: Noted) -> TargetState:
+    """The rule on this target before anybody has said anything of it."""
+    revision, notes = noted.get((cluster.id, config_type, rule.id), (rule.revision, ()))
+    notes = notes if revision == rule.revision else ()
+    held_back = next((note for note in notes if note.kind is Treatment.QUARANTINED), None)
+    expression, duration = _effective(rule, cluster)
+    return TargetState(
+        cluster_id=cluster.id,
+        config_type=config_type,
+        state=State.ERROR if held_back else State.PENDING,
+        error_message=f"held back: {held_back.message}" if held_back else None,
+        expression=expression,
+        duration=duration,
+        notes=notes,
+    )
+
+
+def _effective(rule: Rule, cluster: Cluster) -> tuple[str | None, timedelta | None]:
+    try:
+        content = effective(rule.content, cluster.parameters)
+    except ValueError:
+        return rule.content.expression, None
+    return content.expression, content.duration
+
+
+def judged(id: str, newest: int, wanted: TargetState, sidecar: SidecarStatus, applied: Applied) -> TargetState:
+    """How far the newest revision of a rule, or of whatever else is in the configuration, is with one sidecar.
+
+    What is held back was never given to it.
+    """
     report = sidecar.report
     revision = applied.get((report.cluster_id, report.config_type, report.instance, id))
-    current = revision == wanted
+    current = revision == newest
     refused = not current and sidecar.refuses_desired
-    return TargetState(
-        cluster_id=report.cluster_id,
-        config_type=report.config_type,
+    held_back = wanted.state is State.ERROR
+    return replace(
+        wanted,
         instance=report.instance,
-        state=State.ACTIVE if current else State.ERROR if refused else State.PENDING,
+        state=State.ERROR if held_back or refused else State.ACTIVE if current else State.PENDING,
+        phase=FIRST_PHASE if held_back else LAST_PHASE if current else sidecar.phase,
         sync_status=report.status,
         config_hash=report.applied_hash,
+        desired_hash=sidecar.desired_hash,
         applied_version=version_name(revision) if revision is not None else None,
+        target_version=report.target_version,
         sync_time=report.sync_time,
-        error_message=report.error_message,
+        received_at=sidecar.received_at,
+        error_message=wanted.error_message if held_back else report.error_message,
     )
+
+
+def _voiceless(rule: Rule, clusters: Iterable[Cluster]) -> list[TargetState]:
+    """Clusters that are meant and have no vmalert, for a rule that only vmalert understands."""
+    if rule.content.dialect is not Dialect.METRICSQL:
+        return []
+    return [
+        TargetState(
+            cluster_id=cluster.id,
+            config_type=ConfigType.PROMETHEUS,
+            state=State.ERROR,
+            error_message=f'MetricsQL runs on vmalert only, and cluster "{cluster.id}" has none in its config_types',
+        )
+        for cluster in clusters
+        if ConfigType.PROMETHEUS in cluster.config_types
+        and ConfigType.VMALERT not in cluster.config_types
+        and belongs(rule, cluster, ConfigType.VMALERT)
+    ]
 
 
 def _nowhere(rule: Rule, clusters: Iterable[Cluster]) -> list[TargetState]:

@@ -28,21 +28,17 @@ _ONLY_IN_COMMENTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\
 class Rendered:
     """A configuration, which revision of which rule (or other stored thing) is in it, and what was left out of it.
 
-    `layout` has the rules of each group in their order, by which a checker's complaint is traced back to a rule.
-    `bundle` is the same as an archive, for a type that has one; `needs_bundle`: alone the body would not work.
+    `revisions` has the rules that were held back, too. `layout` has the rules of each group in their order, by which
+    a checker's complaint is traced back to a rule. `is_bundle`: the body is an archive of several files.
     """
 
     body: bytes
     hash: str
     rules: Mapping[str, int]
+    revisions: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     layout: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    bundle: bytes | None = None
-    needs_bundle: bool = False
-
-    @property
-    def bundle_hash(self) -> str | None:
-        return None if self.bundle is None else sha256(self.bundle).hexdigest()
+    is_bundle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +134,7 @@ def render(
         body=body,
         hash=digest,
         rules={rule.id: rule.revision for rule in chosen if found[rule.id].text is not None},
+        revisions={rule.id: rule.revision for rule in chosen},
         notes={id: piece.notes for id, piece in found.items() if piece.notes},
         layout=layout,
     )

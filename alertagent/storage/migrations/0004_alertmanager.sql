@@ -24,10 +24,5 @@ CREATE TABLE alertmanager_config_versions (
     PRIMARY KEY (cluster_id, revision)
 );
 
--- A configuration that goes with other files is also kept as one archive.
-ALTER TABLE config_snapshots
-    ADD COLUMN bundle bytea,
-    ADD COLUMN bundle_hash text,
-    ADD COLUMN needs_bundle boolean NOT NULL DEFAULT false;
-CREATE INDEX config_snapshots_by_bundle_hash ON config_snapshots (cluster_id, config_type, bundle_hash)
-    WHERE bundle_hash IS NOT NULL;
+-- A configuration that goes with other files is kept as one archive.
+ALTER TABLE config_snapshots ADD COLUMN is_bundle boolean NOT NULL DEFAULT false;

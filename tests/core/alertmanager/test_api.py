@@ -77,10 +77,12 @@ async def test_templates_come_in_a_bundle_only(api: Api) -> None:
     assert files[path].decode() == SHOP_TEMPLATES["shop.tmpl"]
 
 
-async def test_a_bundle_may_hold_nothing_but_the_configuration(api: Api) -> None:
+async def test_without_templates_there_is_nothing_to_bundle(api: Api) -> None:
     await put(api)
 
-    assert files_in(await sync(api, format="bundle")) == {"alertmanager.yml": SMALL.encode()}
+    answer = await sync(api, format="bundle")
+
+    assert (answer.headers["Content-Type"], answer.body) == ("application/yaml", SMALL.encode())
 
 
 async def test_a_known_bundle_is_not_sent_again(api: Api) -> None:
@@ -94,12 +96,6 @@ async def test_a_known_bundle_is_not_sent_again(api: Api) -> None:
     )
 
     assert (again.status, changed.status) == (304, 200)
-
-
-async def test_rules_come_in_no_bundle(api: Api) -> None:
-    answer = await sync(api, type="prometheus", format="bundle")
-
-    assert (answer.status, answer.error["code"]) == (409, "config.no_bundle")
 
 
 async def test_nobody_reads_a_secret(api: Api) -> None:

@@ -80,7 +80,7 @@ async def test_a_change_wakes_who_waits_for_it(parts: Parts) -> None:
         await eventually(lambda: bool(parts.watch._waiting))
         await parts.alertmanager.put(ANNA, "c1", make_texts(1), None)
 
-    assert polled.result().body.endswith(b"# 1\n")
+    assert (await parts.configs.body(polled.result())).endswith(b"# 1\n")
 
 
 async def test_a_cluster_takes_its_configuration_and_its_secrets_with_it(parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """What sidecars ask and tell, over HTTP."""
 
 import asyncio
+import gzip
 import hashlib
 import time
 from collections.abc import AsyncIterator
@@ -274,6 +275,174 @@ async def test_every_sidecar_is_listed_with_what_it_should_run(api: Api) -> None
     assert (sidecar["is_current"], sidecar["desired_hash"], sidecar["desired_revision"]) == (True, digest, 1)
     assert (sidecar["applied_hash"], sidecar["duration_ms"]) == (digest, None)
     assert 0 <= sidecar["age_seconds"] < 60
+
+
+async def test_a_target_gets_a_field_once_it_has_told_a_version_that_knows_it(api: Api) -> None:
+    rule = await add_rule(api, group_options={"query_offset": "30s", "limit": 5})
+    first = await sync(api)
+    (unknown,) = await targets_of(api, rule)
+    waiting = asyncio.create_task(sync(api, first, wait=30))
+    await asyncio.wait([waiting], timeout=0.3)
+
+    await report(api, instance="s1", target_version="2.53.1", config_hash=first.headers["X-Config-Hash"])
+    upgraded = await waiting
+    await report(api, instance="s2", target_version="2.42.0")
+    mixed = await sync(api)
+
+    groups = [yaml.safe_load(answer.body)["groups"][0] for answer in (first, upgraded, mixed)]
+    assert [group.get("query_offset") for group in groups] == [None, "30s", None]
+    assert {group["limit"] for group in groups} == {5}
+    assert [(note["kind"], note["field"]) for note in unknown["notes"]] == [("omitted", "group_options.query_offset")]
+
+
+async def test_a_report_without_a_version_forgets_none(api: Api) -> None:
+    await add_rule(api, group_options={"query_offset": "30s"})
+    await sync(api)
+    await report(api, target_version="2.53.1")
+    upgraded = await sync(api)
+
+    await report(api, status="failed", error_class="unreachable")
+
+    assert (await sync(api, upgraded)).status == 304
+
+
+async def test_a_rule_that_a_target_cannot_have_is_an_error_there_and_nowhere_else(api: Api, service: Service) -> None:
+    rule = await add_rule(api, expression="up < ${least}", parameters={"least": "1"}, targets=["c1", "c2"])
+    await api.post("/clusters", {"id": "c1", "parameters": {"other": "1"}})
+    await api.post("/clusters", {"id": "c2"})
+    await sync(api)
+    # As it would be after a release that checks more strictly.
+    values = {"least": ") or ("}
+    await service.parts.database.execute("UPDATE clusters SET parameters = $1::jsonb WHERE id = 'c2'", values)
+    await sync(api, cluster_id="c2")
+
+    held_back = {target["cluster_id"]: target for target in await targets_of(api, rule)}
+    status = (await api.get(f"/rules/{rule['id']}")).data["status"]
+    preview = await api.get("/config/preview", params={**SYNC, "cluster_id": "c2"})
+
+    assert (held_back["c1"]["state"], held_back["c2"]["state"], status) == ("pending", "error", "error")
+    assert "with this cluster's parameters" in held_back["c2"]["error_message"]
+    assert held_back["c2"]["expression"] == "up < ) or ("
+    assert (held_back["c1"]["expression"], held_back["c1"]["duration"]) == ("up < 1", "0s")
+    assert preview.headers["X-Config-Held-Back"] == "1"
+
+
+async def test_a_rule_that_a_checker_named_is_held_back_until_it_is_mended(api: Api) -> None:
+    good, bad = await add_rule(api, "Good"), await add_rule(api, "Bad")
+    first = await sync(api)
+    waiting = asyncio.create_task(sync(api, first, wait=30))
+    await asyncio.wait([waiting], timeout=0.3)
+    words = 'promtool: Checking the file FAILED: the file: 7:11: group "alertagent", rule 2, "Bad": it cannot be'
+    refusal = {"status": "failed", "error_class": "check", "rejected_hash": first.headers["X-Config-Hash"]}
+
+    await report(api, **refusal, error_message=words, checker="promtool")
+    without = await waiting
+    (state,) = await targets_of(api, bad)
+    await report(api, config_hash=without.headers["X-Config-Hash"])
+    await api.put(f"/rules/{bad['id']}", {"expression": "up == 2"})
+    mended = await sync(api)
+
+    assert (alerts_in(without), alerts_in(mended)) == (["Good"], ["Good", "Bad"])
+    assert (state["state"], state["error_message"]) == ("error", "held back: promtool: it cannot be")
+    assert (await api.get(f"/rules/{good['id']}")).data["status"] == "active"
+
+
+async def test_a_new_version_of_the_target_gives_a_refused_rule_another_chance(api: Api) -> None:
+    await add_rule(api)
+    first = await sync(api)
+    refusal = {"status": "failed", "error_class": "check", "rejected_hash": first.headers["X-Config-Hash"]}
+    await report(api, **refusal, error_message='group "alertagent", rule 1, "HostDown": no', target_version="2.42.0")
+    without = await sync(api)
+
+    await report(api, target_version="2.43.0")
+
+    assert (alerts_in(without), alerts_in(await sync(api))) == ([], ["HostDown"])
+
+
+async def test_words_that_name_no_rule_hold_nothing_back(api: Api) -> None:
+    await add_rule(api)
+    first = await sync(api)
+    refusal = {"status": "failed", "error_class": "check", "rejected_hash": first.headers["X-Config-Hash"]}
+
+    for words in ("no", 'group "alertagent", rule 9, "HostDown": no', 'group "other", rule 1, "HostDown": no', ""):
+        await report(api, **refusal, error_message=words)
+
+    assert (await sync(api, first)).status == 304
+
+
+async def test_how_far_a_target_has_come_is_told_in_phases(api: Api) -> None:
+    rule = await add_rule(api)
+    wanted = (await sync(api)).headers["X-Config-Hash"]
+
+    phases = []
+    for values in (
+        {"status": "failed", "config_hash": "0" * 64, "phase": "observed"},
+        {"status": "failed", "config_hash": wanted, "phase": "fetched", "error_class": "check"},
+        {"status": "failed", "config_hash": wanted, "phase": "written", "error_class": "unreachable"},
+        {"config_hash": wanted, "applied_hash": wanted, "phase": "observed"},
+    ):
+        await report(api, **values)
+        (target,) = await targets_of(api, rule)
+        phases.append((target["phase"], target["state"]))
+        assert (target["desired_hash"], target["age_seconds"] < 60) == (wanted, True)
+
+    assert phases == [("desired", "pending"), ("fetched", "error"), ("written", "pending"), ("observed", "active")]
+
+
+async def test_past_syncs_have_a_row_for_each_change_of_outcome(api: Api) -> None:
+    digest = (await sync(api)).headers["X-Config-Hash"]
+    await sync(api, cluster_id="c2")
+    for _ in range(3):
+        await report(api, config_hash=digest)
+    for _ in range(2):
+        await report(api, status="failed", config_hash=digest, error_class="unreachable", error_message="away")
+    await report(api, config_hash=digest)
+    await report(api, cluster_id="c2")
+
+    pages = [await api.get("/config/history", params={"cluster_id": "c1", "limit": "2"})]
+    pages.append(
+        await api.get(
+            "/config/history", params={"cluster_id": "c1", "limit": "2", "cursor": pages[0].json["page"]["next_cursor"]}
+        )
+    )
+
+    rows = [row for page in pages for row in page.data]
+    assert [(row["status"], row["error_class"]) for row in rows] == [
+        ("success", None),
+        ("failed", "unreachable"),
+        ("success", None),
+    ]
+    assert (await api.get("/config/history")).json["page"]["total"] == 4
+    assert (await api.get("/config/history", params={"cluster_id": "a/b"})).status == 400
+
+
+async def test_a_repaired_file_is_shown_with_its_time(api: Api) -> None:
+    await sync(api)
+    await report(api, error_class="drift", error_message="somebody changed it")
+    await report(api)
+
+    (sidecar,) = (await api.get("/config/status")).data
+
+    assert (sidecar["error_class"], sidecar["is_silent"]) == (None, False)
+    assert sidecar["drifted_at"] is not None
+
+
+async def test_a_file_is_compressed_for_those_who_ask(api: Api) -> None:
+    for number in range(20):
+        await add_rule(api, f"Rule{number}")
+
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        raw = Api(session, api.address)
+        answers = [
+            await raw.get("/config/sync", params=SYNC, headers={"Accept-Encoding": encoding})
+            for encoding in ("identity", "gzip, deflate", "gzip;q=0, identity", "gzip")
+        ]
+
+    plain, zipped, refused, again = answers
+    assert gzip.decompress(zipped.body) == plain.body == refused.body
+    assert (zipped.headers["Content-Encoding"], zipped.body) == ("gzip", again.body)
+    assert "Content-Encoding" not in plain.headers
+    assert {answer.headers["ETag"] for answer in answers} == {f'"{hashlib.sha256(plain.body).hexdigest()}"'}
 
 
 BAD_REPORTS: list[dict[str, Any]] = [

@@ -90,7 +90,7 @@ def test_the_state_on_one_target(
     rule = make_rule(revision=2)
     revisions = {} if applied is None else {("c1", "prometheus", "s1", rule.id): applied}
 
-    (target,) = target_states(rule, [make_cluster()], [sidecar], revisions)
+    (target,) = target_states(rule, [make_cluster()], [sidecar], revisions, {})
 
     assert (target.state, target.applied_version, target.instance) == (state, version, "s1")
     assert (target.sync_status, target.error_message) == (sidecar.report.status, sidecar.report.error_message)
@@ -101,7 +101,7 @@ def test_every_place_is_told_whether_anybody_is_there_or_not() -> None:
     clusters = [make_cluster("c1", config_types=both), make_cluster("c2", labels={"env": "prod"}), make_cluster("c3")]
     rule = make_rule(targets=("c1", 'env="prod"', "not-yet", 'env="test"'))
 
-    states = target_states(rule, clusters, [make_sidecar("s2"), make_sidecar("s1")], {})
+    states = target_states(rule, clusters, [make_sidecar("s2"), make_sidecar("s1")], {}, {})
 
     assert [(state.cluster_id, state.config_type.value, state.instance) for state in states] == [
         ("c1", "prometheus", "s2"),
@@ -115,7 +115,7 @@ def test_every_place_is_told_whether_anybody_is_there_or_not() -> None:
 
 
 def test_a_disabled_rule_has_no_targets() -> None:
-    assert target_states(make_rule(enabled=False), [make_cluster()], [make_sidecar()], {}) == []
+    assert target_states(make_rule(enabled=False), [make_cluster()], [make_sidecar()], {}, {}) == []
 
 
 @pytest.mark.parametrize(

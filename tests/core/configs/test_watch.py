@@ -6,14 +6,16 @@ import pytest
 
 from alertagent.core.configs.watch import CHANNEL, ConfigWatch
 from alertagent.storage.database import Database
+from alertagent.storage.listening import Listening
 
 
 async def test_a_change_told_elsewhere_wakes_those_who_wait_for_it(database_url: str) -> None:
     async with Database.connect(database_url) as here, Database.connect(database_url) as there, asyncio.timeout(10):
-        watch = ConfigWatch(here)
+        listening = Listening(here)
+        watch = ConfigWatch(listening)
         waits = [watch.next_change("c1/prometheus"), watch.next_change("c1/prometheus")]
         begun = watch.next_change("begun")
-        listening = asyncio.create_task(watch.run())
+        task = asyncio.create_task(listening.run())
         # Whoever waited before listening began may have missed something, so all are woken once.
         await begun.wait()
         assert all(event.is_set() for event in waits)
@@ -24,35 +26,36 @@ async def test_a_change_told_elsewhere_wakes_those_who_wait_for_it(database_url:
             await event.wait()
 
         assert not other.is_set()
-        listening.cancel()
-        await asyncio.wait([listening])
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def test_a_lost_connection_wakes_everybody_and_listens_again(database_url: str) -> None:
     async with Database.connect(database_url) as database, asyncio.timeout(20):
-        watch = ConfigWatch(database)
+        listening = Listening(database)
+        watch = ConfigWatch(listening)
         begun = watch.next_change("c1/prometheus")
-        listening = asyncio.create_task(watch.run())
+        task = asyncio.create_task(listening.run())
         await begun.wait()
 
         waiting = watch.next_change("c1/prometheus")
         await database.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            f" WHERE datname = current_database() AND query LIKE 'LISTEN%{CHANNEL}%' AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"
         )
         await waiting.wait()
 
         waiting = watch.next_change("c1/prometheus")
         await database.execute(f"SELECT pg_notify('{CHANNEL}', 'c1/prometheus')")
         await waiting.wait()
-        listening.cancel()
-        await asyncio.wait([listening])
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @pytest.mark.parametrize("asked_before", [True, False])
 async def test_once_closed_nobody_waits(database_url: str, asked_before: bool) -> None:
     async with Database.connect(database_url) as database:
-        watch = ConfigWatch(database)
+        watch = ConfigWatch(Listening(database))
         early = watch.next_change("c1/prometheus")
 
         watch.close()
