@@ -7,6 +7,7 @@ beside the target.
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,13 +22,16 @@ from alertagent.core.alertmanager.routes import (
     suspicious_routes,
 )
 from alertagent.core.alertmanager.templates import check_templates
-from alertagent.core.alertmanager.walk import Loc, secrets, traits_of, walk
+from alertagent.core.alertmanager.walk import Loc, secrets, section_at, traits_of, walk
 from alertagent.kernel import yaml_guard
 from alertagent.kernel.errors import Detail
 from alertagent.kernel.yaml_guard import BadYaml, Node
 
 ROOT = "config"
 """The field of the request that holds the text; every place begins with it."""
+
+# A text can hold thousands of mistakes; nobody reads past the first few.
+MAX_FINDINGS = 100
 
 _UTF8_SINCE = "0.27"
 
@@ -85,7 +89,8 @@ def check(text: str, templates: Mapping[str, str] | None = None, target: Target 
     try:
         document = Document.model_validate(yaml_guard.data(root))
     except ValidationError as error:
-        refusals = [_refusal(root, dict(finding)) for finding in error.errors(include_url=False, include_input=False)]
+        refused = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FINDINGS]
+        refusals = [_refusal(root, dict(finding)) for finding in refused]
         return Checked(root=root, findings=[*refusals, *_details(root, _too_new(root, target))])
     found = [*_too_new(root, target), *_check(document, root, target), *check_templates(document, templates or {})]
     return Checked(
@@ -168,18 +173,17 @@ def _refusal(root: Node, finding: Mapping[str, Any]) -> Detail:
 
 
 def _did_you_mean(root: Node, loc: Loc) -> str:
-    """A neighbour of the unknown key, from the section that it stands in."""
-    siblings = [place for place in walk(root) if place.loc[:-1] == loc[:-1]]
-    parents = [place.traits.section for place in walk(root) if loc[: len(place.loc)] == place.loc]
-    section = next((parent for parent in reversed(parents) if parent is not None), Document)
-    known = set(traits_of(section)) - {str(place.loc[-1]) for place in siblings}
-    close = difflib.get_close_matches(str(loc[-1]), sorted(known), n=1)
+    """A field of the section in which the unknown key stands, and which it does not have yet."""
+    parent, section = yaml_guard.find(root, loc[:-1]), section_at(loc[:-1])
+    taken = parent.entries.keys() if isinstance(parent, yaml_guard.Mapping) else ()
+    known = sorted(set(traits_of(section)) - set(taken)) if section is not None else []
+    close = difflib.get_close_matches(str(loc[-1])[:80], known, n=1)
     return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def _details(root: Node, findings: Iterable[Finding]) -> list[Detail]:
     found = []
-    for loc, message in findings:
+    for loc, message in islice(findings, MAX_FINDINGS):
         mark = yaml_guard.place(root, loc)
         in_text = loc[:1] != ("templates",) or len(loc) == 1 or isinstance(loc[1], int)
         place = (mark.line, mark.column) if in_text else (None, None)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from alertagent.core.alertmanager.actions import OPEN, has_open_action
 from alertagent.kernel.durations import parse_duration
 from alertagent.kernel.yaml_guard import Plain
 
@@ -27,7 +28,6 @@ _INTEGER = re.compile(r"[-+]?[0-9][0-9_]{0,18}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _GO_DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 _NO_HOST = re.compile(r"[\s<>\"{}|\\^`]")
-_UNCLOSED = re.compile(r"{{(?:[^\"`}]|\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|}(?!}))*}}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def _text(value: Any) -> Any:
 
 def _template(value: Any) -> Any:
     text: str = _text(value)
-    if "{{" in _UNCLOSED.sub("", text):
-        raise ValueError("a template action is opened by {{ and never closed by }}")
+    if has_open_action(text):
+        raise ValueError(OPEN)
     return text
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import combinations
 
 from alertagent.core.alertmanager.document import ALL_LABELS, Document, InhibitRule, Route
 from alertagent.core.alertmanager.matching import MAX_PATTERN, ConfigMatcher, parse_matchers
@@ -10,6 +11,8 @@ from alertagent.kernel.labels import is_legacy_name
 from alertagent.kernel.matchers import Matcher, Operator, compile_pattern
 
 Finding = tuple[Loc, str]
+
+MAX_COMPARED = 8
 
 _ANYTHING = frozenset({".*", "^.*$", ".*?"})
 
@@ -142,15 +145,22 @@ def suspicious_routes(document: Document, *, utf8: bool) -> Iterator[Finding]:
 
 def _shadowed(route: Route, loc: Loc, *, utf8: bool) -> Iterator[Finding]:
     """A route comes too late when one before it takes all that it would take, and goes on to none."""
-    final: list[tuple[int, frozenset[Matcher]]] = []
+    final: dict[frozenset[Matcher], int] = {}
     for index, child in enumerate(route.routes or ()):
         wanted = _narrowing(matchers_of(child, utf8=utf8))
-        before = next((number for number, taken in final if taken <= wanted), None)
+        before = next((final[taken] for taken in _subsets(wanted) if taken in final), None)
         if before is not None:
             place = (*loc, "routes", index)
             yield place, f"no alert comes here: routes[{before}] beside it takes them all and does not continue"
         elif not child.continue_:
-            final.append((index, wanted))
+            final.setdefault(wanted, index)
+
+
+def _subsets(matchers: frozenset[Matcher]) -> Iterator[frozenset[Matcher]]:
+    """Fewer first; of very many matchers only the whole, for the number of subsets doubles with each."""
+    sizes = range(len(matchers) + 1) if len(matchers) <= MAX_COMPARED else (len(matchers),)
+    for size in sizes:
+        yield from map(frozenset, combinations(matchers, size))
 
 
 def suspicious_inhibitions(document: Document, *, utf8: bool) -> Iterator[Finding]:

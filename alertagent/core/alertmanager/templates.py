@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from posixpath import basename
 
+from alertagent.core.alertmanager.actions import OPEN, has_open_action
 from alertagent.core.alertmanager.document import Document
 from alertagent.core.alertmanager.walk import Loc
 from alertagent.kernel.yaml_guard import Node, Scalar, Sequence, find
@@ -19,7 +20,6 @@ DIRECTORY = "alertagent-templates"
 Finding = tuple[Loc, str]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_ACTION = re.compile(r"{{(?:[^\"`}]|\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|}(?!}))*}}", re.DOTALL)
 
 
 def directory_of(templates: Mapping[str, str]) -> str:
@@ -38,8 +38,8 @@ def check_templates(document: Document, templates: Mapping[str, str]) -> Iterato
             yield ("templates", name), "not a file name; at most 100 letters, digits, '.', '_' and '-'"
         elif not any(_names(entry, name) for entry in entries):
             yield ("templates", name), "no entry of `templates:` in the configuration names this file"
-        if "{{" in _ACTION.sub("", text):
-            yield ("templates", name), "a template action is opened by {{ and never closed by }}"
+        if has_open_action(text):
+            yield ("templates", name), OPEN
 
 
 def with_paths(text: str, root: Node, templates: Mapping[str, str]) -> str:

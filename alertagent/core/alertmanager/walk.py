@@ -57,6 +57,16 @@ def secrets(root: Node) -> list[tuple[Loc, Scalar]]:
     return [found[offset] for offset in sorted(found)]
 
 
+def section_at(loc: Loc) -> type[Section] | None:
+    """The kind of section at a path, whether anything is there or not."""
+    section: type[Section] | None = Document
+    for step in loc:
+        if section is not None and isinstance(step, str):
+            known = traits_of(section).get(step)
+            section = known.section if known is not None else None
+    return section
+
+
 @cache
 def traits_of(section: type[Section]) -> dict[str, Traits]:
     return {field.alias or name: _traits(field) for name, field in section.model_fields.items()}

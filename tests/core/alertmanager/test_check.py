@@ -2,7 +2,7 @@
 
 import pytest
 
-from alertagent.core.alertmanager.check import Target, check, oldest
+from alertagent.core.alertmanager.check import MAX_FINDINGS, Target, check, oldest
 from alertagent.kernel.errors import Detail
 from tests.core.alertmanager.samples import (
     BAD,
@@ -188,3 +188,15 @@ def test_an_impossible_month_is_refused_although_alertmanager_waits_for_it() -> 
     text = with_route("receiver: r", "time_intervals: [{name: a, time_intervals: [{months: [13]}]}]")
 
     assert places(check(text).findings) == ["config.time_intervals.0.time_intervals.0.months.0"]
+
+
+def test_thousands_of_mistakes_are_named_up_to_a_limit() -> None:
+    text = with_route("receiver: r\n" + "".join(f"unknown{number}: 1\n" for number in range(5000)))
+
+    assert len(check(text).findings) == MAX_FINDINGS
+
+
+def test_an_unknown_field_far_below_is_likened_to_those_of_its_section() -> None:
+    text = with_receiver("webhook_configs: [{url: http://x/, http_config: {basic_auth: {usrename: a}}}]")
+
+    assert [found.message for found in check(text).findings] == ['unknown field. Did you mean "username"?']
