@@ -161,7 +161,7 @@ class Parts:
             self.watch,
             renderers={ConfigType.ALERTMANAGER: self.alertmanager},
         )
-        self.previews = ConfigPreviews(self.clusters, self.rules)
+        self.previews = ConfigPreviews(self.clusters, self.rules, self.configs)
         self.alerts = Alerts(database, self.producer, clock)
         self.channels = Channels(
             database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
-from alertagent.core.configs.gating import Note, Treatment
+from alertagent.core.configs.gating import Gate, Note, Treatment
 from alertagent.core.configs.render import belongs
 from alertagent.core.rules.model import Dialect, Rule, Status, version_name
 from alertagent.core.rules.parameters import effective
@@ -113,6 +113,9 @@ class SidecarStatus:
             return True
         return report.error_class not in UNJUDGED and report.config_hash in {None, self.desired_hash}
 
+
+Gates = Mapping[tuple[str, ConfigType], Gate]
+"""(cluster, type) -> what its targets understand."""
 
 Applied = Mapping[tuple[str, str, str, str], int]
 """(cluster, type, instance, rule) -> the revision of the rule that this target runs."""

@@ -12,8 +12,10 @@ from itertools import takewhile
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
 from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs import marker
-from alertagent.core.configs.model import RULE_TYPES
+from alertagent.core.configs.gating import Gate
+from alertagent.core.configs.model import RULE_TYPES, Gates
 from alertagent.core.configs.render import Rendered, render
+from alertagent.core.configs.service import Configs
 from alertagent.core.rules.edits import Change, Edit
 from alertagent.core.rules.model import Rule
 from alertagent.core.rules.preview import ConfigChange, Preview
@@ -36,17 +38,18 @@ Groups = Mapping[str, Sequence[str]]
 class ConfigPreviews:
     """Renders twice and compares."""
 
-    def __init__(self, clusters: Clusters, rules: Rules) -> None:
+    def __init__(self, clusters: Clusters, rules: Rules, configs: Configs) -> None:
         self._clusters = clusters
         self._rules = rules
+        self._configs = configs
 
     async def of(self, edits: Sequence[Edit]) -> Preview:
         """Every configuration that the edits would change."""
-        clusters, rules = await self._clusters.all(), await self._rules.enabled()
-        return await asyncio.to_thread(preview, edits, clusters, rules)
+        clusters, rules, gates = await self._clusters.all(), await self._rules.enabled(), await self._configs.gates()
+        return await asyncio.to_thread(preview, edits, clusters, rules, gates)
 
 
-def preview(edits: Sequence[Edit], clusters: Sequence[Cluster], rules: Sequence[Rule]) -> Preview:
+def preview(edits: Sequence[Edit], clusters: Sequence[Cluster], rules: Sequence[Rule], gates: Gates) -> Preview:
     """The same, of these clusters and of all enabled rules as they are. Pure."""
     edits = [edit for edit in edits if edit.change is not Change.UNCHANGED]
     before, after = _before_and_after(edits, rules)
@@ -56,7 +59,7 @@ def preview(edits: Sequence[Edit], clusters: Sequence[Cluster], rules: Sequence[
         size += len(before) + len(after)
         if size > MAX_RENDERED and changes:
             left_out += 1
-        elif (change := _change(cluster, config_type, before, after)) is not None:
+        elif (change := _change(cluster, config_type, gates.get((cluster.id, config_type)), before, after)) is not None:
             changes.append(change)
     return Preview(clusters=tuple(changes), warnings=(*_waiting(edits, clusters), *_left_out(left_out)))
 
@@ -79,10 +82,10 @@ def _places(clusters: Sequence[Cluster], targets: set[str]) -> Iterator[tuple[Cl
 
 
 def _change(
-    cluster: Cluster, config_type: ConfigType, before: Sequence[Rule], after: Sequence[Rule]
+    cluster: Cluster, config_type: ConfigType, gate: Gate | None, before: Sequence[Rule], after: Sequence[Rule]
 ) -> ConfigChange | None:
     """None when the configuration stays as it is."""
-    old, new = render(cluster, config_type, before), render(cluster, config_type, after)
+    old, new = render(cluster, config_type, before, gate), render(cluster, config_type, after, gate)
     if old.body == new.body:
         return None
     diff, note = _diff(_groups(old), _groups(new))

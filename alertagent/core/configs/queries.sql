@@ -11,6 +11,9 @@ SELECT body FROM config_snapshots WHERE cluster_id = $1 AND config_type = $2 AND
 -- name: versions
 SELECT target_version FROM config_sync_status WHERE cluster_id = $1 AND config_type = $2;
 
+-- name: all_versions
+SELECT cluster_id, config_type, target_version FROM config_sync_status;
+
 -- name: refusals
 SELECT rule_id, digest, message FROM config_refusals WHERE cluster_id = $1 AND config_type = $2;
 

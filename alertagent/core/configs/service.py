@@ -20,6 +20,7 @@ from alertagent.core.configs.gating import Note, Treatment, gate_for
 from alertagent.core.configs.model import (
     RULE_TYPES,
     Applied,
+    Gates,
     Noted,
     Report,
     SidecarStatus,
@@ -201,6 +202,13 @@ class Configs:
         """Drop history of this age, and instances that fell silent this long ago while others go on."""
         await self._database.execute(sql.forget_history, history)
         await self._database.execute(sql.forget_silent, silent)
+
+    async def gates(self) -> Gates:
+        """What the targets of each cluster understand, as far as they have said so."""
+        versions: dict[tuple[str, ConfigType], list[str | None]] = {}
+        for row in await self._database.fetch(sql.all_versions):
+            versions.setdefault((row["cluster_id"], ConfigType(row["config_type"])), []).append(row["target_version"])
+        return {place: gate_for(place[1], found) for place, found in versions.items()}
 
     async def distribution(self, rule: Rule) -> list[TargetState]:
         """Where this rule should run and how far it is there."""

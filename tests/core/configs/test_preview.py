@@ -7,7 +7,7 @@ from typing import Any
 from alertagent.core.clusters.model import Cluster, ConfigType
 from alertagent.core.configs.preview import MAX_DIFF, preview
 from alertagent.core.rules.edits import Change, Edit
-from alertagent.core.rules.model import Rule
+from alertagent.core.rules.model import Kind, Rule
 from alertagent.core.rules.preview import ConfigChange, Preview
 from tests.core.configs.samples import NOON, make_cluster, make_rule
 
@@ -29,7 +29,7 @@ C1, C2 = (make_cluster(id, labels={"env": "prod"}) for id in ("c1", "c2"))
 
 
 def shown(edits: Sequence[Edit], rules: Sequence[Rule], *clusters: Cluster) -> Preview:
-    return preview(edits, clusters or (C1, C2), rules)
+    return preview(edits, clusters or (C1, C2), rules, {})
 
 
 def only(found: Preview) -> ConfigChange:
@@ -70,7 +70,7 @@ def test_a_configuration_that_stays_as_it_is_is_not_listed() -> None:
     unchanged = Edit(change=Change.UNCHANGED, before=a, after=a, at=NOON)
 
     assert shown([unchanged], [a]).clusters == ()
-    assert shown([revised(a, targets=("c1", "c9"), notes="for people")], [a]).clusters == ()
+    assert shown([revised(a, targets=("c1", "c9"))], [a]).clusters == ()
     assert shown([edit(None, make_rule(2, targets=()))], [a]).clusters == ()
 
 
@@ -93,17 +93,17 @@ def test_a_target_that_nobody_is_yet_is_worth_a_warning() -> None:
 
 
 def test_a_long_difference_is_cut_and_says_so() -> None:
-    rules = [make_rule(n, group=f"g{n % 5}", annotations={"summary": "x" * 40}) for n in range(2_000)]
+    rules = [make_rule(n, group=f"g{n % 10}", annotations={"summary": "x" * 40}) for n in range(2_000)]
 
     found = only(shown([edit(None, rule) for rule in rules], [], C1))
 
     assert found.added == 2_000
     assert MAX_DIFF - 100 < len(found.diff) <= MAX_DIFF
-    assert found.note == "cut; not shown: the rest of g0, g1, g2 and 2 more groups"
+    assert found.note == "cut; not shown: the rest of g1, g2, g3 and 6 more groups"
 
 
 def test_one_change_in_a_large_group_shows_and_many_do_not() -> None:
-    rules = [make_rule(n, expression=f"up == {n}") for n in range(3_000)]
+    rules = [make_rule(n, kind=Kind.RECORDING, record=f"r{n}", expression=f"up == {n}") for n in range(3_000)]
 
     one = only(shown([revised(rules[7], expression="down"), revised(rules[9], expression="down")], rules, C1))
     many = only(shown([revised(rules[n], expression="down") for n in (0, 2_999)], rules, C1))
