@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made from the declared routes and their models."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -74,7 +74,7 @@ def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
 class _Schemas:
     """The JSON Schemas of every model that a route takes or gives, named once."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Sequence[Route]) -> None:
         wanted: dict[tuple[Any, JsonSchemaMode], TypeAdapter[Any]] = {}
         for route in routes:
             if route.body is not None and route.body is not bytes:
@@ -85,6 +85,10 @@ class _Schemas:
         inputs = [(key, key[1], adapter.core_schema) for key, adapter in wanted.items()]
         generator = GenerateJsonSchema(ref_template=_REFERENCE)
         self._found, self.definitions = generator.generate_definitions(inputs)
+        for route in routes:
+            if route.query is not None:
+                parts = route.query.model_json_schema(ref_template=_REFERENCE).get("$defs", {})
+                self.definitions = {**parts, **self.definitions}
 
     def of(self, model: Any, mode: JsonSchemaMode) -> Any:
         return self._found[(model, mode), mode]
