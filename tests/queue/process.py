@@ -1,12 +1,15 @@
-"""A worker in a process of its own, to be killed or stopped: `python -m tests.queue.process HANDLER DATABASE REDIS`.
+"""A worker in a process of its own, to be killed or stopped.
 
-Prints the id of each task that it starts.
+    python -m tests.queue.process HANDLER DATABASE REDIS [GRACE]
+
+Prints the id of each task that it starts. The grace is in seconds.
 """
 
 import asyncio
 import signal
 import sys
 from dataclasses import replace
+from datetime import timedelta
 
 from alertagent.queue.task import Task
 from tests.queue.bench import OPTIONS, open_bench
@@ -28,14 +31,14 @@ async def linger(task: Task) -> None:
 HANDLERS = {"hang": hang, "nothing": nothing, "linger": linger}
 
 
-async def main(handler: str, database_url: str, redis_url: str) -> None:
+async def main(handler: str, database_url: str, redis_url: str, grace: str = "1") -> None:
     async def handle(task: Task) -> None:
         print(task.id, flush=True)  # noqa: T201 - the parent reads it
         await HANDLERS[handler](task)
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    options = replace(OPTIONS, default_concurrency=50)
+    options = replace(OPTIONS, default_concurrency=50, grace=timedelta(seconds=float(grace)))
     async with open_bench(database_url, redis_url) as bench, bench.workers({"note": handle}, options=options):
         await stop.wait()
 

@@ -13,10 +13,11 @@ from time import monotonic
 
 import pytest
 
-from alertagent.kernel.errors import Permanent
+from alertagent.kernel.errors import Permanent, Unavailable
 from alertagent.queue import streams
+from alertagent.queue.options import QueueOptions
 from alertagent.queue.policy import Why
-from alertagent.queue.task import Task
+from alertagent.queue.task import NewTask, Task
 from alertagent.storage.migrate import migrate
 from tests.queue.bench import OPTIONS, Bench, open_bench, task, until
 from tests.support.engines import PrivatePostgres, PrivateValkey
@@ -32,14 +33,14 @@ async def nothing(_: Task) -> None:
 
 @asynccontextmanager
 async def worker_process(
-    handler: str, *urls: str, environment: Mapping[str, str] | None = None
+    handler: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.queue.process",
         handler,
-        *urls,
+        *arguments,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **(environment or {})},
     )
@@ -56,6 +57,13 @@ async def started(process: asyncio.subprocess.Process, id: str) -> None:
     async with asyncio.timeout(10):
         while (await process.stdout.readline()).decode().strip() != id:
             pass
+
+
+async def all_started(process: asyncio.subprocess.Process, count: int) -> None:
+    assert process.stdout
+    async with asyncio.timeout(10):
+        for _ in range(count):
+            assert await process.stdout.readline()
 
 
 async def test_a_killed_workers_task_is_taken_over_within_one_and_a_half_leases(
@@ -79,29 +87,32 @@ async def test_a_killed_workers_task_is_taken_over_within_one_and_a_half_leases(
     assert (await bench.row(new)).status == "completed"
 
 
+@pytest.mark.parametrize("grace", [OPTIONS.grace, QueueOptions().grace], ids=["short", "as it comes"])
 async def test_a_stop_by_signal_loses_nothing_and_ends_nothing_twice(
-    bench: Bench, database_url: str, redis_url: str
+    bench: Bench, database_url: str, redis_url: str, grace: timedelta
 ) -> None:
-    short = [task(payload={"seconds": 0.5}) for _ in range(25)]
-    long = [task(payload={"seconds": 30}) for _ in range(25)]
+    seconds = grace.total_seconds()
+    short = [task(payload={"seconds": seconds / 2}) for _ in range(25)]
+    long = [task(payload={"seconds": 60}) for _ in range(25)]
     ran: Inbox[Task] = Inbox()
 
     async def take_over(task: Task) -> None:
         ran.add(task)
 
-    async with worker_process("linger", database_url, redis_url) as process:
+    async with worker_process("linger", database_url, redis_url, str(seconds)) as process:
         await bench.enqueue(*long[:15], *short, *long[15:])
-        await started(process, short[0].id)
+        await all_started(process, 50)
         began = monotonic()
         process.terminate()
         assert await process.wait() == 0
-        assert monotonic() - began < OPTIONS.grace.total_seconds() + 5
+        assert monotonic() - began < seconds + 5
 
-    completed = [one.id for one in short if (await bench.row(one)).status == "completed"]
+    assert await _statuses(bench) == {"completed": 25, "pending": 25}
     async with bench.workers({"note": take_over}):
-        await bench.finished(50 - len(completed))
+        await bench.finished(25)
     assert await _statuses(bench) == {"completed": 50}
-    assert sorted([*completed, *(one.id for one in ran.items)]) == sorted(one.id for one in (*short, *long))
+    assert sorted(one.id for one in ran.items) == sorted(one.id for one in long)
+    assert {one.retry for one in ran.items} == {0}
 
 
 @pytest.mark.skipif(not FAKETIME and "CI" not in os.environ, reason="needs libfaketime")
@@ -322,6 +333,44 @@ async def test_what_has_ended_is_written_down_once_postgresql_is_back(
 
         assert await _statuses(bench) == {"completed": 10}
     assert len(ran.items) == 10
+
+
+async def test_postgresql_may_restart_while_tasks_come_in_and_run(
+    redis_url: str, private_postgres: PrivatePostgres
+) -> None:
+    await migrate(private_postgres.url)
+    ran, accepted, refused = Inbox[str](), list[NewTask](), Inbox[Unavailable]()
+
+    async def run(task: Task) -> None:
+        ran.add(task.id)
+
+    async with open_bench(private_postgres.url, redis_url) as bench, bench.workers({"note": run}):
+
+        async def enqueue_on() -> None:
+            while True:
+                new = [task() for _ in range(5)]
+                try:
+                    await bench.enqueue(*new)
+                except Unavailable as error:
+                    refused.add(error)
+                    await asyncio.sleep(0.02)
+                else:
+                    accepted.extend(new)
+
+        enqueueing = asyncio.create_task(enqueue_on())
+        for end in (private_postgres.kill, private_postgres.stop):
+            await ran.wait_for(50)
+            await end()
+            await refused.wait_for(len(refused.items) + 1)
+            await private_postgres.start()
+            await ran.wait_for(len(ran.items) + 50)
+        enqueueing.cancel()
+        await asyncio.wait([enqueueing])
+        await until(lambda: _all_ended(bench), timeout=20)
+
+        rows = await bench.database.fetch("SELECT id, status FROM task_queue")
+    assert {row["status"] for row in rows} == {"completed"}
+    assert {one.id for one in accepted} <= {str(row["id"]) for row in rows} == set(ran.items)
 
 
 async def test_a_stop_does_not_wait_for_a_redis_that_is_away(database_url: str, private_valkey: PrivateValkey) -> None:

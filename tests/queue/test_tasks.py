@@ -72,6 +72,7 @@ async def test_a_running_task_is_cancelled_with_its_handler(bench: Bench, tasks:
         await hanging.started.wait_for(1)
         await tasks.cancel(unwanted.id, by="ann")
         await hanging.cancelled.wait_for(1, timeout=1)
+        assert await bench.finished(1) == ["cancelled"]
         await until(lambda: _entries(bench, 0))
 
     row = await bench.row(unwanted)
@@ -86,6 +87,7 @@ async def test_a_task_that_was_read_ahead_is_cancelled_too(bench: Bench, tasks: 
         await hanging.started.wait_for(1)
         for each in (waiting, running):
             await tasks.cancel(each.id, by="ann")
+        assert await bench.finished(2) == ["cancelled"] * 2
         await until(lambda: _entries(bench, 0))
 
     assert hanging.started.items == [running.id]

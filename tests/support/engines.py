@@ -5,6 +5,7 @@ From the environment:
     ALERTAGENT_TEST_DATABASE_URL    a PostgreSQL to use instead; its role must be allowed to create databases
     ALERTAGENT_TEST_REDIS_URL       a Redis to use instead; its numbered databases are FLUSHED
     ALERTAGENT_TEST_POSTGRES        "system" runs the machine's PostgreSQL instead of the wheel's
+    ALERTAGENT_TEST_REDIS           the Redis or Valkey to run instead of the wheel's, such as /usr/bin/redis-server
 """
 
 import asyncio
@@ -22,7 +23,7 @@ import asyncpg
 from structlog.testing import capture_logs
 
 from alertagent.engines import EVERYWHERE, SYSTEM, postgres, valkey
-from alertagent.engines.carriers import Carrier
+from alertagent.engines.carriers import Carrier, System
 from alertagent.engines.engine import Serving
 from alertagent.engines.place import Place, claim
 from alertagent.storage.migrate import migrate
@@ -35,6 +36,12 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 def postgres_carriers() -> Sequence[Carrier]:
     """Where this run takes PostgreSQL from."""
     return SYSTEM.postgres if os.environ.get("ALERTAGENT_TEST_POSTGRES") == "system" else EVERYWHERE.postgres
+
+
+def redis_carriers() -> Sequence[Carrier]:
+    """Where this run takes Redis from."""
+    program = os.environ.get("ALERTAGENT_TEST_REDIS")
+    return [System(programs=(program,))] if program else EVERYWHERE.redis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,7 @@ class SharedEngines:
             server = postgres.serving(place, postgres_carriers(), settings=_FAST)
             database_url = (await self._stack.enter_async_context(server)).url
         if not redis_url:
-            redis_url = (await self._stack.enter_async_context(valkey.serving(place, EVERYWHERE.redis))).url
+            redis_url = (await self._stack.enter_async_context(valkey.serving(place, redis_carriers()))).url
         template = await self._stack.enter_async_context(fresh_database(database_url))
         await migrate(template)
         return Addresses(database_url=database_url, redis_url=redis_url, template=urlsplit(template).path[1:])
@@ -170,7 +177,7 @@ class PrivateServer:
 
 class PrivateValkey(PrivateServer):
     def _serving(self, place: Place) -> AbstractAsyncContextManager[Serving]:
-        return valkey.serving(place, EVERYWHERE.redis)
+        return valkey.serving(place, redis_carriers())
 
 
 class PrivatePostgres(PrivateServer):

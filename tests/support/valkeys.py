@@ -11,8 +11,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alertagent.engines import EVERYWHERE
 from tests.support.directories import open_directory
+from tests.support.engines import redis_carriers
 
 SLOTS = 16384
 
@@ -73,7 +73,7 @@ async def _server(options: Sequence[str]) -> AsyncIterator[Redis]:
 
 
 def _program() -> Path:
-    return next(found.program for carrier in EVERYWHERE.redis for found in carrier.candidates())
+    return next(found.program for carrier in redis_carriers() for found in carrier.candidates())
 
 
 async def role(client: Redis) -> str:
