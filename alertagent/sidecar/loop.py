@@ -76,7 +76,8 @@ class Loop:
         """Log trouble once rather than every few seconds while it lasts; a rejection lasts over quiet passes."""
         words = None if report.succeeded else report.error_message
         if words and words != self._last_words:
-            event = "config.rejected" if report.error_class in _VERDICTS else "sync.failed"
+            is_verdict = report.rejected_hash is not None and report.error_class in _VERDICTS
+            event = "config.rejected" if is_verdict else "sync.failed"
             _log.warning(event, error_class=report.error_class, error=words)
         elif words is None and self._last_words:
             _log.info("sync.recovered")
