@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from alertagent import __version__
+from alertagent.check_rules import check_rules
 from alertagent.commands.options import FILE, read_token
 from alertagent.commands.tasks import tasks
 from alertagent.commands.token import token
@@ -187,8 +188,8 @@ def version() -> None:
     click.echo(f"alertagent {__version__}")
 
 
-for group in (tasks, token):
-    main.add_command(group)
+for command in (tasks, token, check_rules):
+    main.add_command(command)
 
 
 def _run(service: Coroutine[Any, Any, None]) -> None:

@@ -22,5 +22,5 @@ def fingerprint(labels: Labels) -> str:
 
 
 def is_legacy_name(name: str) -> bool:
-    """Whether Prometheus before 3.0 takes this as the name of a label."""
+    """Whether Prometheus before 3.0 takes this as the name of a label: letters, digits and _, no digit first."""
     return name.isascii() and name.isidentifier()

@@ -18,7 +18,7 @@ from alertagent.core.rules.answers import (
     version_summary,
     version_view,
 )
-from alertagent.core.rules.check import check_rule
+from alertagent.core.rules.check import check_rule, check_warnings
 from alertagent.core.rules.edits import Create, Edit, Operation, Remove, Revise
 from alertagent.core.rules.history import History
 from alertagent.core.rules.model import Rule
@@ -87,8 +87,9 @@ class RulesApi:
     @post("/rules/validate", access=READ)
     async def validate(self, call: Call, body: RuleRequest) -> Verdict:
         """Say what is wrong with a rule, without storing it."""
-        findings = [finding(found) for found in check_rule(body.content())]
-        return Verdict(valid=not findings, errors=tuple(findings))
+        rule = body.content()
+        errors = tuple(map(finding, check_rule(rule)))
+        return Verdict(valid=not errors, errors=errors, warnings=tuple(map(finding, check_warnings(rule))))
 
     @get("/rules/{id}/versions", access=READ)
     async def versions(self, call: Call, id: str, query: VersionsQuery) -> Page[VersionSummary]:

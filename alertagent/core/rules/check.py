@@ -19,9 +19,15 @@ from alertagent.kernel.labels import is_legacy_name
 
 Loc = tuple[str | int, ...]
 
+# As over HTTP, so that whatever was read from a file can be changed there.
 MAX_NAME = 500
+MAX_GROUP_NAME = 200
+MAX_TEXT = 16_384
 
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+_NO_OPTIONS = GroupOptions()
+_ONLY_PROMETHEUS_3 = "only Prometheus 3 takes a name with such characters"
 
 # Languages of vmalert's groups; the others have nobody to judge them here.
 _METRIC_TYPES = (None, "prometheus")
@@ -41,16 +47,19 @@ def check_rule(rule: RuleContent) -> list[Detail]:
 def check_content(rule: RuleContent) -> list[Detail]:
     """The findings about the rule itself, without its targets, parameters and group."""
     findings = check_expression(rule)
+    if not 0 < len(rule.name) <= MAX_NAME:
+        findings.append(Detail(("name",), f"must have 1 to {MAX_NAME} characters"))
     if rule.kind is Kind.RECORDING or rule.record is not None:
         findings += _check_kind(rule)
-    if rule.labels:
-        findings += _check_labels(rule)
+    findings += _check_label_names(("labels",), rule.labels)
+    findings += _check_severity(rule)
     for name in rule.annotations:
         if (reason := _name_mistake(name)) is not None:
             findings.append(Detail(("annotations", name), reason))
-    if rule.kind is Kind.ALERTING or rule.dialect is Dialect.METRICSQL:
-        findings += _check_templates(("labels",), rule.labels, rule.dialect)
-        findings += _check_templates(("annotations",), rule.annotations, rule.dialect)
+    # Prometheus fills no templates in what it records.
+    has_templates = rule.kind is Kind.ALERTING or rule.dialect is Dialect.METRICSQL
+    findings += _check_texts(("labels",), rule.labels, rule.dialect, has_templates)
+    findings += _check_texts(("annotations",), rule.annotations, rule.dialect, has_templates)
     if rule.update_entries_limit is not None and not -1 <= rule.update_entries_limit <= 10_000:
         findings.append(Detail(("update_entries_limit",), "must be between -1 and 10000"))
     return findings
@@ -70,28 +79,34 @@ def check_group(rule: RuleContent) -> list[Detail]:
     findings: list[Detail] = []
     if rule.group == RESERVED_GROUP:
         findings.append(Detail(("group",), f'the group "{RESERVED_GROUP}" is AlertAgent\'s own'))
+    if len(rule.group) > MAX_GROUP_NAME:
+        findings.append(Detail(("group",), f"longer than {MAX_GROUP_NAME} characters"))
     if rule.interval is not None and rule.interval < timedelta(milliseconds=1):
         findings.append(Detail(("interval",), "must be more than 0"))
-    if rule.group_options != _NO_OPTIONS:
+    if rule.group_options is not _NO_OPTIONS and rule.group_options != _NO_OPTIONS:
         findings += _check_options(rule)
     return findings
 
 
 def check_warnings(rule: RuleContent) -> list[Detail]:
     """What does not keep a rule from being stored, but may keep a server from running it as it was meant."""
-    with suppress(ValueError):  # a duration that is none is a finding, and the rest can be warned of
+    with suppress(ValueError):  # a duration that is none is a finding; the rest can be warned of
         rule = effective(rule, {})
+    return [*content_warnings(rule), *group_warnings(rule)]
+
+
+def content_warnings(rule: RuleContent) -> list[Detail]:
+    """The warnings about the rule itself."""
     warnings: list[Detail] = []
-    if rule.dialect is Dialect.METRICSQL or rule.group_options.type not in _METRIC_TYPES:
+    if rule.dialect is Dialect.METRICSQL:
         warnings.append(Detail(("expression",), "only vmalert can judge this expression"))
         if rule.kind is Kind.RECORDING:
             warnings += (Detail((name,), "vmalert ignores it in a recording rule") for name in _of_alerts(rule))
     else:
         if rule.record and not _METRIC_NAME.fullmatch(rule.record):
-            warnings.append(Detail(("record",), "only Prometheus 3 takes a name with such characters"))
-        for loc, name in _names(rule):
-            if not is_legacy_name(name):
-                warnings.append(Detail((*loc, name), "only Prometheus 3 takes a name with such characters"))
+            warnings.append(Detail(("record",), _ONLY_PROMETHEUS_3))
+        for field, names in (("labels", rule.labels), ("annotations", rule.annotations)):
+            warnings += (Detail((field, name), _ONLY_PROMETHEUS_3) for name in names if not is_legacy_name(name))
     if rule.kind is Kind.ALERTING:
         for field, texts in (("labels", rule.labels), ("annotations", rule.annotations)):
             for name, text in texts.items():
@@ -100,7 +115,12 @@ def check_warnings(rule: RuleContent) -> list[Detail]:
     return warnings
 
 
-_NO_OPTIONS = GroupOptions()
+def group_warnings(rule: RuleContent) -> list[Detail]:
+    """The warnings about what the rule wants of its group."""
+    if rule.dialect is Dialect.METRICSQL:
+        return []
+    names = rule.group_options.labels
+    return [Detail(("group_options", "labels", name), _ONLY_PROMETHEUS_3) for name in names if not is_legacy_name(name)]
 
 
 def _check_kind(rule: RuleContent) -> Iterator[Detail]:
@@ -119,8 +139,7 @@ def _of_alerts(rule: RuleContent) -> list[str]:
     return [name for name in ("duration", "keep_firing_for", "annotations") if getattr(rule, name)]
 
 
-def _check_labels(rule: RuleContent) -> Iterator[Detail]:
-    yield from _check_label_names(("labels",), rule.labels)
+def _check_severity(rule: RuleContent) -> Iterator[Detail]:
     label = rule.labels.get("severity")
     if rule.severity is not None and label is not None and label != rule.severity:
         yield Detail(("severity",), f'the severity is "{rule.severity}" but the label says "{label}"')
@@ -136,7 +155,7 @@ def _check_label_names(loc: Loc, labels: Mapping[str, str]) -> Iterator[Detail]:
 
 def _name_mistake(name: str) -> str | None:
     """Prometheus 3 takes any characters in a name; those that nobody can see are refused here all the same."""
-    if is_legacy_name(name) or _is_printable_name(name):
+    if _is_printable_name(name):
         return None
     return f"not a name: it is empty, longer than {MAX_NAME} characters, or has some that cannot be printed"
 
@@ -145,18 +164,12 @@ def _is_printable_name(name: str) -> bool:
     return 0 < len(name) <= MAX_NAME and name.isprintable()
 
 
-def _names(rule: RuleContent) -> Iterator[tuple[Loc, str]]:
-    for loc, names in ((("labels",), rule.labels), (("annotations",), rule.annotations)):
-        for name in names:
-            yield loc, name
-    for name in rule.group_options.labels:
-        yield ("group_options", "labels"), name
-
-
-def _check_templates(loc: Loc, texts: Mapping[str, str], dialect: Dialect) -> Iterator[Detail]:
-    """A bad template is a load error in Prometheus."""
+def _check_texts(loc: Loc, texts: Mapping[str, str], dialect: Dialect, has_templates: bool) -> Iterator[Detail]:
+    """A template with a mistake keeps the whole file from being loaded."""
     for name, text in texts.items():
-        if "{{" in text and (mistake := check_text(text, dialect)) is not None:
+        if len(text) > MAX_TEXT:
+            yield Detail((*loc, name), f"longer than {MAX_TEXT} characters")
+        elif has_templates and "{{" in text and (mistake := check_text(text, dialect)) is not None:
             yield Detail((*loc, name), mistake.message, line=mistake.line, column=mistake.column)
 
 
@@ -171,7 +184,7 @@ def _check_targets(rule: RuleContent) -> Iterator[Detail]:
 def _check_options(rule: RuleContent) -> Iterator[Detail]:
     options = rule.group_options
     yield from _check_label_names(("group_options", "labels"), options.labels)
-    if options.type not in _METRIC_TYPES and rule.dialect is Dialect.PROMQL:
+    if options.type and options.type not in _METRIC_TYPES and rule.dialect is Dialect.PROMQL:
         yield _option("type", f'rules of the type "{options.type}" are for vmalert: their dialect must be metricsql')
     for name, most in (("limit", 2**31 - 1), ("concurrency", 10_000)):
         value = getattr(options, name)

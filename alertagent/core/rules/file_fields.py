@@ -49,7 +49,7 @@ def group_fields(dialect: Dialect, *, in_object: bool) -> Fields:
         fields["query_offset"] = duration
     else:
         fields |= {
-            "type": read_text,
+            "type": _read_word,
             "concurrency": read_integer,
             "params": read_lists,
             "headers": read_list,
@@ -57,7 +57,7 @@ def group_fields(dialect: Dialect, *, in_object: bool) -> Fields:
             "eval_offset": duration,
             "eval_delay": duration,
             "eval_alignment": read_bool,
-            "tenant": read_text,
+            "tenant": _read_word,
             "debug": read_bool,
             "extra_filter_labels": read_texts,
         }
@@ -101,6 +101,10 @@ def _as_it_is(node: Node) -> Node:
 def _nonzero(read: Callable[[Node], timedelta | None]) -> Callable[[Node], timedelta | None]:
     """No time at all is the same as none."""
     return lambda node: read(node) or None
+
+
+def _read_word(node: Node) -> str | None:
+    return read_text(node) or None
 
 
 def _read_strategy(node: Node) -> str | None:

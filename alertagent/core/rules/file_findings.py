@@ -8,7 +8,8 @@ from alertagent.kernel.yaml_guard import Mark
 Loc = tuple[str | int, ...]
 
 # A file that is no rule file at all would give one finding for each of its lines.
-MAX_ERRORS = 500
+MAX_ERRORS = 100
+MAX_WARNINGS = 500
 
 
 class TooManyError(Exception):
@@ -28,4 +29,5 @@ class Findings:
             raise TooManyError
 
     def warning(self, loc: Loc, message: str, mark: Mark | tuple[int, int]) -> None:
-        self.warnings.append(Detail(loc, message, line=mark[0], column=mark[1]))
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(Detail(loc, message, line=mark[0], column=mark[1]))

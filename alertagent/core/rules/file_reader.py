@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from alertagent.core.rules.check import check_content, check_group, check_warnings
+from alertagent.core.rules.check import check_content, check_group, content_warnings, group_warnings
 from alertagent.core.rules.file_fields import Fields, group_fields, rule_fields, unknown_field
 from alertagent.core.rules.file_findings import Findings, Loc, TooManyError
 from alertagent.core.rules.file_notes import Stand, notes_of
@@ -76,12 +76,15 @@ class _Reader:
         self._stands: list[Stand] = []
         self._groups: dict[str, Mark] = {}
         self._names: set[str] = set()
+        self._unjudged = 0
 
     def file(self) -> RuleFile:
         try:
             for groups in find_groups(self._documents, self._dialect, self._findings):
                 self._read_groups(groups)
             self._judge_twins()
+            if self._unjudged:
+                self._findings.warning((), f"only vmalert can judge the expressions: {self._unjudged}", (1, 1))
         except TooManyError:
             pass
         else:
@@ -110,10 +113,13 @@ class _Reader:
         interval = values.pop("interval", None) or None
         extra = values.pop("extra_filter_labels", {})
         if extra:
+            said = "extra_filter_labels is deprecated and becomes params: extra_label"
+            self._findings.warning((*loc, "extra_filter_labels"), said, node.start)
             values["params"] = _with_extra_labels(values.get("params", {}), extra)
         shared = {"group": name, "interval": interval, "group_options": GroupOptions(**values)}
-        for finding in check_group(RuleContent(name=name, expression="", dialect=self._dialect, **_NO_TEXTS, **shared)):
-            self._place(finding, node, loc)
+        self._judge_group(
+            RuleContent(name=name, expression="", dialect=self._dialect, **_NO_TEXTS, **shared), node, loc
+        )
         self._read_rules(rules, node, loc, shared)
 
     def _check_name(self, name: str, node: Mapping, loc: Loc, names: set[str]) -> None:
@@ -186,9 +192,21 @@ class _Reader:
     def _judge(self, content: RuleContent, node: Mapping, loc: Loc) -> None:
         for finding in check_content(content):
             self._place(finding, node, loc)
-        for warning in check_warnings(content):
-            path = _in_file(warning.loc)
-            self._findings.warning((*loc, *path), warning.message, yaml_guard.key_place(node, path))
+        for warning in content_warnings(content):
+            if warning.loc == ("expression",):
+                self._unjudged += 1
+            else:
+                self._warn(warning, node, loc)
+
+    def _judge_group(self, content: RuleContent, node: Mapping, loc: Loc) -> None:
+        for finding in check_group(content):
+            self._place(finding, node, loc)
+        for warning in group_warnings(content):
+            self._warn(warning, node, loc)
+
+    def _warn(self, warning: Detail, node: Mapping, loc: Loc) -> None:
+        path = _in_file(warning.loc)
+        self._findings.warning((*loc, *path), warning.message, yaml_guard.key_place(node, path))
 
     def _place(self, finding: Detail, node: Mapping, loc: Loc) -> None:
         """Tell a finding about a rule or a group at the place of the file that it means."""
@@ -203,7 +221,7 @@ class _Reader:
         self._findings.error((*loc, *path), message, place)
 
     def _judge_twins(self) -> None:
-        for twin in twins(rule.content for rule in self._rules):
+        for twin in twins([rule.content for rule in self._rules]):
             rule, first = self._rules[twin.rule], self._rules[twin.first]
             said = f'"{rule.content.name[:100]}" with the same labels stands in line {first.line} too'
             if twin.is_same and self._dialect is Dialect.METRICSQL:
@@ -215,6 +233,9 @@ class _Reader:
         found = [comment for comment in comments(self._text, self._documents) if not comment.text.startswith(_HEADER)]
         for number, notes in notes_of(found, self._stands, len(self._rules)).items():
             rule = self._rules[number]
+            if len(notes) > MAX_NOTES:
+                said = f"only the first {MAX_NOTES} characters of the comments here are kept"
+                self._findings.warning((), said, (rule.line, 1))
             self._rules[number] = replace(rule, content=replace(rule.content, notes=notes[:MAX_NOTES]))
 
 

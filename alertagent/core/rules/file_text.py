@@ -25,7 +25,7 @@ def comments(text: str, documents: Iterable[Node]) -> Iterator[Comment]:
     found = list(_COMMENT.finditer(text))
     if not found:
         return
-    spans = sorted({_span(text, scalar) for document in documents for scalar in scalars(document)})
+    spans = sorted({_span(text, scalar) for scalar in scalars(documents) if "#" in scalar.value})
     starts = [start for start, _ in spans]
     line, counted = 1, 0
     for match in found:
@@ -38,22 +38,25 @@ def comments(text: str, documents: Iterable[Node]) -> Iterator[Comment]:
         yield Comment(line, column, match[0][1:].removeprefix(" ").rstrip())
 
 
-def scalars(node: Node) -> Iterator[Scalar]:
-    """Every text below a node, keys included."""
-    waiting = [node]
+def scalars(nodes: Iterable[Node]) -> list[Scalar]:
+    """Every text below these nodes, keys included, in no order."""
+    found: list[Scalar] = []
+    waiting = list(nodes)
     while waiting:
         each = waiting.pop()
         if isinstance(each, Scalar):
-            yield each
+            found.append(each)
         elif isinstance(each, Mapping):
-            waiting += [part for entry in each.entries.values() for part in entry]
+            for entry in each.entries.values():
+                waiting += entry
         else:
             waiting += each.items
+    return found
 
 
 def last_line(node: Node) -> int:
     """The last line on which something of this node stands. A block ends where the next line begins."""
-    return max((_last_line(scalar) for scalar in scalars(node)), default=node.start.line)
+    return max((_last_line(scalar) for scalar in scalars([node])), default=node.start.line)
 
 
 def _last_line(scalar: Scalar) -> int:

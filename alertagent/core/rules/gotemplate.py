@@ -35,10 +35,11 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_DIGITS = "[0-9]+(?:_[0-9]+)*"
 _NUMBER = re.compile(
-    r"""[-+]?(?:0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*(?:(?:\.[0-9a-fA-F]*)?[pP][-+]?[0-9]+)?
-        |0[oO]_?[0-7]+(?:_[0-7]+)*|0[bB]_?[01]+(?:_[01]+)*
-        |(?:[0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)i?""",
+    rf"""[-+]?(?:0[xX](?:_?[0-9a-fA-F])+(?:(?:\.[0-9a-fA-F]*)?[pP][-+]?[0-9]+)?|0[oO]?(?:_?[0-7])*|0[bB](?:_?[01])+
+        |[1-9](?:_?[0-9])*|{_DIGITS}(?=[.eEi])(?:\.[0-9]*)?(?:[eE][-+]?{_DIGITS})?
+        |\.[0-9]+(?:[eE][-+]?{_DIGITS})?)i?""",
     re.VERBOSE,
 )
 _ESCAPE = r"""\\(?:[abfnrtv\\%s]|[0-7]{3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})"""
@@ -153,7 +154,7 @@ def _action(text: str, offset: int) -> Generator[_Token, None, int]:
 def _lexical_mistake(kind: str, value: str, following: str) -> str:
     if kind == "char" and value in _QUOTES:
         return "this string is never closed"
-    if kind == "number" and (following[:1].isalnum() or not _NUMBER.fullmatch(value)):
+    if kind == "number" and (following[:1].isalnum() or not _is_number(value)):
         return f'"{value}" is no number'
     if (kind == "string" and not _STRING.fullmatch(value)) or (kind == "rune" and not _RUNE.fullmatch(value)):
         return "a string with an escape that Go does not know" if kind == "string" else "not one character"
@@ -161,6 +162,14 @@ def _lexical_mistake(kind: str, value: str, following: str) -> str:
     if kind in {"word", "variable", "field"} and not ends:
         return f"unexpected {following[0]!r} after {value}"
     return ""
+
+
+def _is_number(text: str) -> bool:
+    """Go takes no integer that fits into none of its types."""
+    if not _NUMBER.fullmatch(text):
+        return False
+    digits = text.replace("_", "")
+    return not digits.lstrip("+-").isdecimal() or -(2**63) <= int(digits) < 2**64
 
 
 def _kind(group: str, value: str) -> str:
@@ -285,7 +294,7 @@ class _Parser:
                 raise _unexpected(word, "else")
             ending, _ = self._list()
             if ending == "else" and not is_chained:
-                raise _SyntaxError("expected {{end}}; found {{else}}", word.offset)
+                raise _SyntaxError("expected {{end}}; found {{else}}", self._tokens[self._at - 1].offset)
         del self._variables[known:]
 
     def _define(self, context: str) -> None:

@@ -99,7 +99,7 @@ def _is_shallow(expression: str) -> bool:
 @lru_cache(maxsize=8_192)
 def _is_sound(expression: str) -> bool:
     try:
-        return _unusable_type(promql_parser.parse(expression)) is None
+        return _unusable_type(_parse(expression)) is None
     except ValueError:
         return False
 
@@ -108,10 +108,12 @@ def _check_grammar(expression: str) -> list[Detail]:
     scan = _scan(expression)
     if scan.depth > MAX_DEPTH or scan.operators > MAX_OPERATORS:
         return [_finding(f"the expression is too complex: over {MAX_DEPTH} brackets deep or {MAX_OPERATORS} operators")]
+    text = "".join(scan.text)
     try:
-        tree = promql_parser.parse(reduce("".join(scan.text)).text)
+        tree = _parse(text)
     except ValueError as error:
-        return [_explained(scan, expression, str(error))]
+        # RE2 takes a few regular expressions that the parser does not.
+        return [] if _is_sound(reduce(text).text) else [_explained(scan, expression, str(error))]
     unusable = _unusable_type(tree)
     return [_at(expression, f"a rule needs an instant vector or a scalar; this is {unusable}", 0)] if unusable else []
 
@@ -189,11 +191,21 @@ def _can_go_on(tokens: Sequence[str]) -> bool:
 
 def _is_grammatical(text: str) -> bool:
     try:
-        promql_parser.parse(text)
+        _parse(text)
     except ValueError as error:
         # Too few arguments, or arguments of another type, only say that the beginning is not the whole.
         return "argument" in str(error) or "in call to function" in str(error)
     return True
+
+
+def _parse(text: str) -> Any:
+    """The parser's tree. Raises ValueError, also where the parser panics: over a duration that is NaN or endless."""
+    try:
+        return promql_parser.parse(text)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(str(error)) from error
 
 
 def _unusable_type(tree: Any) -> str | None:

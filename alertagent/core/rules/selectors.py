@@ -13,12 +13,13 @@ import re2
 
 _VALUE = r""""(?:[^"\\\n]|\\[\\"nt])*+"|'(?:[^'\\\n]|\\[\\'nt])*+'|`[^`]*+`"""
 _MATCHER = rf"\s*+(?!__name__)[a-zA-Z_][a-zA-Z0-9_]*+\s*+(?:=~|!~|!=|=)\s*+(?:{_VALUE})\s*+"
-_METRIC = r"(?<![\w:.])(?!(?i:inf|nan)\b)[a-zA-Z_:][a-zA-Z0-9_:]*+"
+_WORDS = "inf|nan|and|or|unless|atan2|bool|offset|group_left|group_right"
+_METRIC = rf"(?<![\w:.])(?!(?i:{_WORDS})\b)[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _TOKEN = re.compile(
     rf"""
       (?P<comment>\#[^\n]*)
-    | (?P<selector>{_METRIC})\s*+\{{(?P<matchers>(?:{_MATCHER}(?:,{_MATCHER})*+,?\s*+)?)\}}
-    | (?P<string>{_VALUE}|["'`])
+    | (?P<selector>{_METRIC})\s*+\{{(?P<matchers>(?:{_MATCHER}(?:,{_MATCHER})*+,?\s*+)?)\}}(?![\w:]|\s*[{{\#])
+    | (?P<string>{_VALUE}|["'`](?s:.*))
     | (?<![\w:.])[1-9][0-9]*(?P<fraction>\.[0-9]+)?(?![\w:.])
     """,
     re.VERBOSE,

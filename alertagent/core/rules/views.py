@@ -189,6 +189,7 @@ class Finding(Model):
 class Verdict(Model):
     valid: bool
     errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
 
 
 def rule_view(rule: Rule, status: Status) -> RuleView:

@@ -27,6 +27,8 @@ GOOD = [
     "up{job=~`two\nlines`}",
     'label_replace(up, "a", "$1", "b", "(.*)")',
     'up{instance="北京"}',
+    'up{job=~"[[:alpha:]]+"}',
+    "up{job=~'a{'} " + "+ up" * 300,
     "job:errors:rate5m > 1",
     "1 - avg(foo) > 0x1F",
     "histogram_quantile(0.99, sum by (le) (rate(foo_bucket[5m])))",
@@ -58,6 +60,10 @@ BAD = [
     ('foo{a=~"("}', None, ""),
     ("up 5", None, ""),
     ("rate(foo[5 m])", None, ""),
+    ("rate(foo[NaN])", (1, 10), ""),
+    ("foo offset inf", (1, 12), ""),
+    ('foo{a=~"x(?=y)"}', (1, 8), "bad regular expression"),
+    ('foo + foo{a=~"["} + (', (1, 21), "never closed"),
     ("select * from up", None, ""),
 ]
 
