@@ -64,6 +64,8 @@ class Client:
         parts = _split(server)
         if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CouldNotRun(f'"{server}" is not the address of a server; write it as http://host:8080')
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise CouldNotRun("what was given as the token holds characters that no token has")
         self._is_local = _LOCAL.fullmatch(parts.hostname) is not None
 
     def get(self, *path: str, **query: Query) -> Any:

@@ -156,6 +156,14 @@ def test_what_is_no_address_is_told_at_once(server: str) -> None:
         Client(server)
 
 
+@pytest.mark.parametrize("token", ["CANARY\nX-Other: 1", "CANARY b", "CANARY 北", "\x7fCANARY"])
+def test_what_cannot_be_a_token_is_told_without_repeating_it(token: str) -> None:
+    with pytest.raises(CouldNotRun, match="characters that no token has") as found:
+        Client("http://127.0.0.1:1", token)
+
+    assert "CANARY" not in found.value.message
+
+
 def test_a_server_that_is_not_there_is_one_clear_line() -> None:
     with pytest.raises(CouldNotRun, match=r":1 does not answer: .*refused.*--server or ALERTAGENT_SERVER"):
         Client("http://127.0.0.1:1", "t").get("rules")
