@@ -1,12 +1,12 @@
 -- name: ingest
 -- Alerts, their events and the task that tells of them, in one statement and so in one commit. Rows are locked in
--- the order of their fingerprints, so that two processes cannot wait for each other. Of the traces that lead to the
--- task it bears one.
+-- the order of their fingerprints, so that two processes cannot wait for each other. The task bears the trace ($12) of
+-- the first alert that it tells of.
 WITH incoming AS (
     SELECT *
       FROM unnest($1::text[], $2::boolean[], $3::jsonb[], $4::jsonb[], $5::text[], $6::text[],
-                  $7::timestamptz[], $8::timestamptz[], $12::text[])
-        AS t (fingerprint, is_firing, labels, annotations, generator_url, source, starts_at, ends_at, trace)
+                  $7::timestamptz[], $8::timestamptz[])
+        AS t (fingerprint, is_firing, labels, annotations, generator_url, source, starts_at, ends_at)
      ORDER BY fingerprint
 ), written AS (
     INSERT INTO alerts AS old (
@@ -57,12 +57,12 @@ WITH incoming AS (
 ), task AS (
     INSERT INTO task_queue (id, queue_name, task_type, payload, priority, max_retry, scheduled_at, trace)
     SELECT $11, 'notification', 'dispatch', jsonb_build_object('alerts', jsonb_agg(fingerprint)), 2, 20, $9,
-           min(trace)
-      FROM written JOIN incoming USING (fingerprint) WHERE transition <> ''
+           (SELECT trace FROM unnest($1::text[], $12::text[]) AS t (fingerprint, trace)
+             WHERE t.fingerprint = min(written.fingerprint COLLATE "C"))
+      FROM written WHERE transition <> ''
     HAVING count(*) > 0
-    RETURNING trace
 )
-SELECT fingerprint, transition, (SELECT trace FROM task) FROM written WHERE transition <> '';
+SELECT fingerprint, transition FROM written WHERE transition <> '';
 
 -- name: expire
 -- Silence ends an alert. After a start of ours nobody is blamed for the time in which nobody could post: an alert

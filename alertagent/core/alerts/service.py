@@ -165,11 +165,11 @@ class Alerts:
 
     async def _write_wave(self, alerts: Sequence[IncomingAlert]) -> None:
         task_id, now = new_id(), self._clock.now()
-        traces = [alert.trace for alert in alerts]
-        arguments: list[object] = [*_arrays(alerts), now, PATIENCE, task_id, traces]
-        changed = await self._settled(arguments)
+        traces = {alert.fingerprint: alert.trace for alert in alerts}
+        arguments: list[object] = [*_arrays(alerts), now, PATIENCE, task_id, list(traces.values())]
+        changed = [row["fingerprint"] for row in await self._settled(arguments)]
         if changed:
-            self._announce(task_id, now, [row["fingerprint"] for row in changed], changed[0]["trace"])
+            self._announce(task_id, now, changed, traces[min(changed)])
 
     async def _settled(self, arguments: list[object]) -> list[asyncpg.Record]:
         """Run the statement; two processes that meet on the same rows may have to try again."""
@@ -199,7 +199,7 @@ class Alerts:
         return min(max(next_expiry - self._clock.now(), SWEEP_EVERY / 10), SWEEP_EVERY)
 
     def _announce(self, task_id: str, now: datetime, fingerprints: Iterable[str], trace: str | None = None) -> None:
-        """Ring for the task that the statement wrote."""
+        """Ring for the task that the statement wrote, as it was written."""
         payload = Dispatch(alerts=tuple(fingerprints))
         self._producer.announce([DISPATCH.task(payload, id=task_id, due=now, trace=trace)])
 

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.alerts.model import Alert, AlertStatus, IncomingAlert, NotificationStatus
 from alertagent.core.alerts.service import GRACE_AFTER_START, PATIENCE, Alerts, waves
 from alertagent.kernel.errors import NotFound
+from alertagent.queue.streams import FIELD, Keys
+from alertagent.queue.task import decode
 from tests.core.alerts.house import HandClock, House, open_house, until
 
 FIRING, RESOLVED = AlertStatus.FIRING, AlertStatus.RESOLVED
@@ -456,3 +459,20 @@ async def test_a_task_bears_the_trace_of_a_post_that_led_to_it(house: House) -> 
 
     rows = await house.database.fetch("SELECT trace FROM task_queue WHERE task_type = 'dispatch' ORDER BY id")
     assert [row["trace"] for row in rows] == ["a", "b", None]
+
+
+async def test_what_is_rung_for_bears_the_trace_that_was_written(house: House) -> None:
+    """The one or the other reaches whoever works on the task."""
+    now = house.clock.now()
+    span: dict[str, Any] = {"starts_at": now, "ends_at": now + timedelta(hours=1)}
+    names = ["B", "a", "Z", "é", "_", "10", "9"]
+
+    async with house.parts.producer.running():
+        await take(house, *(incoming(name, **span, trace=name) for name in names))
+
+    rung: Any = await house.parts.redis.xrange(Keys(DISPATCH.queue).stream(DISPATCH.priority))
+    row = await house.database.fetchrow("SELECT id, trace FROM task_queue WHERE task_type = 'dispatch'")
+    assert row is not None
+    ((_, fields),) = rung
+    task, _ = decode(DISPATCH.queue, fields[FIELD])
+    assert (task.id, task.trace) == (str(row["id"]), row["trace"])
