@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from alertagent.kernel.yaml_guard import Mapping, Node, Scalar
 
-# A comment begins a line or follows a space; the scalars in which a # is only text are taken out afterwards.
-_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n\x85\u2028\u2029]*", re.MULTILINE)
+# A comment begins a line or follows a space; the scalars in which a # is only text are passed over afterwards.
+_SIGN = re.compile(r"(?:^|(?<=[ \t]))#", re.MULTILINE)
+_REST_OF_LINE = re.compile(r"[^\r\n\x85\u2028\u2029]*")
 _BLOCK_HEADER = re.compile(r"(?:[&!]\S*[ \t]+)*([|>])[-+0-9]*(?=[ \t\r\n]|$)")
 
 
@@ -22,20 +23,20 @@ class Comment(NamedTuple):
 
 def comments(text: str, documents: Iterable[Node]) -> Iterator[Comment]:
     """The comments of a text, in order, given the trees that were read from it."""
-    found = list(_COMMENT.finditer(text))
-    if not found:
+    signs = [match.start() for match in _SIGN.finditer(text)]
+    if not signs:
         return
     spans = sorted({_span(text, scalar) for scalar in scalars(documents) if "#" in scalar.value})
     starts = [start for start, _ in spans]
-    line, counted = 1, 0
-    for match in found:
-        index = bisect_right(starts, match.start()) - 1
-        if index >= 0 and match.start() < spans[index][1]:
+    line, counted, end = 1, 0, 0
+    for offset in signs:
+        index = bisect_right(starts, offset) - 1
+        if offset < end or (index >= 0 and offset < spans[index][1]):
             continue
-        line += text.count("\n", counted, match.start())
-        counted = match.start()
-        column = match.start() - text.rfind("\n", 0, match.start())
-        yield Comment(line, column, match[0][1:].removeprefix(" ").rstrip())
+        line += text.count("\n", counted, offset)
+        rest = _REST_OF_LINE.match(text, offset + 1)
+        counted, end = offset, rest.end() if rest else offset
+        yield Comment(line, offset - text.rfind("\n", 0, offset), text[offset + 1 : end].removeprefix(" ").rstrip())
 
 
 def scalars(nodes: Iterable[Node]) -> list[Scalar]:
