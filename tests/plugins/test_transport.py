@@ -79,6 +79,15 @@ async def test_a_long_answer_is_cut(sink: Sink, transport: Transport) -> None:
     assert answer.body == b"x" * MAX_BODY
 
 
+async def test_a_request_may_allow_a_longer_answer(sink: Sink, transport: Transport) -> None:
+    for limit, length in ((3 * MAX_BODY + 1, 3 * MAX_BODY + 1), (20 * MAX_BODY, 10 * MAX_BODY), (5, 5)):
+        sink.answer_next(Answer(body=b"x" * 10 * MAX_BODY))
+
+        answer = await transport.send(HttpRequest(url=sink.url, answer_limit=limit))
+
+        assert len(answer.body) == length
+
+
 async def test_headers_of_an_answer_match_in_any_case(sink: Sink, transport: Transport) -> None:
     sink.answer_next(Answer(status=429, headers={"retry-after": "7"}))
 

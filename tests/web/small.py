@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import Field
 
 from alertagent.kernel.errors import Unavailable
 from alertagent.web.access import PUBLIC, Principal, Role, editor, viewer
@@ -20,6 +23,22 @@ class Note(Model):
 class Seen(Model):
     text: str
     count: int
+
+
+class Told(Model):
+    """What a trial would do."""
+
+    would: str
+
+
+class Kind(StrEnum):
+    SHORT = "short"
+    LONG = "long"
+
+
+class TrialQuery(Model):
+    from_: str | None = Field(default=None, alias="from")
+    kind: Kind = Kind.SHORT
 
 
 class NoteQuery(Model):
@@ -79,6 +98,17 @@ class SmallApi:
     async def remove(self, call: Call, id: str) -> None:
         """Delete a note."""
         await self._enter(call)
+
+    @post("/trials", access=editor("notes:write"), status=201)
+    async def try_out(self, call: Call, query: TrialQuery) -> Reply[Seen] | Reply[Told]:
+        """Make a note, or tell what it would be."""
+        if query.from_ is None:
+            return Reply(data=Seen(text=query.kind, count=0))
+        return Reply(data=Told(would=query.from_), status=200)
+
+    @delete("/trials", access=editor("notes:write"))
+    async def end_trials(self, call: Call) -> Reply[Told] | None:
+        """End all trials."""
 
     @post("/files", access=editor("notes:write"), reads=("application/yaml",))
     async def upload(self, call: Call, body: bytes) -> Raw:

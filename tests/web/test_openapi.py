@@ -70,3 +70,22 @@ def test_errors_are_described_by_their_envelope(small_document: Any) -> None:
 
     assert failure["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
     assert small_document["info"]["version"] == "1.2.3"
+
+
+def test_a_second_answer_is_described_beside_the_first(small_document: Any) -> None:
+    trials = small_document["paths"]["/api/v1/trials"]
+
+    shown = {
+        status: answer["content"]["application/json"]["schema"]["properties"]["data"]["$ref"].rpartition("/")[2]
+        for status, answer in trials["post"]["responses"].items()
+        if status != "default"
+    }
+    assert shown == {"201": "Seen", "200": "Told"}
+    assert set(trials["delete"]["responses"]) == {"204", "200", "default"}
+
+
+def test_what_only_a_parameter_may_be_is_described_too(small_document: Any) -> None:
+    parameters = small_document["paths"]["/api/v1/trials"]["post"]["parameters"]
+
+    assert [part["name"] for part in parameters] == ["from", "kind"]
+    assert small_document["components"]["schemas"]["Kind"]["enum"] == ["short", "long"]

@@ -194,3 +194,12 @@ async def test_a_parameter_that_may_repeat_is_a_list(client: aiohttp.ClientSessi
 async def test_a_route_without_parameters_takes_none(client: aiohttp.ClientSession) -> None:
     assert (await client.get(f"{NOTES}/1?word=a")).status == 400
     assert (await client.post(f"{NOTES}?dry_run=true", json={"text": "a"})).status == 400
+
+
+async def test_a_parameter_goes_by_the_name_that_callers_know(address: str) -> None:
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer ann"}) as client:
+        told = await client.post(f"{address}/api/v1/trials?from=here")
+        unknown = await client.post(f"{address}/api/v1/trials?from_=here")
+
+        assert (told.status, (await told.json())["data"]) == (200, {"would": "here"})
+        assert (unknown.status, "from_" in await unknown.text()) == (400, True)

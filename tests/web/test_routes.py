@@ -7,7 +7,7 @@ from alertagent.web.call import Call
 from alertagent.web.replies import Page, Raw, Reply
 from alertagent.web.routes import BODY_LIMIT, Route, get, routes_of
 from alertagent.web.server import collect
-from tests.web.small import Note, NoteQuery, Seen, SmallApi
+from tests.web.small import Note, NoteQuery, Seen, SmallApi, Told
 
 
 @pytest.fixture
@@ -35,6 +35,14 @@ def test_a_route_knows_what_its_handler_answers(routes: dict[str, Route]) -> Non
     assert shapes["POST /api/v1/secrets"] == (Seen, Reply, 201)
     assert shapes["DELETE /api/v1/notes/{id}"] == (None, None, 204)
     assert shapes["GET /open"] == (None, Raw, 200)
+
+
+def test_a_route_may_have_a_second_answer(routes: dict[str, Route]) -> None:
+    found = {name: (route.answer, route.answer_shape, route.other_answer) for name, route in routes.items()}
+
+    assert found["POST /api/v1/trials"] == (Seen, Reply, Told)
+    assert found["DELETE /api/v1/trials"] == (None, None, Told)
+    assert found["POST /api/v1/notes"] == (Seen, Reply, None)
 
 
 def test_only_what_is_marked_shows_a_secret(routes: dict[str, Route]) -> None:

@@ -6,7 +6,7 @@ end of a file changes with every byte above it and is left out.
 
 import asyncio
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
@@ -45,12 +45,13 @@ class ConfigPreviews:
 
     async def of(self, edits: Sequence[Edit]) -> Preview:
         """Every configuration that the edits would change."""
-        clusters, rules, gates = await self._clusters.all(), await self._rules.enabled(), await self._configs.gates()
+        clusters, gates = await self._clusters.all(), await self._configs.gates()
+        rules = await self._rules.enabled_in(_groups_of(edits))
         return await asyncio.to_thread(preview, edits, clusters, rules, gates)
 
 
 def preview(edits: Sequence[Edit], clusters: Sequence[Cluster], rules: Sequence[Rule], gates: Gates) -> Preview:
-    """The same, of these clusters and of all enabled rules as they are. Pure."""
+    """The same, of these clusters and of the enabled rules as they are. Pure."""
     edits = [edit for edit in edits if edit.change is not Change.UNCHANGED]
     before, after = _before_and_after(edits, rules)
     targets = {target for edit in edits for target in edit.targets}
@@ -64,9 +65,14 @@ def preview(edits: Sequence[Edit], clusters: Sequence[Cluster], rules: Sequence[
     return Preview(clusters=tuple(changes), warnings=(*_waiting(edits, clusters), *_left_out(left_out)))
 
 
+def _groups_of(edits: Iterable[Edit]) -> set[str]:
+    changed = (edit for edit in edits if edit.change is not Change.UNCHANGED)
+    return {rule.content.group for edit in changed for rule in (edit.before, edit.after) if rule is not None}
+
+
 def _before_and_after(edits: Sequence[Edit], rules: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:
     """The rules of the groups that change, as they are and as they would be."""
-    groups = {rule.content.group for edit in edits for rule in (edit.before, edit.after) if rule is not None}
+    groups = _groups_of(edits)
     gone = {edit.before.id for edit in edits if edit.before is not None}
     before = [rule for rule in rules if rule.content.group in groups]
     stay = [rule for rule in before if rule.id not in gone]

@@ -15,7 +15,7 @@ from alertagent.core.rules.live import MAX_BODY, PATH, read_live
 from alertagent.core.rules.model import Dialect, Rule, RuleContent
 from alertagent.core.rules.parameters import effective
 from alertagent.core.rules.rows import rule_of
-from alertagent.core.rules.service import LISTING, places
+from alertagent.core.rules.service import LISTING, places, rules_of
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import Conflict, Detail, External, Invalid, Permanent
 from alertagent.plugins.transport import HttpRequest, Transport
@@ -106,8 +106,7 @@ class Exchange:
         # A file has rules with options of their own in a group beside: `node/2`.
         groups |= {group.rpartition("/")[0] for group in groups}
         query = sql.importable_for_change if lock else sql.importable
-        rows = await executor.fetch(query, list(groups), terms.source)
-        return await asyncio.to_thread(lambda: [rule_of(row) for row in rows])
+        return await rules_of(await executor.fetch(query, list(groups), terms.source))
 
 
 def _read_all(files: Sequence[File], dialect: Dialect) -> tuple[list[RuleContent], tuple[str, ...]]:

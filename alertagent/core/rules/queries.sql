@@ -82,6 +82,9 @@ SELECT * FROM alert_rule_versions AS version
 -- name: enabled
 SELECT * FROM alert_rules WHERE enabled ORDER BY position;
 
+-- name: enabled_in
+SELECT * FROM alert_rules WHERE enabled AND group_name = ANY ($1::text[]) ORDER BY position;
+
 -- name: recently_changed
 -- What changed shortly before an alert began is the first thing to look at.
 SELECT version.rule_id, version.revision, version.change, version.author, version.comment, version.at,

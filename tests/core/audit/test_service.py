@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from alertagent.core.audit.model import SYSTEM, Actor, actor_of
+from alertagent.core.audit.model import SYSTEM, Actor, Record, actor_of
 from alertagent.core.audit.service import Audit
 from alertagent.storage.database import Database
 from alertagent.web.access import Principal
@@ -29,6 +29,20 @@ async def test_a_row_says_who_did_what_to_which_thing_and_from_where(database: D
     assert {**dict(first), **expected, "request_id": "r1", "remote": "192.0.2.1"} == dict(first)
     assert (first["before"], first["after"]) == ({"a": 1}, {"a": 2})
     assert (second["actor"], second["before"], second["after"], second["remote"]) == ("alertagent", None, None, None)
+
+
+async def test_many_rows_are_written_in_their_order(database: Database) -> None:
+    actor = Actor(name="ann", request_id="r1", remote="192.0.2.1")
+    records = [Record(action="rule.updated", subject=("rule", str(n)), after={"n": n}) for n in range(3)]
+    async with database.transaction() as transaction:
+        await Audit().record_all(transaction, actor, records)
+
+    rows = await database.fetch("SELECT * FROM audit_log ORDER BY id")
+
+    assert [(row["subject_id"], row["before"], row["after"]) for row in rows] == [
+        (str(n), None, {"n": n}) for n in range(3)
+    ]
+    assert {(row["actor"], row["request_id"], row["remote"]) for row in rows} == {("ann", "r1", "192.0.2.1")}
 
 
 async def test_a_change_that_is_taken_back_leaves_no_row(database: Database) -> None:

@@ -169,3 +169,13 @@ async def test_thousands_of_rules_travel_in_one_batch(api: Api, service: Service
     positions = await service.parts.database.fetch("SELECT name FROM alert_rules ORDER BY position")
     assert [row["name"] for row in positions] == [f"r{n}" for n in range(5_000)]
     assert await service.parts.database.fetchval("SELECT count(*) FROM task_queue") == 1
+
+
+async def test_more_targets_than_a_task_can_carry_are_told_to_every_cluster(api: Api, service: Service) -> None:
+    targets = [f'cluster="{n:0900}"' for n in range(60)]
+
+    made = await api.post("/rules", {**RULE, "targets": targets})
+
+    assert made.status == 201
+    payload = await service.parts.database.fetchval("SELECT payload FROM task_queue")
+    assert payload == {"rule_id": made.data["id"], "targets": ['id=~".+"']}
