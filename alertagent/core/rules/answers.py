@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, WrapValidator, field_validator
 
 from alertagent.core.clusters.model import ConfigType
+from alertagent.core.rules.check import check_warnings
 from alertagent.core.rules.edits import Change, Create, Edit, Operation, Remove, Revise
 from alertagent.core.rules.history import Version, VersionDiff
 from alertagent.core.rules.model import Status, revision_of, version_name
@@ -169,8 +170,12 @@ class RuleDryRun(Model):
         rule = edit.after
         if rule is not None and edit.change is Change.CREATED:
             rule = replace(rule, id="")
-        view = rule_view(rule, status) if rule is not None else None
-        return cls(rule=view, clusters=_clusters(preview), warnings=preview.warnings)
+        doubts = check_warnings(rule.content) if rule is not None else ()
+        return cls(
+            rule=rule_view(rule, status) if rule is not None else None,
+            clusters=_clusters(preview),
+            warnings=(*(f"{'.'.join(map(str, each.loc))}: {each.message}" for each in doubts), *preview.warnings),
+        )
 
 
 class DryRun(Outcomes):

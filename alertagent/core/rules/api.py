@@ -86,10 +86,10 @@ class RulesApi:
 
     @post("/rules/validate", access=READ)
     async def validate(self, call: Call, body: RuleRequest) -> Verdict:
-        """Say what is wrong with a rule, without storing it."""
+        """Say what is wrong with a rule and what may be, without storing it."""
         rule = body.content()
-        errors = tuple(map(finding, check_rule(rule)))
-        return Verdict(valid=not errors, errors=errors, warnings=tuple(map(finding, check_warnings(rule))))
+        errors, warnings = (tuple(map(finding, check(rule))) for check in (check_rule, check_warnings))
+        return Verdict(valid=not errors, errors=errors, warnings=warnings)
 
     @get("/rules/{id}/versions", access=READ)
     async def versions(self, call: Call, id: str, query: VersionsQuery) -> Page[VersionSummary]:

@@ -193,7 +193,7 @@ async def test_validating_tells_what_is_wrong_and_stores_nothing(api: Api) -> No
     bad = await api.post("/rules/validate", {**RULE, "expression": "up\n)"})
     listed = await api.get("/rules")
 
-    assert good.data == {"valid": True, "errors": []}
+    assert good.data == {"valid": True, "errors": [], "warnings": []}
     assert (bad.status, bad.data["valid"]) == (200, False)
     assert (bad.data["errors"][0]["line"], bad.data["errors"][0]["column"]) == (2, 1)
     assert listed.json["page"]["total"] == 0
@@ -215,3 +215,51 @@ async def test_everything_a_rule_file_can_say_comes_back(api: Api) -> None:
 
     options = stored["group_options"]
     assert stored == {**stored, **said, "group_options": {**options, **said["group_options"]}}
+
+
+async def test_a_dry_run_shows_a_new_rule_and_what_each_cluster_would_get(api: Api) -> None:
+    await api.post("/clusters", {"id": "c1"})
+
+    would = await api.post("/rules?dry_run=true", {**RULE, "targets": ["c1", "c9"]})
+    doubtful = await api.post("/rules?dry_run=true", {**RULE, "targets": ["c1"], "labels": {"1a": "x"}})
+
+    assert would.status == 200, would.body
+    rule, (cluster,) = would.data["rule"], would.data["clusters"]
+    assert (rule["id"], rule["version"], rule["status"], rule["created_by"]) == ("", "v1.0.0", "pending", "admin")
+    assert (cluster["cluster_id"], cluster["config_type"], cluster["added"]) == ("c1", "prometheus", 1)
+    assert "+  - alert: HostDown" in cluster["diff"]
+    assert "c9" in would.data["warnings"][0]
+    assert doubtful.data["warnings"][0].startswith("labels.1a: ")
+    assert (await api.get("/rules")).json["page"]["total"] == 0
+
+
+async def test_a_dry_run_of_a_change_and_of_a_deletion_changes_nothing(api: Api) -> None:
+    await api.post("/clusters", {"id": "c1"})
+    rule = await make(api, targets=["c1"])
+    path = f"/rules/{rule['id']}"
+
+    changed = await api.put(f"{path}?dry_run=true", {"expression": "up == 1"})
+    nothing = await api.put(f"{path}?dry_run=true", {"expression": "up == 0"})
+    gone = await api.delete(f"{path}?dry_run=true")
+
+    assert (changed.data["rule"]["version"], changed.data["clusters"][0]["changed"]) == ("v1.0.1", 1)
+    assert (nothing.data["rule"]["version"], nothing.data["clusters"]) == ("v1.0.0", [])
+    assert (gone.status, gone.data["rule"], gone.data["clusters"][0]["removed"]) == (200, None, 1)
+    assert (await api.get(path)).data == rule
+
+
+async def test_a_dry_run_meets_the_errors_that_the_change_would_meet(api: Api) -> None:
+    path = f"/rules/{(await make(api))['id']}"
+    stale = {"If-Match": '"9"'}
+
+    answers = [
+        await api.post("/rules?dry_run=true", {**RULE, "expression": "sum("}),
+        await api.put(f"{path}?dry_run=true", {"expression": "sum("}),
+        await api.put(f"{path}?dry_run=true", {}, headers=stale),
+        await api.delete(f"{path}?dry_run=true", headers=stale),
+        await api.delete("/rules/none?dry_run=true"),
+        await api.delete(f"{path}?dry_run=maybe"),
+    ]
+
+    assert [answer.status for answer in answers] == [400, 400, 412, 412, 404, 400]
+    assert (await api.get(path)).data["version"] == "v1.0.0"
