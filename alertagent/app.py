@@ -18,6 +18,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alertagent import __version__
+from alertagent.core.adoption.api import AdoptionApi
+from alertagent.core.adoption.service import Adoption
 from alertagent.core.alertmanager import tasks as alertmanager_tasks
 from alertagent.core.alertmanager.api import AlertmanagerApi
 from alertagent.core.alertmanager.service import AlertmanagerConfigs
@@ -162,6 +164,7 @@ class Parts:
             renderers={ConfigType.ALERTMANAGER: self.alertmanager},
         )
         self.previews = ConfigPreviews(self.clusters, self.rules, self.configs)
+        self.adoption = Adoption(self.clusters, self.exchange, self.alertmanager)
         self.alerts = Alerts(database, self.producer, clock)
         self.channels = Channels(
             database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport
@@ -225,6 +228,7 @@ class Parts:
             FilesApi(self.exchange, self.previews),
             ConfigsApi(self.configs, self.clusters, self.rules, silent_after=self.settings.configs.silent_after),
             AlertmanagerApi(self.alertmanager, self.configs),
+            AdoptionApi(self.adoption, self.clusters),
             AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),
             NotifyApi(self.channels, self.deliveries, self.registry),
             TasksApi(self.queues),

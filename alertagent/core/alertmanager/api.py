@@ -6,7 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from alertagent.core.alertmanager.model import SNAPSHOT_ID, VERSION_PATTERN, Stored, Texts, diff
+from alertagent.core.alertmanager.model import (
+    MAX_TEMPLATE,
+    MAX_TEMPLATES,
+    SNAPSHOT_ID,
+    VERSION_PATTERN,
+    Stored,
+    Texts,
+    diff,
+)
 from alertagent.core.alertmanager.service import AlertmanagerConfigs
 from alertagent.core.audit.model import actor_of
 from alertagent.core.clusters.model import ConfigType
@@ -19,8 +27,6 @@ from alertagent.web.models import Model
 from alertagent.web.replies import Page, Reply
 from alertagent.web.routes import delete, get, post, put
 
-MAX_TEMPLATE = 256 * 1024
-
 VersionName = Annotated[str, Field(pattern=VERSION_PATTERN, examples=["v1.0.3"])]
 Comment = Annotated[str, Field(max_length=1000, description="Why, for the history.")]
 
@@ -32,7 +38,7 @@ class ConfigRequest(Model):
     ]
     templates: Annotated[
         dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=MAX_TEMPLATE)]],
-        Field(max_length=100, description="Template files by name; `templates:` in the YAML must name each."),
+        Field(max_length=MAX_TEMPLATES, description="Template files by name; `templates:` in the YAML must name each."),
     ] = {}
     comment: Comment = ""
 

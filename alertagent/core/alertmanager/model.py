@@ -8,6 +8,10 @@ from difflib import unified_diff
 
 from alertagent.core.rules.model import version_name
 
+MAX_TEMPLATES = 100
+# In characters.
+MAX_TEMPLATE = 256 * 1024
+
 VERSION_PATTERN = r"^v1\.0\.[0-9]{1,9}$"
 _VERSION = re.compile(VERSION_PATTERN)
 

@@ -14,7 +14,7 @@ from alertagent.core.alertmanager.secrets import masked, unmasked
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.clusters.changes import count_change
-from alertagent.core.clusters.model import Cluster, ConfigType
+from alertagent.core.clusters.model import Cluster, ConfigType, require_type
 from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs.render import Rendered
 from alertagent.core.rules.model import version_name
@@ -55,9 +55,13 @@ class AlertmanagerConfigs:
         await self._clusters.get(cluster_id)
         return (await self._slot(self._database, cluster_id)).filled
 
+    async def require_none(self, cluster_id: str) -> None:
+        """Raises Conflict where a configuration is stored."""
+        _require_empty(await self._slot(self._database, cluster_id))
+
     async def propose(self, cluster_id: str, texts: Texts) -> Proposal:
         """Judge without storing. Raises Invalid like `put`."""
-        _require_alertmanager(await self._clusters.get(cluster_id))
+        require_type(await self._clusters.get(cluster_id), ConfigType.ALERTMANAGER)
         slot = await self._slot(self._database, cluster_id)
         texts, checked = await self._judged(self._database, slot, texts)
         before = await _shown(slot.texts, slot.mask_key) if slot.texts is not None else None
@@ -68,16 +72,26 @@ class AlertmanagerConfigs:
         )
 
     async def put(
-        self, actor: Actor, cluster_id: str, texts: Texts, expected: frozenset[int] | None, comment: str = ""
+        self,
+        actor: Actor,
+        cluster_id: str,
+        texts: Texts,
+        expected: frozenset[int] | None,
+        comment: str = "",
+        *,
+        only_first: bool = False,
     ) -> tuple[Stored, Sequence[Detail]]:
         """Store these texts; what is suspicious about them comes back too. Nothing changed: the same version.
 
-        Raises Invalid with the place of every finding, NotFound, Conflict, Stale.
+        Raises Invalid with the place of every finding, NotFound, Conflict, Stale. `only_first`: Conflict too where
+        there is a configuration already.
         """
         cluster = await self._clusters.get(cluster_id)
-        _require_alertmanager(cluster)
+        require_type(cluster, ConfigType.ALERTMANAGER)
         async with self._database.transaction() as transaction:
             slot = await self._current(transaction, cluster_id, expected)
+            if only_first:
+                _require_empty(slot)
             texts, checked = await self._judged(transaction, slot, texts)
             if slot.texts != texts:
                 slot = await self._store(transaction, actor, slot, texts, comment)
@@ -246,13 +260,12 @@ def _invalid(findings: Sequence[Detail]) -> Invalid:
     return Invalid(message, code="alertmanager.invalid", details=findings)
 
 
+def _require_empty(slot: _Slot) -> None:
+    if slot.texts is not None:
+        message = f'cluster "{slot.cluster_id}" has an Alertmanager configuration already'
+        raise Conflict(message, code="adopt.not_empty")
+
+
 async def _shown(texts: Texts, key: bytes) -> Texts:
     """The texts for people."""
     return replace(texts, config=await asyncio.to_thread(masked, texts.config, key))
-
-
-def _require_alertmanager(cluster: Cluster) -> None:
-    if ConfigType.ALERTMANAGER not in cluster.config_types:
-        raise Conflict(
-            f'cluster "{cluster.id}" has no alertmanager; add it to its config_types', code="config.type_not_enabled"
-        )

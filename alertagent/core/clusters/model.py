@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
+from alertagent.kernel.errors import Conflict
 from alertagent.kernel.matchers import Matcher, parse_matcher
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -33,6 +34,14 @@ class Cluster:
     revision: int
     created_at: datetime
     updated_at: datetime
+
+
+def require_type(cluster: Cluster, config_type: ConfigType) -> None:
+    """Raises Conflict when the cluster has no such server."""
+    if config_type not in cluster.config_types:
+        raise Conflict(
+            f'cluster "{cluster.id}" has no {config_type}; add it to its config_types', code="config.type_not_enabled"
+        )
 
 
 def is_cluster_id(text: str) -> bool:

@@ -54,7 +54,7 @@ class SyncQuery(Model):
     ] = None
 
 
-class PreviewQuery(Model):
+class ConfigQuery(Model):
     cluster_id: ClusterId
     type: ConfigType
 
@@ -198,7 +198,7 @@ class ConfigsApi:
     @get("/config/sync", access=SYNC)
     async def sync(self, call: Call, query: SyncQuery) -> Raw:
         """The configuration that a cluster must run; with If-None-Match and `wait`, a long poll."""
-        _require_sync(call, query.cluster_id)
+        require_sync(call, query.cluster_id)
         if self._configs.at_hand(query.cluster_id, query.type) is None and may_register(call.principal):
             await self._clusters.register(actor_of(call), query.cluster_id, query.type)
         wait = timedelta(seconds=query.wait)
@@ -222,7 +222,7 @@ class ConfigsApi:
     @post("/config/sync/status", access=SYNC)
     async def report(self, call: Call, body: ReportRequest) -> Received:
         """Take a sidecar's report."""
-        _require_sync(call, body.cluster_id)
+        require_sync(call, body.cluster_id)
         await self._configs.report(body.report())
         return Received()
 
@@ -241,7 +241,7 @@ class ConfigsApi:
         return Page(items=views, next_cursor=page.next_cursor, total=page.total)
 
     @get("/config/preview", access=viewer("configs:read"))
-    async def preview(self, call: Call, query: PreviewQuery) -> Raw:
+    async def preview(self, call: Call, query: ConfigQuery) -> Raw:
         """What would be served now, its secrets masked."""
         rendered = await self._configs.preview(query.cluster_id, query.type)
         held_back = sum(any(note.kind is Treatment.QUARANTINED for note in notes) for notes in rendered.notes.values())
@@ -261,7 +261,8 @@ class ConfigsApi:
         return Distribution(rule_id=rule.id, version=rule.version, status=status_of(rule, states), targets=views)
 
 
-def _require_sync(call: Call, cluster_id: str) -> None:
+def require_sync(call: Call, cluster_id: str) -> None:
+    """Raises Forbidden unless the caller may act for the sidecar of this cluster."""
     if not may_sync(call.principal, cluster_id):
         raise Forbidden(f'this token is not for cluster "{cluster_id}"', code="auth.other_cluster")
 

@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from alertagent.core.clusters.changes import count_change, generation
-from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted
+from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted, require_type
 from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs.gating import Note, Treatment, gate_for
 from alertagent.core.configs.model import (
@@ -166,7 +166,7 @@ class Configs:
     async def preview(self, cluster_id: str, config_type: ConfigType) -> Rendered:
         """What would be served now, but its text without secrets; nothing is kept."""
         cluster = await self._clusters.get(cluster_id)
-        _require_type(cluster, config_type)
+        require_type(cluster, config_type)
         renderer = self._renderers.get(config_type)
         if renderer is not None:
             rendered = await renderer.rendered(self._database, cluster)
@@ -271,7 +271,7 @@ class Configs:
 
     async def _render(self, cluster: Cluster, config_type: ConfigType) -> Snapshot:
         """Render once, whoever asks: a lock per configuration, and a second look behind it."""
-        _require_type(cluster, config_type)
+        require_type(cluster, config_type)
         async with self._database.transaction() as transaction:
             await transaction.execute(sql.lock, cluster.id, config_type)
             latest = await transaction.fetchrow(sql.latest, cluster.id, config_type)
@@ -354,13 +354,6 @@ class Configs:
             await self.current(cluster_id, config_type)
         except (NotFound, Conflict, Unavailable) as problem:
             log.warning("config.not_rendered", cluster=cluster_id, kind=config_type, reason=problem.message)
-
-
-def _require_type(cluster: Cluster, config_type: ConfigType) -> None:
-    if config_type not in cluster.config_types:
-        raise Conflict(
-            f'cluster "{cluster.id}" has no {config_type}; add it to its config_types', code="config.type_not_enabled"
-        )
 
 
 def _key(cluster_id: str, config_type: ConfigType) -> str:

@@ -58,14 +58,26 @@ class Exchange:
         self._clock = clock
 
     async def take_in(
-        self, actor: Actor, files: Sequence[File], dialect: Dialect, terms: Terms, *, dry_run: bool = False
+        self,
+        actor: Actor,
+        files: Sequence[File],
+        dialect: Dialect,
+        terms: Terms,
+        *,
+        dry_run: bool = False,
+        only_first_of: Cluster | None = None,
     ) -> Imported:
-        """Store what the files hold, all of it or nothing. Raises Invalid with the place of every mistake."""
+        """Store what the files hold, all of it or nothing. Raises Invalid with the place of every mistake.
+
+        `only_first_of`: Conflict where this cluster has rules already.
+        """
         read, warnings = await asyncio.to_thread(_read_all, files, dialect)
         author = Author(name=actor.name, at=self._clock.now())
         async with self._database.transaction() as transaction:
             if not dry_run:
                 await transaction.execute(sql.lock_imports)
+            if only_first_of is not None:
+                await self.require_none(only_first_of, transaction)
             stored = await self._stored(transaction, read, terms, lock=not dry_run)
             matches = await asyncio.to_thread(match, read, stored, terms)
             new = await places(transaction, matches.count(None), kept=not dry_run)
@@ -73,6 +85,12 @@ class Exchange:
             if not dry_run:
                 await self._journal.write(transaction, actor, edits)
         return Imported(edits=edits, warnings=warnings)
+
+    async def require_none(self, cluster: Cluster, executor: Executor | None = None) -> None:
+        """Raises Conflict where any rule is for this cluster."""
+        rows = await (executor or self._database).fetch(sql.targets)
+        if any(is_targeted(cluster, row["target"]) for row in rows):
+            raise Conflict(f'there are rules for cluster "{cluster.id}" already', code="adopt.not_empty")
 
     async def fetch(self, cluster_id: str, dialect: Dialect) -> File:
         """What the server of a cluster runs, as a file. Raises NotFound, Conflict, External."""

@@ -77,7 +77,7 @@ def _is_candidate(rule: Rule, terms: Terms) -> bool:
     """A source takes over what nobody owns; what another source owns, only an import without a source may touch."""
     if terms.source and rule.source == terms.source:
         return True
-    if terms.source and rule.source:
+    if terms.source and rule.is_owned:
         return False
     return terms.targets is None or set(rule.content.targets) == set(terms.targets)
 

@@ -14,6 +14,9 @@ DEFAULT_GROUP = "alertagent"
 # The group of the marker with which every rule file ends; Prometheus refuses a file that has a group twice.
 RESERVED_GROUP = "alertagent:meta"
 
+# The source of a rule that a sidecar found where it runs, before the id of the cluster.
+ADOPTED = "adopted:"
+
 _VERSION = re.compile(r"v1\.0\.(0|[1-9][0-9]{0,8})")
 
 
@@ -123,7 +126,8 @@ class RuleContent:
 class Rule:
     """A stored rule. `position` orders rules within a group; only an import changes it.
 
-    `source` names the import that owns the rule, and is empty for one that people keep here.
+    `source` names the import that owns the rule, and is empty for one that people keep here. A rule that was adopted
+    has no owner yet: its source only says where it ran.
     """
 
     id: str
@@ -139,6 +143,10 @@ class Rule:
     @property
     def version(self) -> str:
         return version_name(self.revision)
+
+    @property
+    def is_owned(self) -> bool:
+        return bool(self.source) and not self.source.startswith(ADOPTED)
 
 
 def _plain(value: Any) -> Any:

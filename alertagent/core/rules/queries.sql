@@ -79,6 +79,10 @@ SELECT * FROM alert_rule_versions AS version
    AND revision IN (SELECT unnest(ARRAY[min(revision), max(revision)]) FROM alert_rule_versions WHERE rule_id = $1)
  ORDER BY revision DESC;
 
+-- name: targets
+-- What the rules are for, those included that are not enabled.
+SELECT DISTINCT unnest(targets) AS target FROM alert_rules;
+
 -- name: enabled
 SELECT * FROM alert_rules WHERE enabled ORDER BY position;
 
