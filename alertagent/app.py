@@ -145,7 +145,13 @@ class Parts:
         self.replies = StoredReplies(database)
         self.listening = Listening(database)
         self.audit = Audit()
-        self.tokens = Tokens(database, self.audit, clock, admin_token=_secret(settings.auth.admin_token))
+        self.tokens = Tokens(
+            database,
+            self.audit,
+            clock,
+            admin_token=_secret(settings.auth.admin_token),
+            listening=self.listening,
+        )
         self.queues = Queues(
             QUEUES, database=database, redis=redis, ledger=self.ledger, statistics=self.statistics, audit=self.audit
         )

@@ -7,11 +7,16 @@ from uuid import UUID
 
 def uuid7(milliseconds: int, random: bytes) -> UUID:
     """Build the UUID of RFC 9562, section 5.7, from a Unix time in milliseconds and 10 random bytes."""
+    return UUID(int=_number(milliseconds, random))
+
+
+def _number(milliseconds: int, random: bytes) -> int:
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(random, "big")
     value = value & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+    return value & ~(0x3 << 62) | 0x2 << 62
 
 
-def new_id() -> str:
-    """A fresh identifier, as text."""
-    return str(uuid7(time.time_ns() // 1_000_000, os.urandom(10)))
+def new_id(random: bytes | None = None) -> str:
+    """A fresh identifier, as text; from these 10 bytes, or from the system's best."""
+    digits = f"{_number(time.time_ns() // 1_000_000, random or os.urandom(10)):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

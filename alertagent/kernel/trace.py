@@ -4,7 +4,7 @@ A traceparent names a trace and the span that brought the work about. Whoever go
 a span of its own. The one in force travels with the context of the coroutine, so that nobody has to hand it on.
 """
 
-import os
+import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,13 +35,13 @@ def accepted(header: str | None) -> str:
 def child_of(parent: str | None) -> str:
     """A new span in the parent's trace, or in a new trace where the parent is none."""
     found = _FORM.fullmatch(parent or "")
-    trace, flags = (found[1], found[3]) if found else (os.urandom(16).hex(), _SAMPLED)
-    return f"00-{trace}-{os.urandom(8).hex()}-{flags}"
+    trace, flags = (found[1], found[3]) if found else (random.randbytes(16).hex(), _SAMPLED)
+    return f"00-{trace}-{random.randbytes(8).hex()}-{flags}"
 
 
 def begun_by(id: str) -> str:
     """The trace of work that nobody's trace led to: all its attempts share it, because the work's own UUID names it."""
-    return f"00-{UUID(id).hex}-{os.urandom(8).hex()}-{_SAMPLED}"
+    return f"00-{UUID(id).hex}-{random.randbytes(8).hex()}-{_SAMPLED}"
 
 
 def id_of(traceparent: str) -> str:

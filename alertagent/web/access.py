@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Role(StrEnum):
@@ -45,7 +46,7 @@ class Access:
     public: bool = False
 
     def permits(self, principal: Principal) -> bool:
-        if self.public or principal.is_admin:
+        if self.public or principal.role is Role.ADMIN:
             return True
         if self.role is not None and principal.role is not None and principal.role.covers(self.role):
             return True
@@ -72,6 +73,7 @@ def scoped(scope: str) -> Access:
     return Access(scope=scope)
 
 
+@lru_cache(maxsize=4096)
 def _opens(held: str, asked: str) -> bool:
     area, _, verb = held.partition(":")
     asked_area, _, asked_verb = asked.partition(":")

@@ -1,6 +1,8 @@
 """One request as its handler sees it."""
 
+import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -54,9 +56,8 @@ ANYBODY = Principal(id="anonymous", name="anonymous")
 
 def open_call(request: web.BaseRequest) -> Call:
     """Read the headers that every request may carry; ids that do not look like ids are replaced, not refused."""
-    request_id = request.headers.get("X-Request-ID", "")
     return Call(
-        request_id=request_id if _REQUEST_ID.fullmatch(request_id) else new_id(),
+        request_id=request_id_of(request.headers),
         trace=trace.accepted(request.headers.get("traceparent")),
         remote=request.remote or "",
         principal=ANYBODY,
@@ -65,6 +66,13 @@ def open_call(request: web.BaseRequest) -> Call:
         known=_known(request.headers.get("If-None-Match", "")),
         takes_gzip=_GZIP.search(request.headers.get("Accept-Encoding", "")) is not None,
     )
+
+
+def request_id_of(headers: Mapping[str, str]) -> str:
+    request_id = headers.get("X-Request-ID")
+    if request_id is not None and _REQUEST_ID.fullmatch(request_id):
+        return request_id
+    return new_id(random.randbytes(10))
 
 
 def _expected(header: str | None) -> frozenset[int] | None:

@@ -13,6 +13,7 @@ from alertagent.kernel.errors import Invalid, MethodNotAllowed, NotFound, Proble
 from alertagent.web.access import Principal
 from alertagent.web.call import CALL, open_call
 from alertagent.web.errors import envelope
+from alertagent.web.express import Recaller
 from alertagent.web.routes import Route
 
 ROUTE_OF = web.AppKey("route_of", dict[object, Route])
@@ -27,24 +28,26 @@ SECURITY_HEADERS = {
 log = structlog.get_logger()
 
 
-class Authenticator(Protocol):
+class Authenticator(Recaller, Protocol):
     async def authenticate(self, bearer: str) -> Principal | None:
         """Who holds this token; None when nobody does."""
 
 
-def middlewares(authenticator: Authenticator, registry: CollectorRegistry) -> list[Middleware]:
+def middlewares(authenticator: Authenticator, seconds: Histogram) -> list[Middleware]:
     """Outermost first."""
-    return [_observed(registry), _explained, _authenticated(authenticator)]
+    return [_observed(seconds), _explained, _authenticated(authenticator)]
 
 
-def _observed(registry: CollectorRegistry) -> Middleware:
-    seconds = Histogram(
+def request_seconds(registry: CollectorRegistry) -> Histogram:
+    return Histogram(
         "alertagent_http_request_duration_seconds",
         "Time to answer, by route template.",
         ("route", "method", "code"),
         registry=registry,
     )
 
+
+def _observed(seconds: Histogram) -> Middleware:
     @web.middleware
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
         call = request[CALL] = open_call(request)

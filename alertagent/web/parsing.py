@@ -62,7 +62,7 @@ def parse_json(raw: bytes, model: type[M]) -> M:
         raise refusal(error, model) from error
 
 
-def read_query(request: web.Request, model: type[BaseModel] | None) -> BaseModel | None:
+def read_query(request: web.BaseRequest, model: type[BaseModel] | None) -> BaseModel | None:
     """The query string as a model; a parameter that the route does not know is refused by name."""
     values = _grouped(request)
     if model is None:
@@ -107,7 +107,7 @@ async def _read(request: web.Request, limit: int, unpacker: Any) -> bytes:
     return bytes(received)
 
 
-def _grouped(request: web.Request) -> dict[str, list[str]]:
+def _grouped(request: web.BaseRequest) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for name, value in request.query.items():
         _refuse_nul(name, value)

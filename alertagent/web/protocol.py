@@ -12,7 +12,7 @@ from alertagent.kernel.errors import Invalid, Problem
 from alertagent.kernel.ids import new_id
 from alertagent.web.errors import envelope
 from alertagent.web.middleware import SECURITY_HEADERS
-from alertagent.web.server import SERVER
+from alertagent.web.server import EXPRESS, SERVER
 
 log = structlog.get_logger()
 
@@ -25,7 +25,8 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         # Not the runner's own arguments: the application adds some of its own.
-        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        handler = self.app[EXPRESS].before(made.request_handler)
+        return _Server(handler, request_factory=made.request_factory, **made._kwargs)
 
 
 class _Server(web.Server):

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from alertagent.web.access import Access
+from alertagent.web.access import Access, Principal
 from alertagent.web.replies import Page, Raw, Reply
 
 BODY_LIMIT = 1024 * 1024
@@ -29,6 +29,7 @@ class Route:
     """One method of one path. `reads` are the media types of a raw body; empty means any.
 
     `other_answer` is what it answers with 200 instead, in a dry run for instance.
+    `at_once` may answer a conditional GET from memory; see `express`.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Route:
     other_answer: Any
     secret: bool
     handler: Callable[..., Awaitable[Any]]
+    at_once: Callable[[Principal, Any], Raw | None] | None = None
 
     @property
     def name(self) -> str:
@@ -62,6 +64,7 @@ class _Declared:
     body_limit: int
     reads: tuple[str, ...]
     secret: bool
+    at_once: str | None
 
 
 def route(
@@ -74,11 +77,15 @@ def route(
     reads: tuple[str, ...] = (),
     prefix: str = "/api/v1",
     secret: bool = False,
+    at_once: str | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Declare a handler. `secret`: its answer shows a secret once, so it is never kept for a repeated request."""
+    """Declare a handler. `secret`: its answer shows a secret once, so it is never kept for a repeated request.
+
+    `at_once` names a method beside it that may answer from memory; see `express`.
+    """
 
     def declare(handler: Handler) -> Handler:
-        declared = _Declared(method, prefix + path, access, status, body_limit, reads, secret)
+        declared = _Declared(method, prefix + path, access, status, body_limit, reads, secret, at_once)
         handler.__dict__["declared"] = declared
         return handler
 
@@ -106,10 +113,10 @@ def routes_of(api: object) -> Iterator[Route]:
     for _, method in inspect.getmembers(api, inspect.ismethod):
         declared = method.__func__.__dict__.get("declared")
         if declared is not None:
-            yield _route(declared, method)
+            yield _route(api, declared, method)
 
 
-def _route(declared: _Declared, method: Callable[..., Awaitable[Any]]) -> Route:
+def _route(api: object, declared: _Declared, method: Callable[..., Awaitable[Any]]) -> Route:
     hints = get_type_hints(method)
     (answer, shape), other = _answers(hints.pop("return"))
     hints.pop("call", None)
@@ -131,6 +138,7 @@ def _route(declared: _Declared, method: Callable[..., Awaitable[Any]]) -> Route:
         other_answer=other,
         secret=declared.secret,
         handler=method,
+        at_once=getattr(api, declared.at_once) if declared.at_once else None,
     )
 
 

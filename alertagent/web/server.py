@@ -9,11 +9,14 @@ from pydantic_core import to_json
 
 from alertagent.kernel.errors import Forbidden
 from alertagent.web.call import CALL
+from alertagent.web.express import Express
 from alertagent.web.idempotency import KeptReplies, once
-from alertagent.web.middleware import ROUTE_OF, Authenticator, middlewares
+from alertagent.web.middleware import ROUTE_OF, SECURITY_HEADERS, Authenticator, middlewares, request_seconds
 from alertagent.web.parsing import parse_body, read_body, read_path, read_query
 from alertagent.web.replies import Page, Raw, Reply
 from alertagent.web.routes import LARGE_BODY_LIMIT, Route, routes_of
+
+EXPRESS = web.AppKey("express", Express)
 
 # Without a version: whoever looks for a vulnerable one shall not be told.
 SERVER = "AlertAgent"
@@ -36,12 +39,14 @@ def application(
     registry: CollectorRegistry,
 ) -> web.Application:
     """The application that serves these routes."""
+    seconds = request_seconds(registry)
     app = web.Application(
-        middlewares=middlewares(authenticator, registry),
+        middlewares=middlewares(authenticator, seconds),
         client_max_size=LARGE_BODY_LIMIT,
         handler_args={"auto_decompress": False},
     )
     app[ROUTE_OF] = {}
+    app[EXPRESS] = Express(routes, authenticator, seconds, fixed={**SECURITY_HEADERS, "Server": SERVER})
     app.on_response_prepare.append(_hide_server)
     for route in routes:
         endpoint = _endpoint(route, replies)

@@ -100,7 +100,7 @@ def kind_of(scopes: tuple[str, ...]) -> Kind:
 
 def may_sync(principal: Principal, cluster_id: str) -> bool:
     """Whether the caller may act for this cluster's sidecar."""
-    return principal.is_admin or bool({f"sync:{cluster_id}", "sync:*"} & principal.scopes)
+    return f"sync:{cluster_id}" in principal.scopes or principal.is_admin or "sync:*" in principal.scopes
 
 
 def may_register(principal: Principal) -> bool:

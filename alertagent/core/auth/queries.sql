@@ -7,7 +7,7 @@ RETURNING *;
 SELECT * FROM tokens WHERE id = $1;
 
 -- name: used
-UPDATE tokens SET last_used_at = now() WHERE id = $1;
+UPDATE tokens SET last_used_at = now() WHERE id = ANY ($1::text[]);
 
 -- name: revoke
 -- The row stays, so that what the token did can still be told.

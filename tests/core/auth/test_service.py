@@ -1,5 +1,6 @@
 """Making, recognising and revoking tokens, on a real database and a clock that stands still."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from alertagent.core.auth.model import Kind, compose
 from alertagent.core.auth.service import ADMINISTRATOR, REMEMBERED_FOR, USE_NOTED_EVERY, Tokens
 from alertagent.kernel.errors import NotFound, Unavailable
 from alertagent.storage.database import Database
+from alertagent.storage.listening import Listening
 from alertagent.storage.migrate import migrate
 from alertagent.web.access import Role
 from tests.support.engines import PrivatePostgres
@@ -97,6 +99,53 @@ async def test_a_revoked_token_ends_at_once_here_and_soon_elsewhere(
     assert await elsewhere.authenticate(text) is not None
     clock.time += REMEMBERED_FOR
     assert await elsewhere.authenticate(text) is None
+
+
+async def test_where_changes_are_heard_tokens_are_remembered_for_long_and_forgotten_at_once(
+    tokens: Tokens, database: Database, clock: FrozenClock
+) -> None:
+    listening = Listening(database)
+    elsewhere = Tokens(database, Audit(), clock, admin_token=ADMIN, listening=listening)
+    kept, text = await tokens.make(SYSTEM, name="t", kind=Kind.API, role=Role.VIEWER)
+    gone, other = await tokens.make(SYSTEM, name="u", kind=Kind.API, role=Role.VIEWER)
+    assert elsewhere.recalled(ADMIN) is ADMINISTRATOR
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(listening.run())
+        await eventually(lambda: listening.is_live)
+        assert elsewhere.recalled(text) is None
+        assert await elsewhere.authenticate(text) == await elsewhere.authenticate(text) == elsewhere.recalled(text)
+        assert await elsewhere.authenticate(other) is not None
+
+        clock.time += REMEMBERED_FOR * 2
+        assert elsewhere.recalled(other) is not None
+        await tokens.revoke(SYSTEM, gone.id)
+        await eventually(lambda: elsewhere.recalled(other) is None)
+
+        assert await elsewhere.authenticate(other) is None
+        assert await elsewhere.authenticate(text) is not None
+        task.cancel()
+    assert kept.id != gone.id
+
+
+async def test_a_lost_connection_forgets_what_it_can_no_longer_vouch_for(
+    database: Database, clock: FrozenClock
+) -> None:
+    listening = Listening(database)
+    tokens = Tokens(database, Audit(), clock, admin_token=None, listening=listening)
+    _, text = await tokens.make(SYSTEM, name="t", kind=Kind.API, role=Role.VIEWER)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(listening.run())
+        await eventually(lambda: listening.is_live)
+        await tokens.authenticate(text)
+        assert tokens.recalled(text) is not None
+
+        with capture_logs():
+            await database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
+            )
+            await eventually(lambda: tokens.recalled(text) is None)
+        task.cancel()
 
 
 async def test_what_is_not_there_cannot_be_revoked(tokens: Tokens) -> None:

@@ -1,6 +1,7 @@
 """Snapshots: rendered once, confirmed when nothing changed, forgotten when old."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from alertagent.core.clusters.changes import generation
 from alertagent.core.clusters.model import ConfigType
 from alertagent.core.configs import service as configs_service
 from alertagent.core.rules.model import RuleContent
+from tests.support.prometheus import eventually
 
 ANNA = Actor(name="anna")
 
@@ -79,3 +81,38 @@ async def test_a_refresh_renders_for_the_clusters_that_are_named(parts: Parts) -
 
     rows = await parts.database.fetch("SELECT cluster_id FROM config_snapshots")
     assert [row["cluster_id"] for row in rows] == ["c2"]
+
+
+async def test_what_is_current_is_at_hand_until_something_changes(parts: Parts) -> None:
+    await eventually(lambda: parts.listening.is_live)
+    first = await parts.configs.current("c1", ConfigType.PROMETHEUS)
+    assert parts.configs.at_hand("c1", ConfigType.PROMETHEUS) == first
+
+    rule = await parts.rules.add(ANNA, make_content())
+    assert parts.configs.at_hand("c1", ConfigType.PROMETHEUS) is None
+    second = await parts.configs.current("c1", ConfigType.PROMETHEUS)
+    assert parts.configs.at_hand("c1", ConfigType.PROMETHEUS) == second != first
+
+    await parts.rules.remove(ANNA, rule.id, None)
+    assert parts.configs.at_hand("c1", ConfigType.PROMETHEUS) is None
+
+
+async def test_instances_that_are_gone_are_forgotten_but_not_the_last_one(parts: Parts) -> None:
+    async def heard(instance: str, hours: int, config_type: str = "prometheus") -> None:
+        await parts.database.execute(
+            "INSERT INTO config_sync_status (cluster_id, config_type, instance, status, sync_time, received_at)"
+            " VALUES ('c1', $1, $2, 'success', now(), now() - make_interval(hours => $3))",
+            config_type,
+            instance,
+            hours,
+        )
+
+    for instance, hours in (("old pod", 30), ("new pod", 0), ("pausing", 20)):
+        await heard(instance, hours)
+    await heard("alone", 100, "vmalert")
+    before = await generation(parts.database)
+
+    await parts.configs.forget(history=timedelta(days=30), silent=timedelta(days=1))
+
+    assert [sidecar.report.instance for sidecar in await parts.configs.sidecars()] == ["new pod", "pausing", "alone"]
+    assert await generation(parts.database) == before + 1
