@@ -87,7 +87,8 @@ class Express:
         if reply is None or tag != f'"{reply.etag}"':
             return None
         request_id, head = request_id_of(headers), self._head(request.raw_path, reply)
-        own = f"X-Request-ID: {request_id}\r\ntraceparent: {trace.accepted(headers.get('traceparent'))}\r\nDate: {rfc822_formatted_time()}\r\n"
+        traceparent, date = trace.accepted(headers.get("traceparent")), rfc822_formatted_time()
+        own = f"X-Request-ID: {request_id}\r\ntraceparent: {traceparent}\r\nDate: {date}\r\n"
         self._observe(route, principal, request_id, time.perf_counter() - started)
         return cast("web.StreamResponse", _Written(head + own.encode() + b"\r\n"))
 

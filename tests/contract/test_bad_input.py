@@ -251,7 +251,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"labels": []}, "labels"),
             ({"labels": {"a": 1}}, "labels"),
             ({"labels": {"a": None}}, "labels"),
-            ({"labels": {"__name__": "x"}}, "labels"),
+            ({"labels": {"a\nb": "x"}}, "labels"),
             ({"labels": {"": "x"}}, "labels"),
             ({"labels": {"__name__": "x"}}, "labels"),
             ({"labels": {f"l{n}": "x" for n in range(101)}}, "labels"),

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from alertagent.kernel.yaml_guard import Mapping, Node, Scalar
 
-# A comment begins a line or follows a space; the scalars in which a # is only text are passed over afterwards.
-_SIGN = re.compile(r"(?:^|(?<=[ \t]))#", re.MULTILINE)
 _REST_OF_LINE = re.compile(r"[^\r\n\x85\u2028\u2029]*")
+_BEFORE_COMMENTS = frozenset(" \t\r\n\x85\u2028\u2029")
 _BLOCK_HEADER = re.compile(r"(?:[&!]\S*[ \t]+)*([|>])[-+0-9]*(?=[ \t\r\n]|$)")
 
 
@@ -23,7 +22,7 @@ class Comment(NamedTuple):
 
 def comments(text: str, documents: Iterable[Node]) -> Iterator[Comment]:
     """The comments of a text, in order, given the trees that were read from it."""
-    signs = [match.start() for match in _SIGN.finditer(text)]
+    signs = list(_signs(text))
     if not signs:
         return
     spans = sorted({_span(text, scalar) for scalar in scalars(documents) if "#" in scalar.value})
@@ -37,6 +36,15 @@ def comments(text: str, documents: Iterable[Node]) -> Iterator[Comment]:
         rest = _REST_OF_LINE.match(text, offset + 1)
         counted, end = offset, rest.end() if rest else offset
         yield Comment(line, offset - text.rfind("\n", 0, offset), text[offset + 1 : end].removeprefix(" ").rstrip())
+
+
+def _signs(text: str) -> Iterator[int]:
+    """Where a comment may begin: at the start of a line, or after a space. In scalars a # there is only text."""
+    offset = text.find("#")
+    while offset >= 0:
+        if offset == 0 or text[offset - 1] in _BEFORE_COMMENTS:
+            yield offset
+        offset = text.find("#", offset + 1)
 
 
 def scalars(nodes: Iterable[Node]) -> list[Scalar]:

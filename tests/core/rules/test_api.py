@@ -191,11 +191,14 @@ async def test_a_list_cannot_be_asked_for_nonsense(api: Api) -> None:
 async def test_validating_tells_what_is_wrong_and_stores_nothing(api: Api) -> None:
     good = await api.post("/rules/validate", RULE)
     bad = await api.post("/rules/validate", {**RULE, "expression": "up\n)"})
+    doubtful = await api.post("/rules/validate", {**RULE, "annotations": {"a-b": "c"}})
     listed = await api.get("/rules")
 
     assert good.data == {"valid": True, "errors": [], "warnings": []}
     assert (bad.status, bad.data["valid"]) == (200, False)
     assert (bad.data["errors"][0]["line"], bad.data["errors"][0]["column"]) == (2, 1)
+    assert doubtful.data["valid"] is True
+    assert [warning["loc"] for warning in doubtful.data["warnings"]] == [["annotations", "a-b"]]
     assert listed.json["page"]["total"] == 0
 
 
