@@ -105,6 +105,9 @@ TABLE = {
     "POST /api/v1/config/sync/status": Row(
         to="/config/sync/status", may={*ADMINS, "sync:*", "sidecar of c1"}, json=REPORT
     ),
+    "POST /api/v1/config/adopt": Row(
+        to="/config/adopt?cluster_id=c1&type=prometheus", may={*ADMINS, "sync:*", "sidecar of c1"}
+    ),
     "GET /api/v1/config/status": Row(to="/config/status", may=reading("configs")),
     "GET /api/v1/config/history": Row(to="/config/history", may=reading("configs")),
     "GET /api/v1/config/preview": Row(to="/config/preview?cluster_id=c1&type=prometheus", may=reading("configs")),
@@ -232,4 +235,6 @@ async def test_a_sidecar_cannot_act_for_another_cluster_or_make_one_known(caller
         assert (got.status, got.error["code"]) == (403, "auth.other_cluster"), cluster
         report = await stranger.post("/config/sync/status", {**REPORT, "cluster_id": cluster})
         assert report.status == 403, cluster
+        adopted = await stranger.post(f"/config/adopt?cluster_id={cluster}&type=prometheus")
+        assert (adopted.status, adopted.error["code"]) == (403, "auth.other_cluster"), cluster
     assert (await callers.as_("admin").get("/clusters/c9")).status == 404

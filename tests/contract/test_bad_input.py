@@ -162,6 +162,8 @@ TAKES_NOTHING = {
     "/plugins/console/test": 200,
 }
 
+ADOPT = "/config/adopt?cluster_id=c1&type=prometheus"
+
 INTAKES = ("/alerts/webhook", "//api/v2/alerts")
 
 ADDRESSED = [
@@ -462,7 +464,10 @@ def cases() -> Iterator[Case]:
         yield from _wrongly_sent(method, path)
     for path in INTAKES:
         yield from _at_the_intake(path)
-    yield from _in_files()
+    yield from _in_files("/rules/import")
+    yield from _in_files(ADOPT)
+    yield from _several_files()
+    yield from _to_adopt()
     for method, path, good, change, names in FIELDS:
         body = json.dumps({**good, **change} if isinstance(good, dict) else change).encode()
         yield Case(name=f"{str(change)[:90]} to {path}", method=method, path=path, body=body, names=names)
@@ -478,15 +483,28 @@ def _at_the_intake(path: str) -> Iterator[Case]:
     yield Case(name=f"a bomb to {path}", path=path, body=bomb, headers={"Content-Encoding": "gzip"}, status=413)
 
 
-def _in_files() -> Iterator[Case]:
+def _in_files(path: str) -> Iterator[Case]:
     """Where a body is a file, not JSON. JSON is YAML, so what would be JSON must be wrong as rules, too."""
-    yaml, path = {"Content-Type": "application/yaml"}, "/rules/import"
+    yaml = {"Content-Type": "application/yaml"}
     for name, body in {
         **BODIES,
         "many aliases": b"a: &a [" + b"*a," * 9 + b"]",
         "a tab": b"groups:\n\t- name: a",
     }.items():
-        yield Case(name=f"{name} as a file", path=path, body=body, headers=yaml)
+        yield Case(name=f"{name} as a file to {path}", path=path, body=body, headers=yaml)
+    for media in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        headers = {"Content-Type": media}
+        yield Case(name=f"rules as {media!r} to {path}", path=path, body=b"{}", headers=headers, status=415)
+    spaces = b" " * (16 * MEBIBYTE + 1)
+    bomb = gzip.compress(b" " * (17 * MEBIBYTE))
+    zipped = {**yaml, "Content-Encoding": "gzip"}
+    yield Case(name=f"too large a file to {path}", path=path, body=spaces, headers=yaml, status=413)
+    yield Case(name=f"a bomb of a file to {path}", path=path, body=bomb, headers=zipped, status=413)
+
+
+def _several_files() -> Iterator[Case]:
+    path = "/rules/import"
+    for name, body in BODIES.items():
         yield Case(name=f"{name} as files", path=path, body=body)
     for name, body in {
         "no files": b'{"files": []}',
@@ -496,11 +514,23 @@ def _in_files() -> Iterator[Case]:
         "an empty file": b'{"files": [{"name": "a.yml", "content": ""}]}',
     }.items():
         yield Case(name=name, path=path, body=body)
-    for media in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
-        yield Case(name=f"rules as {media!r}", path=path, body=b"{}", headers={"Content-Type": media}, status=415)
-    bomb = gzip.compress(b" " * (17 * MEBIBYTE))
-    yield Case(name="too large a file", path=path, body=b" " * (16 * MEBIBYTE + 1), headers=yaml, status=413)
-    yield Case(name="a bomb of a file", path=path, body=bomb, headers={**yaml, "Content-Encoding": "gzip"}, status=413)
+
+
+def _to_adopt() -> Iterator[Case]:
+    for name, body in {**BODIES, "a tar of nothing": b"\0" * 10_240}.items():
+        for media in ("application/yaml", "application/x-tar"):
+            headers = {"Content-Type": media}
+            path = ADOPT.replace("prometheus", "alertmanager")
+            yield Case(name=f"{name} as {media} to adopt", path=path, body=body, headers=headers)
+    for query, names in {
+        "": "cluster_id",
+        "cluster_id=c1": "type",
+        "type=prometheus": "cluster_id",
+        "cluster_id=a%20b&type=prometheus": "cluster_id",
+        "cluster_id=c1&type=grafana": "type",
+        "cluster_id=c1&type=prometheus&wait=1": "wait",
+    }.items():
+        yield Case(name=f"adopt?{query}", path=f"/config/adopt?{query}", names=names)
 
 
 def _wrongly_sent(method: str, path: str) -> Iterator[Case]:
@@ -659,7 +689,7 @@ def test_the_corpus_is_a_large_one_without_doubles() -> None:
 
 @pytest.mark.parametrize("part", range(4))
 async def test_every_bad_request_gets_the_4xx_that_says_why(api: Api, part: int) -> None:
-    assert (await api.post("/clusters", {"id": "c1"})).status == 201
+    assert (await api.post("/clusters", {"id": "c1", "config_types": ["prometheus", "alertmanager"]})).status == 201
 
     wrong = []
     with capture_logs() as logs:
