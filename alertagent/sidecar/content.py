@@ -18,7 +18,8 @@ TEMPLATES = "alertagent-templates"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PATH = re.compile(rf"{TEMPLATES}/[0-9a-f]{{16}}/{_NAME.pattern}")
 _DIRECTORY = re.compile(rf"({TEMPLATES}/[0-9a-f]{{16}})/".encode())
-_REFERENCE = re.compile(rf"{TEMPLATES}/[0-9a-f]{{16}}/[A-Za-z0-9._*?\[\]-]+".encode())
+# A bracket alone is the end of a YAML list.
+_REFERENCE = re.compile(rf"{TEMPLATES}/[0-9a-f]{{16}}/(?:[A-Za-z0-9._*?-]|\[[A-Za-z0-9._*?^-]+\])+".encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,24 @@ def test_directories_are_found_where_they_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("named", "missing"),
-    [(f"{A}/x.tmpl", ()), (f"{A}/*.tmpl", ()), (f"{A}/y.tmpl", (f"{A}/y.tmpl",)), (f"{B}/*", (f"{B}/*",))],
+    [
+        (f"{A}/x.tmpl", ()),
+        (f"{A}/*.tmpl", ()),
+        (f"{A}/[w-y].tmpl", ()),
+        (f"{A}/y.tmpl", (f"{A}/y.tmpl",)),
+        (f"{B}/*", (f"{B}/*",)),
+    ],
 )
 def test_what_is_named_and_did_not_come_is_missing(named: str, missing: tuple[str, ...]) -> None:
     assert Content(f"templates: ['{named}', '/elsewhere/*.tmpl']\n".encode(), {f"{A}/x.tmpl": b""}).missing == missing
+
+
+@pytest.mark.parametrize("listed", ["[{}]", "[{}, /etc/own.tmpl]", "['{}' ]", "\n- {}\n"])
+def test_the_list_that_names_a_template_is_no_part_of_its_name(listed: str) -> None:
+    main = "templates: " + listed.format(f"{A}/x.tmpl")
+
+    assert Content(main.encode(), {f"{A}/x.tmpl": b""}).missing == ()
+    assert Content(main.encode()).missing == (f"{A}/x.tmpl",)
 
 
 @pytest.mark.parametrize("name", ["x.tmpl", "a", "A" * 100, "0-b_c.d"])
