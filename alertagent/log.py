@@ -1,11 +1,13 @@
 """Logging: structlog, one record a line; JSON for machines, colours on a terminal."""
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 
 from alertagent import __version__
@@ -23,14 +25,16 @@ def configure(*, level: str, format: str) -> None:
         _without_control_characters,
     ]
     ending: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [structlog.processors.format_exc_info, _as_json]
         if as_json
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=(
+            structlog.BytesLoggerFactory(sys.stderr.buffer) if as_json else structlog.PrintLoggerFactory(sys.stderr)
+        ),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -41,7 +45,31 @@ def configure(*, level: str, format: str) -> None:
 
 
 def _foreign(ending: list[Any]) -> list[Any]:
-    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending]
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending, _as_text]
+
+
+def _as_json(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(event, default=_described, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a lone surrogate, a number beyond 64 bits, a key that is a tuple
+        return json.dumps(_plain(event)).encode()
+
+
+def _described(value: object) -> str:
+    return str(_cleaned(repr(value)))
+
+
+def _as_text(_logger: Any, _name: str, line: str | bytes) -> str:
+    return line.decode() if isinstance(line, bytes) else line
+
+
+def _plain(value: Any) -> Any:
+    """What json takes without a question."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else _described(value)
 
 
 def _without_control_characters(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -59,7 +87,7 @@ def _on_one_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> M
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return _CONTROL.sub("�", value)
+        return value if value.isprintable() else _CONTROL.sub("�", value)  # the first is nearly always so, and cheap
     if isinstance(value, Mapping):
-        return {_cleaned(key): _cleaned(each) for key, each in value.items()}
+        return {_cleaned(key) if isinstance(key, str) else key: _cleaned(each) for key, each in value.items()}
     return [_cleaned(each) for each in value] if isinstance(value, list | tuple) else value

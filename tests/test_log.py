@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -67,6 +68,26 @@ def test_a_label_can_forge_no_line_and_write_no_escape_sequence(written: Written
     lines = written()
     assert len(lines) == 2
     assert not any(character in line for line in lines for character in "\x1b\x00\x07\x9b\r")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({1: "a", ("b", 2): "c"}, {"1": "a", "('b', 2)": "c"}),
+        ("lone \ud800", "lone \ud800"),
+        (2**70, 2**70),
+        ([b"bytes", {1}], ["b'bytes'", "{1}"]),
+        (float("nan"), None),
+        ({"nested": [{"\ud800": 2**70}]}, {"nested": [{"\ud800": 2**70}]}),
+        (UUID(int=0), "00000000-0000-0000-0000-000000000000"),
+    ],
+    ids=["keys", "surrogate", "large", "foreign", "nan", "nested", "uuid"],
+)
+def test_whatever_is_logged_makes_a_record(written: Written, value: Any, shown: Any) -> None:
+    log.configure(level="info", format="json")
+    structlog.get_logger().info("odd", value=value)
+
+    assert records(written)[0]["value"] == shown
 
 
 def test_the_standard_librarys_loggers_end_in_the_same_stream_from_warning_on(written: Written) -> None:

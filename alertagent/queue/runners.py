@@ -75,6 +75,11 @@ class Runners:
         """Run in this group from now on."""
         self._group = group
 
+    def end(self) -> None:
+        """The group has ended."""
+        if self._look is not None:
+            self._look.cancel()
+
     def start(self) -> None:
         """Have a runner look for work, unless one is about to."""
         if self._group is not None and not self._coming and self._is_open() and self._holdings.may_start:

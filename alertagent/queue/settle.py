@@ -29,7 +29,7 @@ from alertagent.queue.task import encode
 
 BATCH = 500
 # What ends within so many seconds goes to Redis, and to the ledger, together: each commit there waits for a disk.
-FEW, GATHER, COLLECT = 50, 0.002, 0.02
+FEW, GATHER, COLLECT = 100, 0.002, 0.02
 
 log = structlog.get_logger()
 

@@ -2,6 +2,9 @@
 
 The ledger knows which tasks are open; that one of them is being worked on is known in Redis only, as an entry that is
 pending for a worker. While Redis is away such a task is shown as pending.
+
+A task that is cancelled while Redis is away gets no dead letter, neither then nor later: its row says who cancelled it,
+and `retry` takes the row.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

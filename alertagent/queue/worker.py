@@ -115,6 +115,7 @@ class Pool:
                 self._runners.begin(group)
                 await self._work(group)
         finally:
+            self._runners.end()
             self._stopped.set()
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""AlertAgent's queue as it runs in production: metrics and logging on, one line of JSON per task.
+"""AlertAgent's queue as `serve` runs it: metrics and logging on, each task in a context that names it.
 
 DURABLE=1 in the environment enqueues with rows in the ledger, else only into Redis; completion follows from that.
 LEVEL is the least level that is logged.
