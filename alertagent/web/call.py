@@ -64,7 +64,7 @@ def open_call(request: web.BaseRequest) -> Call:
         media_type=request.content_type,
         expected=_expected(request.headers.get("If-Match")),
         known=_known(request.headers.get("If-None-Match", "")),
-        takes_gzip=_GZIP.search(request.headers.get("Accept-Encoding", "")) is not None,
+        takes_gzip=takes_gzip(request.headers),
     )
 
 
@@ -73,6 +73,11 @@ def request_id_of(headers: Mapping[str, str]) -> str:
     if request_id is not None and _REQUEST_ID.fullmatch(request_id):
         return request_id
     return new_id(random.randbytes(10))
+
+
+def takes_gzip(headers: Mapping[str, str]) -> bool:
+    accepted = headers.get("Accept-Encoding")
+    return accepted is not None and _GZIP.search(accepted) is not None
 
 
 def _expected(header: str | None) -> frozenset[int] | None:

@@ -24,6 +24,18 @@ LARGE_BODY_LIMIT = 16 * 1024 * 1024
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks a question that may be answered at once, and the tag of what he has."""
+
+    principal: Principal
+    known: str
+    takes_gzip: bool
+
+
+AtOnce = Callable[[Asked, Any], Raw | Awaitable[Raw] | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One method of one path. `reads` are the media types of a raw body; empty means any.
@@ -48,7 +60,7 @@ class Route:
     other_answer: Any
     secret: bool
     handler: Callable[..., Awaitable[Any]]
-    at_once: Callable[[Principal, Any], Raw | None] | None = None
+    at_once: AtOnce | None = None
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """A 304 at once is the 304 of the ordinary way, and whatever is not certain takes that one."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 
 import pytest
@@ -8,12 +9,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from alertagent.web.access import Principal, scoped, viewer
+from alertagent.kernel.errors import Problem, Unavailable
+from alertagent.web.access import scoped, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import Model
 from alertagent.web.protocol import Runner
 from alertagent.web.replies import Raw
-from alertagent.web.routes import get
+from alertagent.web.routes import Asked, get
 from alertagent.web.server import application, collect
 from tests.web.raw import exchange, request
 from tests.web.small import Door, Memory
@@ -22,6 +24,7 @@ from tests.web.small import Door, Memory
 class Query(Model):
     name: str
     size: int = 1
+    wait: bool = False
 
 
 @dataclass
@@ -30,6 +33,9 @@ class ThingsApi:
 
     ordinary: int = 0
     is_forgotten: bool = False
+    problem: Problem | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     current: Raw = field(
         default_factory=lambda: Raw(body=b"thing", content_type="text/plain", etag="t1", headers={"X-Thing": "yes"})
     )
@@ -40,8 +46,17 @@ class ThingsApi:
         self.ordinary += 1
         return self.current
 
-    def known(self, principal: Principal, query: Query) -> Raw | None:
-        return None if self.is_forgotten or query.size > 1 else self.current
+    def known(self, asked: Asked, query: Query) -> Raw | Awaitable[Raw] | None:
+        if self.is_forgotten or query.size > 1:
+            return None
+        return self.wait(asked.known) if query.wait else self.current
+
+    async def wait(self, known: str) -> Raw:
+        self.entered.set()
+        await self.changed.wait()
+        if self.problem is not None:
+            raise self.problem
+        return self.current
 
     @get("/secrets", access=scoped("secrets"), at_once="known")
     async def secret(self, call: Call, query: Query) -> Raw:
@@ -139,6 +154,32 @@ async def test_nobody_gets_in_this_way_who_would_not_otherwise(
     for _ in range(2):
         assert (await exchange(address, sent)).status == status
     assert things.ordinary == 0
+
+
+@pytest.mark.parametrize(("becomes", "status", "body"), [("t1", 304, b""), ("t2", 200, b"new")])
+async def test_who_waits_gets_what_came_of_it(
+    address: str, things: ThingsApi, becomes: str, status: int, body: bytes
+) -> None:
+    waiting = asyncio.create_task(exchange(address, asking("/api/v1/things?name=a&wait=true")))
+    await things.entered.wait()
+    things.current = Raw(body=b"new", content_type="text/plain", etag=becomes, headers={"X-Thing": "new"})
+    things.changed.set()
+
+    answer = await waiting
+
+    assert (answer.status, answer.body, answer.headers["etag"]) == (status, body, f'"{becomes}"')
+    assert (answer.headers["x-thing"], answer.headers["x-content-type-options"]) == ("new", "nosniff")
+    assert answer.headers.get("content-type") == ("text/plain" if body else None)
+    assert things.ordinary == 0
+
+
+async def test_trouble_while_somebody_waits_is_told_the_ordinary_way(address: str, things: ThingsApi) -> None:
+    things.problem = Unavailable("the database is away")
+    things.changed.set()
+
+    answer = await exchange(address, asking("/api/v1/things?name=a&wait=true"))
+
+    assert (answer.status, things.ordinary) == (304, 1)
 
 
 async def test_each_is_counted_and_told(address: str, registry: CollectorRegistry) -> None:

@@ -1,5 +1,6 @@
 """Configurations for sidecars, and their reports, over HTTP."""
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,11 +19,11 @@ from alertagent.core.rules.model import Status
 from alertagent.core.rules.service import Rules
 from alertagent.kernel.errors import Conflict, Forbidden
 from alertagent.storage.pages import PageRequest
-from alertagent.web.access import Principal, scoped, viewer
+from alertagent.web.access import scoped, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import Duration, ListQuery, Model
 from alertagent.web.replies import Page, Raw
-from alertagent.web.routes import get, post
+from alertagent.web.routes import Asked, get, post
 
 SYNC = scoped("sync")
 MAX_WAIT = 60
@@ -205,22 +206,32 @@ class ConfigsApi:
             await self._clusters.register(actor_of(call), query.cluster_id, query.type)
         wait = timedelta(seconds=query.wait)
         snapshot = await self._configs.changed(query.cluster_id, query.type, call.known, wait)
-        if snapshot.is_bundle and query.format is None:
+        if call.knows(snapshot.hash) and _is_fit(snapshot, query):
+            return _unchanged(snapshot)
+        return await self._whole(snapshot, query, zipped=call.takes_gzip)
+
+    def at_hand(self, asked: Asked, query: SyncQuery) -> Raw | Awaitable[Raw] | None:
+        """The answer to a sidecar that runs what it should, without asking the database."""
+        snapshot = self._configs.at_hand(query.cluster_id, query.type)
+        if snapshot is None or not may_sync(asked.principal, query.cluster_id) or not _is_fit(snapshot, query):
+            return None
+        return self._next(asked, query) if query.wait and snapshot.hash == asked.known else _unchanged(snapshot)
+
+    async def _next(self, asked: Asked, query: SyncQuery) -> Raw:
+        known, wait = frozenset({asked.known}), timedelta(seconds=query.wait)
+        snapshot = await self._configs.changed(query.cluster_id, query.type, known, wait)
+        if snapshot.hash == asked.known:
+            return _unchanged(snapshot)
+        return await self._whole(snapshot, query, zipped=asked.takes_gzip)
+
+    async def _whole(self, snapshot: Snapshot, query: SyncQuery, *, zipped: bool) -> Raw:
+        if not _is_fit(snapshot, query):
             message = "this configuration has template files; ask for it with format=bundle"
             raise Conflict(message, code="config.needs_bundle")
-        if call.knows(snapshot.hash):
-            return _unchanged(snapshot)
-        body = await self._configs.body(snapshot, zipped=call.takes_gzip)
-        zipped = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"} if call.takes_gzip else {}
-        return replace(_unchanged(snapshot), body=body, headers={**_unchanged(snapshot).headers, **zipped})
-
-    def at_hand(self, principal: Principal, query: SyncQuery) -> Raw | None:
-        """The answer to a sidecar that runs what it should, without asking the database."""
-        if query.wait or not may_sync(principal, query.cluster_id):
-            return None
-        snapshot = self._configs.at_hand(query.cluster_id, query.type)
-        is_wanted = snapshot is not None and (query.format is not None or not snapshot.is_bundle)
-        return _unchanged(snapshot) if snapshot is not None and is_wanted else None
+        body = await self._configs.body(snapshot, zipped=zipped)
+        known = _unchanged(snapshot)
+        encoding = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"} if zipped else {}
+        return replace(known, body=body, headers={**known.headers, **encoding})
 
     @post("/config/sync/status", access=SYNC)
     async def report(self, call: Call, body: ReportRequest) -> Received:
@@ -271,6 +282,11 @@ def require_sync(call: Call, cluster_id: str) -> None:
 
 
 @lru_cache(maxsize=1024)
+def _is_fit(snapshot: Snapshot, query: SyncQuery) -> bool:
+    """Whether whoever asks so can take it."""
+    return query.format is not None or not snapshot.is_bundle
+
+
 def _unchanged(snapshot: Snapshot) -> Raw:
     """What a configuration is announced with, without its bytes."""
     headers = {

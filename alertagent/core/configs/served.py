@@ -70,11 +70,12 @@ class Bodies:
         body = self._kept.get(key)
         if body is None:
             body = await self._loading.do(key, load)
-            self._keep(key, body)
+            self.keep(key, body)
         self._kept.move_to_end(key)
         return body
 
-    def _keep(self, key: str, body: bytes) -> None:
+    def keep(self, key: str, body: bytes) -> None:
+        """Put a file at hand that somebody will ask for soon."""
         if key not in self._kept:
             self._kept[key] = body
             self._size += len(body)

@@ -322,6 +322,7 @@ class Configs:
         revision = latest["revision"] + 1 if latest is not None else 1
         what = (rendered.hash, rendered.body, rendered.rules, notes, about, rendered.is_bundle)
         row = await transaction.fetchrow(sql.add_snapshot, *place, revision, now, *what)
+        self._bodies.keep(rendered.hash, rendered.body)
         await transaction.execute(sql.forget_snapshots, *place, revision - SNAPSHOTS_KEPT)
         await transaction.execute(sql.announce, CHANNEL, _key(*place))
         transaction.tell(CHANNEL, _key(*place))
