@@ -6,7 +6,8 @@ entries are not certain any more) and takes up what is pending for it and not in
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from alertagent.queue import streams
@@ -104,12 +105,15 @@ class Reader:
                 self._backlog = self._backlog or len(entries) >= count
             self._admission.flush()
 
-    def _admit(self, level: int, entries: Iterable[tuple[bytes, Fields]]) -> None:
-        certain, before = False, self._before[level]
-        for entry, fields in entries:
-            # In one answer every entry is younger than the one before it.
-            certain = certain or _position(entry) > before
-            self._admission.admit(level, entry, fields, deliveries=1, certain=certain)
+    def _admit(self, level: int, entries: Sequence[tuple[bytes, Fields]]) -> None:
+        # In one answer every entry is younger than the one before it.
+        certain_from = bisect_right(entries, self._before[level], key=_age)
+        for place, (entry, fields) in enumerate(entries):
+            self._admission.admit(level, entry, fields, deliveries=1, certain=place >= certain_from)
+
+
+def _age(item: tuple[bytes, Fields]) -> Position:
+    return _position(item[0])
 
 
 def _position(entry: bytes) -> Position:

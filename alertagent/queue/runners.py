@@ -36,6 +36,10 @@ TURN = 0.005
 # How late an overdue handler may be noticed, in seconds. One look at all is cheaper than a timer for each.
 LOOK_EVERY = 0.1
 
+# As structlog's bind_contextvars makes them, which would look each of them up again for every task.
+_TASK_ID = contextvars.ContextVar[str](f"{structlog.contextvars.STRUCTLOG_KEY_PREFIX}task_id")
+_TASK_TYPE = contextvars.ContextVar[str](f"{structlog.contextvars.STRUCTLOG_KEY_PREFIX}task_type")
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -167,7 +171,8 @@ def _current() -> "asyncio.Task[Any]":
 
 
 async def _handle(handler: Handler, task: Task) -> None:
-    structlog.contextvars.bind_contextvars(task_id=task.id, task_type=task.type)
+    _TASK_ID.set(task.id)
+    _TASK_TYPE.set(task.type)
     await handler(task)
 
 

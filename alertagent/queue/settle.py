@@ -28,8 +28,8 @@ from alertagent.queue.streams import GROUP
 from alertagent.queue.task import encode
 
 BATCH = 500
-# What ends within so many seconds goes to Redis, and to the ledger, together: each commit there waits for a disk.
-FEW, GATHER, COLLECT = 100, 0.002, 0.02
+# What ends within so many seconds is written together: Redis wants few trips, and each commit waits for a disk.
+GATHER_FOR_REDIS, GATHER_FOR_LEDGER = 0.002, 0.02
 
 log = structlog.get_logger()
 
@@ -126,7 +126,7 @@ class Settler:
         """One step of the first loop."""
         await self._decided.wait()
         if len(self._done) < BATCH:
-            await asyncio.sleep(COLLECT)
+            await asyncio.sleep(GATHER_FOR_LEDGER)
         await self._write_done(self._done[:BATCH])
         await self._write_failed(self._failed[:BATCH])
         if not self._done and not self._failed:
@@ -200,8 +200,8 @@ class Settler:
     async def write_redis(self) -> None:
         """One step of the second loop."""
         await self._left.wait()
-        if len(self._untold) + len(self._gone) < FEW:
-            await asyncio.sleep(GATHER)
+        if len(self._untold) + len(self._gone) < BATCH:
+            await asyncio.sleep(GATHER_FOR_REDIS)
         if self._untold:
             untold, self._untold = self._untold, []
             self._completed(untold)
