@@ -34,6 +34,7 @@ from alertagent.core.auth.api import TokensApi
 from alertagent.core.auth.service import Tokens
 from alertagent.core.clusters.api import ClustersApi
 from alertagent.core.clusters.model import ConfigType
+from alertagent.core.clusters.proxy import QueryProxy
 from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs import tasks as config_tasks
 from alertagent.core.configs.api import ConfigsApi
@@ -156,6 +157,7 @@ class Parts:
             QUEUES, database=database, redis=redis, ledger=self.ledger, statistics=self.statistics, audit=self.audit
         )
         self.clusters = Clusters(database, self.audit, check_url=guard.check_url)
+        self.query_proxy = QueryProxy(self.clusters, transport)
         self.journal = Journal(self.producer, self.audit)
         self.rules = Rules(database, self.journal, clock)
         self.history = History(database, self.journal, clock)
@@ -229,7 +231,7 @@ class Parts:
         timeouts = Timeouts(resolve=self.settings.alerts.resolve_timeout, stale=self.settings.alerts.stale_after)
         return [
             TokensApi(self.tokens),
-            ClustersApi(self.clusters, self.tokens),
+            ClustersApi(self.clusters, self.tokens, self.query_proxy),
             RulesApi(self.rules, self.history, self.configs, self.previews),
             FilesApi(self.exchange, self.previews),
             ConfigsApi(self.configs, self.clusters, self.rules, silent_after=self.settings.configs.silent_after),

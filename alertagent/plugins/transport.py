@@ -33,13 +33,14 @@ MAX_BODY = 64 * 1024
 class HttpRequest:
     """One request as it will be on the wire. Its repr shows no URL, header or body: any of them may be secret.
 
-    Of the answer at most `answer_limit` bytes are read.
+    `timeout` replaces that of the transport; of the answer no more than `answer_limit` bytes are read.
     """
 
     method: str = "POST"
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    timeout: timedelta | None = None
     answer_limit: int = MAX_BODY
 
 
@@ -113,7 +114,7 @@ class Transport:
         except ConnectionTimeoutError as error:
             raise Unreachable(f"{where} did not accept a connection in time") from error
         except TimeoutError as error:
-            raise Unanswered(f"{where} did not answer in {self._timeout.total:g} s") from error
+            raise Unanswered(f"{where} did not answer in {self._patience(request).total:g} s") from error
         except ValueError:
             # aiohttp's InvalidURL is one, and repeats the URL.
             raise Permanent(
@@ -122,16 +123,25 @@ class Transport:
         except (ClientError, OSError) as error:
             raise Unanswered(f"{where} broke off before it had answered ({type(error).__name__})") from error
 
+    def _patience(self, request: HttpRequest) -> ClientTimeout:
+        if request.timeout is None:
+            return self._timeout
+        return ClientTimeout(total=request.timeout.total_seconds(), connect=self._timeout.connect)
+
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
         if self._session is None:
             raise RuntimeError("the transport is not open; use it as `async with Transport(...)`")
         headers = {**request.headers, "traceparent": child_of(self._trace())}
         async with self._session.request(
-            request.method, parse_url(request.url), data=request.body, headers=headers, allow_redirects=False
+            request.method,
+            parse_url(request.url),
+            data=request.body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=self._patience(request),
         ) as response:
-            return HttpResponse(
-                status=response.status, headers=response.headers, body=await _read(response, request.answer_limit)
-            )
+            body = await _read(response, request.answer_limit)
+            return HttpResponse(status=response.status, headers=response.headers, body=body)
 
 
 async def _read(response: ClientResponse, limit: int) -> bytes:

@@ -62,6 +62,10 @@ TABLE = {
     "GET /api/v1/clusters/{id}": Row(to="/clusters/c1", may=reading("clusters")),
     "PUT /api/v1/clusters/{id}": Row(to="/clusters/none", may=writing("clusters"), json={}),
     "DELETE /api/v1/clusters/{id}": Row(to="/clusters/none", may=writing("clusters")),
+    "GET /api/v1/clusters/{id}/query": Row(to="/clusters/none/query?query=up", may=reading("clusters")),
+    "GET /api/v1/clusters/{id}/query_range": Row(
+        to="/clusters/none/query_range?query=up&start=1&end=2&step=1", may=reading("clusters")
+    ),
     "POST /api/v1/clusters/{id}/tokens": Row(to="/clusters/none/tokens", may=ADMINS, json={}),
     "DELETE /api/v1/clusters/{id}/tokens/{token_id}": Row(to="/clusters/c1/tokens/none", may=ADMINS),
     "GET /api/v1/rules": Row(to="/rules", may=reading("rules")),

@@ -12,13 +12,15 @@ from alertagent.core.auth.api import TokenMade
 from alertagent.core.auth.model import Kind
 from alertagent.core.auth.service import Tokens
 from alertagent.core.clusters.model import ID_PATTERN, Cluster, ConfigType
+from alertagent.core.clusters.proxy import LONGEST, QueryProxy
 from alertagent.core.clusters.service import Clusters, cluster_of
+from alertagent.kernel.durations import format_duration
 from alertagent.kernel.labels import is_legacy_name
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import admin, editor, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import Duration, ListQuery, Model
-from alertagent.web.replies import Page, Reply
+from alertagent.web.replies import Page, Raw, Reply
 from alertagent.web.routes import delete, get, post, put
 
 
@@ -40,6 +42,18 @@ QueryUrl = Annotated[
     str,
     Field(min_length=1, max_length=2048, description="The cluster's Prometheus HTTP API, for previews and analysis."),
 ]
+
+
+Moment = Annotated[str, Field(min_length=1, max_length=40, description="Unix seconds or RFC 3339.")]
+
+
+def _check_patience(timeout: timedelta) -> timedelta:
+    if not timedelta() < timeout <= LONGEST:
+        raise ValueError(f"must be more than 0 and at most {format_duration(LONGEST)}")
+    return timeout
+
+
+Patience = Annotated[Duration, AfterValidator(_check_patience)]
 
 
 class ClusterRequest(Model):
@@ -86,10 +100,29 @@ class SidecarTokenRequest(Model):
     ] = None
 
 
+class InstantQuery(Model):
+    """As Prometheus takes them; times are Unix seconds or RFC 3339."""
+
+    query: Annotated[str, Field(min_length=1, max_length=8192)]
+    time: Moment | None = None
+    timeout: Patience = LONGEST
+    limit: Annotated[int, Field(ge=0, le=2**31 - 1, description="The most series; 0 means all.")] | None = None
+
+
+class RangeQuery(Model):
+    query: Annotated[str, Field(min_length=1, max_length=8192)]
+    start: Moment
+    end: Moment
+    step: Annotated[str, Field(min_length=1, max_length=40, description="Seconds, or a duration such as 30s.")]
+    timeout: Patience = LONGEST
+    limit: Annotated[int, Field(ge=0, le=2**31 - 1, description="The most series; 0 means all.")] | None = None
+
+
 class ClustersApi:
-    def __init__(self, clusters: Clusters, tokens: Tokens) -> None:
+    def __init__(self, clusters: Clusters, tokens: Tokens, proxy: QueryProxy) -> None:
         self._clusters = clusters
         self._tokens = tokens
+        self._proxy = proxy
 
     @get("/clusters", access=viewer("clusters:read"))
     async def list(self, call: Call, query: ListQuery) -> Page[ClusterView]:
@@ -119,6 +152,18 @@ class ClustersApi:
         """Forget a cluster and revoke its tokens."""
         await self._clusters.remove(actor_of(call), id, call.expected)
 
+    @get("/clusters/{id}/query", access=viewer("clusters:read"))
+    async def query(self, call: Call, id: str, query: InstantQuery) -> Raw:
+        """Ask the cluster's Prometheus; the answer is Prometheus' own."""
+        body = await self._proxy.ask(id, "query", _parameters(query), query.timeout)
+        return Raw(body=body, content_type="application/json")
+
+    @get("/clusters/{id}/query_range", access=viewer("clusters:read"))
+    async def query_range(self, call: Call, id: str, query: RangeQuery) -> Raw:
+        """Ask the cluster's Prometheus for a range; the answer is Prometheus' own."""
+        body = await self._proxy.ask(id, "query_range", _parameters(query), query.timeout)
+        return Raw(body=body, content_type="application/json")
+
     @post("/clusters/{id}/tokens", access=admin(), status=201, secret=True)
     async def make_token(self, call: Call, id: str, body: SidecarTokenRequest) -> TokenMade:
         """A token for this cluster's sidecar, shown only in this answer."""
@@ -137,6 +182,11 @@ class ClustersApi:
     async def revoke_token(self, call: Call, id: str, token_id: str) -> None:
         """Revoke one of this cluster's tokens."""
         await self._tokens.revoke(actor_of(call), token_id, cluster_id=id)
+
+
+def _parameters(query: InstantQuery | RangeQuery) -> dict[str, str]:
+    given = query.model_dump(exclude={"timeout"}, exclude_none=True)
+    return {name: str(value) for name, value in given.items()}
 
 
 def _view(cluster: Cluster) -> ClusterView:
