@@ -14,7 +14,9 @@ import click
 
 from alertagent import __version__
 from alertagent.check_rules import check_rules
+from alertagent.commands.alerts import alerts
 from alertagent.commands.options import FILE, read_token
+from alertagent.commands.rules import rules
 from alertagent.commands.tasks import tasks
 from alertagent.commands.token import token
 from alertagent.kernel.durations import parse_duration
@@ -188,7 +190,7 @@ def version() -> None:
     click.echo(f"alertagent {__version__}")
 
 
-for command in (tasks, token, check_rules):
+for command in (rules, alerts, tasks, token, check_rules):
     main.add_command(command)
 
 

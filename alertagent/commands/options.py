@@ -22,10 +22,6 @@ Command = Callable[..., None]
 def with_server(command: Command) -> Command:
     """Give a command `client` and `out`, and the options that lead to them."""
 
-    @click.option("--server", envvar="ALERTAGENT_SERVER", default=SERVER, show_default=True, help="The server to ask.")
-    @click.option(
-        "--token-file", envvar="ALERTAGENT_TOKEN_FILE", type=FILE, help="File with the token; or ALERTAGENT_TOKEN."
-    )
     @click.option(
         "--output",
         "-o",
@@ -35,14 +31,38 @@ def with_server(command: Command) -> Command:
         help="For people or for programs.",
     )
     @wraps(command)
-    def run(*, server: str, token_file: Path | None, output: str, **options: Any) -> None:
+    def run(*, output: str, **options: Any) -> None:
+        command(out=Output(Format(output)), **options)
+
+    return with_client(run)
+
+
+def with_client(command: Command) -> Command:
+    """Give a command `client` alone: what it has to show is of one kind."""
+
+    @click.option("--server", envvar="ALERTAGENT_SERVER", default=SERVER, show_default=True, help="The server to ask.")
+    @click.option(
+        "--token-file", envvar="ALERTAGENT_TOKEN_FILE", type=FILE, help="File with the token; or ALERTAGENT_TOKEN."
+    )
+    @wraps(command)
+    def run(*, server: str, token_file: Path | None, **options: Any) -> None:
         try:
-            command(client=Client(server, read_token(token_file)), out=Output(Format(output)), **options)
+            command(client=Client(server, read_token(token_file)), **options)
         except Problem as problem:
             click.echo("\n".join(map(clean, complaint(problem))), err=True)
             sys.exit(1 if isinstance(problem, Refused) else 2)
 
     return run
+
+
+def choosing(command: Command) -> Command:
+    """The options that choose from a list."""
+    for option in (
+        click.option("--q", metavar="TEXT", help="Only where this text stands."),
+        click.option("--filter", multiple=True, metavar="MATCHER", help='Such as severity="critical"; repeatable.'),
+    ):
+        command = option(command)
+    return command
 
 
 def read_token(file: Path | None) -> str | None:

@@ -51,6 +51,13 @@ class Output:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
             click.echo("\n".join(table([list(columns), *cells], width)))
 
+    def one(self, thing: Any) -> None:
+        """One thing with all its fields; for people as YAML, which escapes what could steer a terminal."""
+        if self._format is Format.TABLE:
+            Output(Format.YAML).one(thing)
+        else:
+            self._document(thing)
+
     def said(self, text: str, data: Any) -> None:
         """What was done: lines for people, the data for programs."""
         if self._format is Format.TABLE:
