@@ -1,5 +1,6 @@
 """`alertagent rules`: rules as code."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def export(
     query = {"cluster_id": cluster, "format": format, "filter": filter, "q": q}
     body = client.call("GET", ("rules", "export"), query).body
     if file is None:
-        click.get_binary_stream("stdout").write(body)
+        sys.stdout.buffer.write(body)
         return
     try:
         file.write_bytes(body)

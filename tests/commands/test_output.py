@@ -38,6 +38,16 @@ def test_programs_get_every_field_as_json_or_yaml(capsys: pytest.CaptureFixture[
     assert yaml.safe_load(capsys.readouterr().out) == ROWS
     Output(Format.YAML).said("done", {"count": 1})
     assert capsys.readouterr().out == "count: 1\n"
+    Output(Format.JSON).one(ROWS[0])
+    assert json.loads(capsys.readouterr().out) == ROWS[0]
+
+
+def test_one_thing_is_yaml_for_people_which_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().one(ROWS[0])
+
+    shown = capsys.readouterr().out
+    assert yaml.safe_load(shown) == ROWS[0]
+    assert "\x1b" not in shown
 
 
 def test_that_there_is_nothing_is_said_beside_the_output(capsys: pytest.CaptureFixture[str]) -> None:

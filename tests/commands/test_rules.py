@@ -110,17 +110,15 @@ async def test_the_difference_of_each_cluster_is_shown(api: Api, rules: Rules, h
     done = await apply(rules, home, "--prune")
 
     assert done.status == 0
-    assert done.stdout.splitlines() == [
+    lines = done.stdout.splitlines()
+    assert lines[:4] == [
         "updated  v1.0.1   HostDown",
         "deleted  v1.0.1   DiskFull",
         "",
         "c1 (prometheus): 0 added, 1 changed, 1 removed",
-        *(line for line in done.stdout.splitlines()[4:-1]),
-        "0 created, 1 updated, 1 unchanged, 1 deleted",
     ]
-    assert {"-    for: 5m", "+    for: 10m", "-  - alert: DiskFull", "--- now/node", "+++ then/node"} <= set(
-        done.stdout.splitlines()
-    )
+    assert {"-    for: 5m", "+    for: 10m", "-  - alert: DiskFull", "--- now/node", "+++ then/node"} < set(lines)
+    assert lines[-1] == "0 created, 1 updated, 1 unchanged, 1 deleted"
     assert await names(api) == ["HostDown", "job:up:sum"]
 
 
@@ -196,7 +194,7 @@ async def on_a_terminal(rules: Rules, answer: bytes, *arguments: str) -> tuple[i
     ours, theirs = os.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
-            *(COMMAND, "rules", *arguments),
+            *(str(COMMAND), "rules", *arguments),
             env={**os.environ, **rules.environment},
             stdin=theirs,
             stdout=asyncio.subprocess.PIPE,
@@ -223,9 +221,9 @@ async def test_on_a_terminal_it_asks(api: Api, rules: Rules, home: Path) -> None
     forced, _ = await on_a_terminal(rules, b"", *arguments, "--yes")
 
     assert (said_no, before) == (1, [])
-    assert "Apply this? [y/N]" in no
-    assert no.splitlines()[-1] == "nothing was changed"
-    assert (said_yes, yes.splitlines()[-1]) == (0, "3 created, 0 updated, 0 unchanged, 0 deleted")
+    assert "+  - alert: HostDown" in no
+    assert no.splitlines()[-1] == "Apply this? [y/N]: nothing was changed"
+    assert (said_yes, yes.splitlines()[-1]) == (0, "Apply this? [y/N]: 3 created, 0 updated, 0 unchanged, 0 deleted")
     assert (unasked, nothing) == (0, "nothing to do: 0 created, 0 updated, 3 unchanged, 0 deleted\n")
     assert forced == 0
 
@@ -310,17 +308,8 @@ async def test_rules_are_listed_shown_and_compared(api: Api, rules: Rules, home:
         *("ID", "NAME", "KIND", "GROUP", "SEVERITY", "TARGETS", "SOURCE", "VERSION", "STATUS"),
     ]
     assert [line.split("\t")[1] for line in listed[1:]] == ["DiskFull", "HostDown", "job:up:sum"]
-    assert listed[2].split("\t") == [
-        id,
-        "HostDown",
-        "alerting",
-        "node",
-        "critical",
-        "c1",
-        "git/infra",
-        "v1.0.1",
-        "pending",
-    ]
+    down = [id, "HostDown", "alerting", "node", "critical", "c1", "git/infra", "v1.0.1", "pending"]
+    assert listed[2].split("\t") == down
     assert [rule["name"] for rule in json.loads(some.stdout)] == ["DiskFull"]
     assert (none.status, none.stdout, none.stderr) == (0, "", "there are no such rules\n")
     assert (shown["id"], shown["duration"]) == (id, "10m")
