@@ -52,6 +52,8 @@ from alertagent.core.rules.files_api import FilesApi
 from alertagent.core.rules.history import History
 from alertagent.core.rules.journal import Journal
 from alertagent.core.rules.service import Rules
+from alertagent.core.selfwatch.model import Patience
+from alertagent.core.selfwatch.service import SelfWatch
 from alertagent.core.tasks.api import TasksApi
 from alertagent.core.tasks.service import Queues
 from alertagent.engines import embedded
@@ -171,6 +173,7 @@ class Parts:
             self.watch,
             renderers={ConfigType.ALERTMANAGER: self.alertmanager},
         )
+        self.clusters.guard(self.configs)
         self.previews = ConfigPreviews(self.clusters, self.rules, self.configs)
         self.adoption = Adoption(self.clusters, self.exchange, self.alertmanager)
         self.alerts = Alerts(database, self.producer, clock)
@@ -189,6 +192,19 @@ class Parts:
         )
         self.analyses = Analyses(
             self.alerts, self.rules, analyzer=self.registry.analyzer("heuristic"), transport=transport, clock=clock
+        )
+        watched = settings.configs
+        self.selfwatch = SelfWatch(
+            database,
+            self.configs,
+            self.alerts,
+            clock,
+            patience=Patience(
+                silent_after=watched.silent_after,
+                stale_after=watched.stale_after,
+                drift_shown_for=watched.drift_shown_for,
+            ),
+            url=_external_url(settings),
         )
         self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
 
@@ -267,6 +283,8 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
             await stack.enter_async_context(parts.workers().running())
             await stack.enter_async_context(_background(parts.alerts.sweeping(), _housekeeping(parts)))
         await stack.enter_async_context(_background(parts.alerts.committing(), parts.listening.run()))
+        if role is not Role.API:
+            await stack.enter_async_context(_background(parts.selfwatch.watching()))
         address = await stack.enter_async_context(_listening(parts, role))
         stack.callback(_stop_inviting, parts)
         # Last: a start that failed after it could never show the token, and no other start makes one.

@@ -125,6 +125,12 @@ class ConfigSettings(Section):
     silent_after: Annotated[Duration, Field(description="A sidecar that has not reported for this long is silent.")] = (
         timedelta(minutes=2)
     )
+    stale_after: Annotated[
+        Duration, Field(description="A target that does not run what it should is told of after this long.")
+    ] = timedelta(minutes=10)
+    drift_shown_for: Annotated[
+        Duration, Field(description="How long it is told of that somebody else changed a sidecar's file.")
+    ] = timedelta(minutes=15)
     keep_history: Annotated[Duration, Field(description="How long past syncs stay in the database.")] = timedelta(
         days=30
     )

@@ -64,6 +64,9 @@ WITH incoming AS (
 )
 SELECT fingerprint, transition FROM written WHERE transition <> '';
 
+-- name: firing_from
+SELECT * FROM alerts WHERE status = 'firing' AND source = $1;
+
 -- name: expire
 -- Silence ends an alert. After a start of ours nobody is blamed for the time in which nobody could post: an alert
 -- last seen before $2 gets until $3.

@@ -105,6 +105,10 @@ class Alerts:
         rows = await (executor or self._database).fetch(sql.find_all, list(fingerprints))
         return [_alert(row) for row in rows]
 
+    async def firing_from(self, source: str) -> list[Alert]:
+        """The firing alerts that came through this door."""
+        return [_alert(row) for row in await self._database.fetch(sql.firing_from, source)]
+
     async def page(self, request: PageRequest) -> tuple[list[Alert], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
         return [_alert(row) for row in page.rows], page.next_cursor, page.total

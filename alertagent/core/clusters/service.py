@@ -1,8 +1,8 @@
 """The registry of clusters."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Protocol
 
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
@@ -32,6 +32,12 @@ LISTING = Listing(
 _EDITABLE = ("name", "labels", "parameters", "config_types", "query_url")
 
 
+class Misfits(Protocol):
+    """Who knows what a change of a cluster would break."""
+
+    async def misfits(self, executor: Executor, before: Cluster | None, after: Cluster) -> Sequence[Detail]: ...
+
+
 class Clusters:
     """Clusters come by hand, or by themselves when a sidecar that may register one asks for its configuration."""
 
@@ -39,6 +45,11 @@ class Clusters:
         self._database = database
         self._audit = audit
         self._check_url = check_url
+        self._misfits: Misfits | None = None
+
+    def guard(self, misfits: Misfits) -> None:
+        """Ask before each change what it would break."""
+        self._misfits = misfits
 
     async def all(self) -> list[Cluster]:
         return [cluster_of(row) for row in await self._database.fetch(sql.all)]
@@ -61,6 +72,7 @@ class Clusters:
             if row is None:
                 raise Conflict(f'there is a cluster "{id}" already', code="cluster.exists")
             cluster = cluster_of(row)
+            await self._require_fit(transaction, None, cluster)
             await self._note(transaction, actor, "cluster.created", None, cluster)
         return cluster
 
@@ -85,6 +97,7 @@ class Clusters:
             if all(getattr(before, name) == values[name] for name in _EDITABLE):
                 return before
             after = cluster_of(await transaction.fetchrow(sql.replace, id, *_columns(values)))
+            await self._require_fit(transaction, before, after)
             await self._note(transaction, actor, "cluster.updated", before, after)
         return after
 
@@ -103,6 +116,15 @@ class Clusters:
         if expected is not None and row["revision"] not in expected:
             raise Stale(f'cluster "{id}" was changed in the meantime; it is at revision {row["revision"]}')
         return cluster_of(row)
+
+    async def _require_fit(self, executor: Executor, before: Cluster | None, after: Cluster) -> None:
+        """Raises Invalid with every rule that would no longer be valid there."""
+        decisive = ("name", "labels", "parameters", "config_types")
+        if self._misfits is None or (before and all(getattr(before, n) == getattr(after, n) for n in decisive)):
+            return
+        if details := await self._misfits.misfits(executor, before, after):
+            more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+            raise Invalid(details[0].message + more, code="cluster.breaks_rules", details=details[:100])
 
     async def _check_query_url(self, values: Mapping[str, Any]) -> None:
         """A URL is read by every viewer, so none may hold a password."""

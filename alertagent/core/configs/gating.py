@@ -16,6 +16,7 @@ from alertagent.core.clusters.model import ConfigType
 from alertagent.core.rules.check import check_rule
 from alertagent.core.rules.model import Dialect, GroupOptions, RuleContent
 from alertagent.core.rules.parameters import effective
+from alertagent.kernel.errors import Detail
 from alertagent.kernel.labels import is_legacy_name
 
 Version = tuple[int, int]
@@ -149,14 +150,26 @@ def gate_for(config_type: ConfigType, versions: Iterable[str | None]) -> Gate:
 def fit(rule: RuleContent, values: Mapping[str, str], gate: Gate) -> Fitted:
     """The rule with a cluster's values for its parameters and without what the target does not understand."""
     if rule.parameters:
-        try:
-            rule = effective(rule, values)
-        except ValueError as error:
-            return _held_back("duration", f"with this cluster's parameters the duration cannot be read: {error}")
-        if findings := check_rule(rule):
-            place = ".".join(map(str, findings[0].loc))
-            return _held_back(place, f"with this cluster's parameters it is not valid: {findings[0].message}")
+        if (misfit := misfit_of(rule, values)) is not None:
+            return Fitted(None, (misfit,))
+        rule = effective(rule, values)
     return _obstacle(rule, gate) or Fitted(rule, tuple(_omissions(rule, gate)))
+
+
+def misfit_of(rule: RuleContent, values: Mapping[str, str]) -> Note | None:
+    """What a cluster's values for its parameters break in a rule, if anything."""
+    try:
+        findings = check_rule(effective(rule, values)) if rule.parameters else []
+    except ValueError as error:
+        findings = [Detail(("duration",), str(error))]
+    if not findings:
+        return None
+    field, message = ".".join(map(str, findings[0].loc)), findings[0].message
+    return Note(
+        kind=Treatment.QUARANTINED,
+        field=field,
+        message=f"with this cluster's parameters it is not valid: {field}: {message}",
+    )
 
 
 def version_of(text: str | None) -> Version | None:

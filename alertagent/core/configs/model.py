@@ -82,6 +82,7 @@ class SidecarStatus:
     received_at: datetime
     desired_hash: str | None
     desired_revision: int | None
+    desired_since: datetime | None = None
     drifted_at: datetime | None = None
     held_back: int = 0
     shortened: int = 0
@@ -217,11 +218,11 @@ def judged(id: str, newest: int, wanted: TargetState, sidecar: SidecarStatus, ap
 
     What is held back was never given to it.
     """
-    report = sidecar.report
-    revision = applied.get((report.cluster_id, report.config_type, report.instance, id))
+    report, held_back = sidecar.report, wanted.state is State.ERROR
+    place = (report.cluster_id, report.config_type, report.instance)
+    revision = None if held_back else applied.get((*place, id))
     current = revision == newest
     refused = not current and sidecar.refuses_desired
-    held_back = wanted.state is State.ERROR
     return replace(
         wanted,
         instance=report.instance,

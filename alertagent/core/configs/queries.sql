@@ -109,13 +109,13 @@ WITH before AS (
 SELECT EXISTS (SELECT FROM noted) AS is_news, (SELECT generation FROM counted) AS generation;
 
 -- name: statuses
-SELECT status.*, latest.hash AS desired_hash, latest.revision AS desired_revision,
+SELECT status.*, latest.hash AS desired_hash, latest.revision AS desired_revision, latest.created_at AS desired_since,
        coalesce(latest.held_back, 0) AS held_back, coalesce(latest.shortened, 0) AS shortened
   FROM config_sync_status AS status
   LEFT JOIN LATERAL (
-      SELECT hash, revision, held_back, notes.shortened
+      SELECT hash, revision, created_at, held_back, notes.shortened
         FROM (
-            SELECT hash, revision, notes FROM config_snapshots AS snapshot
+            SELECT hash, revision, created_at, notes FROM config_snapshots AS snapshot
              WHERE snapshot.cluster_id = status.cluster_id AND snapshot.config_type = status.config_type
              ORDER BY revision DESC LIMIT 1
         ) AS newest

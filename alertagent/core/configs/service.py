@@ -16,10 +16,9 @@ import structlog
 from alertagent.core.clusters.changes import count_change, generation
 from alertagent.core.clusters.model import Cluster, ConfigType, is_targeted, require_type
 from alertagent.core.clusters.service import Clusters
-from alertagent.core.configs.gating import Note, Treatment, gate_for
+from alertagent.core.configs.gating import Note, Treatment, gate_for, misfit_of
 from alertagent.core.configs.model import (
     RULE_TYPES,
-    Applied,
     Gates,
     Noted,
     Report,
@@ -33,12 +32,12 @@ from alertagent.core.configs.model import (
 )
 from alertagent.core.configs.recipe import Recipe
 from alertagent.core.configs.refusals import MOST
-from alertagent.core.configs.render import Pieces, Refusal, Rendered
+from alertagent.core.configs.render import Pieces, Refusal, Rendered, belongs
 from alertagent.core.configs.served import Bodies, OneAtATime
 from alertagent.core.configs.watch import CHANNEL, ConfigWatch
 from alertagent.core.rules.model import Rule, Status
 from alertagent.core.rules.service import Rules
-from alertagent.kernel.errors import Conflict, NotFound, Unavailable
+from alertagent.kernel.errors import Conflict, Detail, NotFound, Unavailable
 from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.pages import Column, Listing, PageOf, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
@@ -174,6 +173,17 @@ class Configs:
         recipe = await self._recipe(self._database, cluster, config_type, await generation(self._database))
         return await asyncio.to_thread(recipe.rendered)
 
+    async def misfits(self, executor: Executor, before: Cluster | None, after: Cluster) -> list[Detail]:
+        """The rules that a change of a cluster would make invalid there; those that are so already do not count."""
+        rules = [rule for rule in await self._rules.enabled(executor) if rule.content.parameters]
+        found = broken(after, rules)
+        known = broken(before, rules) if before is not None else {}
+        return [
+            Detail(("parameters",), f'rule "{rule.content.name}" ({rule.id}) in cluster "{after.id}": {note.message}')
+            for rule, note in found.values()
+            if rule.id not in known
+        ]
+
     async def report(self, report: Report) -> None:
         """Keep what a sidecar says. Raises NotFound for an unknown cluster."""
         gate = gate_for(report.config_type, [report.target_version])
@@ -232,11 +242,21 @@ class Configs:
         clusters = await self._clusters.all()
         cluster_ids, rule_ids = [cluster.id for cluster in clusters], [rule.id for rule in rules]
         sidecars = await self.sidecars(cluster_ids)
-        applied = await self._applied(cluster_ids, rule_ids)
+        behind = {sidecar.report.cluster_id for sidecar in sidecars if not self._is_up_to_date(sidecar)}
+        applied = await self._applied(list(behind), rule_ids)
+        for sidecar in sidecars:
+            if sidecar.report.cluster_id not in behind:
+                place = (sidecar.report.cluster_id, sidecar.report.config_type, sidecar.report.instance)
+                applied |= {(*place, rule.id): rule.revision for rule in rules}
         noted = await self._noted(rule_ids)
         return {rule.id: target_states(rule, clusters, sidecars, applied, noted) for rule in rules}
 
-    async def _applied(self, cluster_ids: list[str], rule_ids: list[str]) -> Applied:
+    def _is_up_to_date(self, sidecar: SidecarStatus) -> bool:
+        """Whether its target is known to run what is current now, and so every rule in its present revision."""
+        snapshot = self.at_hand(sidecar.report.cluster_id, sidecar.report.config_type)
+        return snapshot is not None and snapshot.hash == sidecar.report.applied_hash
+
+    async def _applied(self, cluster_ids: list[str], rule_ids: list[str]) -> dict[tuple[str, str, str, str], int]:
         rows = await self._database.fetch(sql.revisions_applied, cluster_ids, rule_ids)
         return {
             (row["cluster_id"], row["config_type"], row["instance"], row["rule_id"]): row["revision"] for row in rows
@@ -355,6 +375,13 @@ class Configs:
             await self.current(cluster_id, config_type)
         except (NotFound, Conflict, Unavailable) as problem:
             log.warning("config.not_rendered", cluster=cluster_id, kind=config_type, reason=problem.message)
+
+
+def broken(cluster: Cluster, rules: Sequence[Rule]) -> dict[str, tuple[Rule, Note]]:
+    """The rules for this cluster that its parameters make invalid, by id."""
+    here = (rule for rule in rules if any(belongs(rule, cluster, config_type) for config_type in RULE_TYPES))
+    judged = ((rule, misfit_of(rule.content, cluster.parameters)) for rule in here)
+    return {rule.id: (rule, note) for rule, note in judged if note is not None}
 
 
 def _key(cluster_id: str, config_type: ConfigType) -> str:

@@ -233,3 +233,44 @@ async def test_deleting_a_cluster_ends_every_token_that_was_only_for_it(api: Api
         return (await sidecar.get("/config/sync?cluster_id=c1&type=prometheus")).status == 401
 
     await eventually(is_refused, within=15)
+
+
+async def test_parameters_that_would_break_a_rule_there_are_refused_with_its_name(api: Api) -> None:
+    await api.post("/clusters", {"id": "c1", "labels": {"env": "prod"}, "parameters": {"least": "2"}})
+    rule = {
+        "name": "TooFew",
+        "expression": "up < ${least}",
+        "parameters": {"least": "1", "patience": "5m"},
+        "duration": "${patience}",
+        "targets": ['env="prod"'],
+    }
+    made = await api.post("/rules", rule)
+    assert made.status == 201, made.body
+
+    expression = await api.put("/clusters/c1", {"parameters": {"least": ") or ("}})
+    duration = await api.put("/clusters/c1", {"parameters": {"patience": "soon"}})
+    added = await api.post("/clusters", {"id": "c2", "labels": {"env": "prod"}, "parameters": {"least": "<"}})
+    elsewhere = await api.post("/clusters", {"id": "c3", "parameters": {"least": "<"}})
+    moved = await api.put("/clusters/c3", {"labels": {"env": "prod"}})
+    fine = await api.put("/clusters/c1", {"parameters": {"least": "3", "unused": ") ("}})
+
+    assert [answer.status for answer in (expression, duration, added, elsewhere, moved, fine)] == [
+        400, 400, 400, 201, 400, 200,
+    ]  # fmt: skip
+    for answer in (expression, duration, added, moved):
+        assert answer.error["code"] == "cluster.breaks_rules"
+        assert f'rule "TooFew" ({made.data["id"]})' in answer.error["message"]
+        assert answer.error["details"][0]["loc"] == ["parameters"]
+    assert (await api.get("/clusters/c1")).data["parameters"] == {"least": "3", "unused": ") ("}
+    assert (await api.get("/clusters/c2")).status == 404
+
+
+async def test_a_rule_that_is_broken_already_stands_in_nobodys_way(api: Api, service: Service) -> None:
+    await api.post("/clusters", {"id": "c1", "parameters": {"least": "2"}})
+    await api.post(
+        "/rules", {"name": "A", "expression": "up < ${least}", "parameters": {"least": "1"}, "targets": ["c1"]}
+    )
+    values = {"least": ") ("}
+    await service.parts.database.execute("UPDATE clusters SET parameters = $1::jsonb", values)
+
+    assert (await api.put("/clusters/c1", {"labels": {"env": "prod"}})).status == 200

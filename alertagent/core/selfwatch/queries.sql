@@ -1,0 +1,3 @@
+-- name: claim
+-- One process at a time, for as long as the transaction lasts.
+SELECT pg_try_advisory_xact_lock(hashtextextended('selfwatch', 0));
