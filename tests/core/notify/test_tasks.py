@@ -19,8 +19,7 @@ async def test_every_task_of_telling_has_its_handler(house: House) -> None:
 def test_a_delivery_is_tried_for_about_a_day() -> None:
     now, waited = datetime(2026, 11, 22, tzinfo=UTC), timedelta()
     for retry in range(DELIVER.max_retry):
-        task = DELIVER.task(Deliver(delivery="d")).as_task(now)
-        object.__setattr__(task, "retry", retry)
+        task = DELIVER.task(Deliver(delivery="d")).as_task(now)._replace(retry=retry)
         verdict = judge(External("away"), task, 0.5, rules()[DELIVER.type])
         assert isinstance(verdict, RetryIn)
         waited += verdict.delay

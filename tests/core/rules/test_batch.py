@@ -178,4 +178,4 @@ async def test_more_targets_than_a_task_can_carry_are_told_to_every_cluster(api:
 
     assert made.status == 201
     payload = await service.parts.database.fetchval("SELECT payload FROM task_queue")
-    assert payload == {"rule_id": made.data["id"], "targets": ['id=~".+"']}
+    assert payload == {"rule_id": made.data["id"], "rules": 1, "targets": ['id=~".+"']}
