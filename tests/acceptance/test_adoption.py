@@ -9,7 +9,7 @@ import aiohttp
 from tests.acceptance.alertmanagers import TEMPLATE, config_of, governing
 from tests.acceptance.governed import CLUSTER
 from tests.support.alertmanager import Alertmanager, write
-from tests.support.prometheus import Prometheus, eventually, running
+from tests.support.prometheus import Prometheus, RuleServer, Vmalert, eventually, running
 from tests.support.serve import Running, Serve
 from tests.support.service import Api
 from tests.support.sink import Sink
@@ -42,6 +42,15 @@ groups:
     for: 1h
     labels: {severity: critical}
 """
+FOR_VMALERT = """\
+groups:
+- name: node
+  interval: 1s
+  concurrency: 2
+  rules:
+  - alert: HostDown
+    expr: default_rollup(up) default 0 == 0
+"""
 SAID = ("name", "query", "duration", "keepFiringFor", "labels", "annotations", "type")
 
 
@@ -56,10 +65,10 @@ async def groups(prometheus: Prometheus) -> Any:
     ]
 
 
-def sidecar_of(serve: Serve, token: str, prometheus: Prometheus, file: Path) -> Running:
+def sidecar_of(serve: Serve, token: str, target: RuleServer, file: Path, config_type: str = "prometheus") -> Running:
     return Running(
-        *("sidecar", "--endpoint", serve.address, "--cluster-id", CLUSTER, "--config-type", "prometheus"),
-        *("--config-path", str(file), "--reload-url", prometheus.reload_url, "--adopt"),
+        *("sidecar", "--endpoint", serve.address, "--cluster-id", CLUSTER, "--config-type", config_type),
+        *("--config-path", str(file), "--reload-url", target.reload_url, "--adopt"),
         environment={"ALERTAGENT_TOKEN": token},
     )
 
@@ -106,6 +115,32 @@ async def test_rules_written_by_hand_come_in_and_run_on_under_governance(
                 return await prometheus.alerts() == left
 
             await eventually(runs_what_is_left)
+
+
+async def test_rules_of_vmalert_come_in_with_what_only_vmalert_knows(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "alertagent.yml"
+    file.write_text(FOR_VMALERT)
+    async with (
+        Serve.on(database_url, redis_url) as serve,
+        aiohttp.ClientSession() as session,
+        running(Vmalert(tmp_path, file)) as vmalert,
+    ):
+        api = Api(session, serve.address)
+        await api.post("/clusters", {"id": CLUSTER, "config_types": ["vmalert"]})
+        token = (await api.post(f"/clusters/{CLUSTER}/tokens", {})).data["token"]
+
+        async with sidecar_of(serve, token, vmalert, file, "vmalert") as sidecar:
+            await sidecar.said("config.adopted")
+
+            async def runs() -> bool:
+                return await vmalert.alerts() == {"HostDown", "AlertAgentConfig"}
+
+            await eventually(runs, within=60)
+            (rule,) = (await api.get("/rules")).data
+            assert (rule["dialect"], rule["expression"]) == ("metricsql", "default_rollup(up) default 0 == 0")
+            assert rule["group_options"]["concurrency"] == 2
 
 
 async def test_a_file_that_cannot_come_in_stays_and_what_is_wrong_with_it_is_reported(

@@ -122,6 +122,18 @@ def test_a_source_owns_its_rules_whatever_their_targets_and_takes_over_what_nobo
     assert {(after(edit).source, after(edit).content.targets) for edit in edits} == {("git", ("c2",))}
 
 
+def test_an_adopted_rule_has_no_owner_yet() -> None:
+    rules = [stored("here", 1, source="adopted:c1", targets=("c1",))]
+
+    (taken,) = imported([content()], rules, source="git", targets=("c1",))
+    (kept,) = imported([content()], rules, targets=("c1",))
+    (elsewhere,) = imported([content()], rules, source="git", targets=("c2",))
+
+    assert (taken.rule.id, taken.change, after(taken).source) == ("here", "moved", "git")
+    assert (kept.change, after(kept).source) == ("unchanged", "adopted:c1")
+    assert (elsewhere.rule.id, elsewhere.change) == ("new0", "created")
+
+
 def test_only_rules_of_the_source_are_pruned() -> None:
     rules = [
         stored("kept", 1, name="a", source="git"),
