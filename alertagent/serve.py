@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ COLLECT_AFTER = 20_000
 
 async def serve(settings: Settings, *, role: str, demo: bool) -> None:
     """Serve until SIGTERM or SIGINT, which break off a start, too. Raises Fatal when it cannot start."""
+    _allow_many_connections()
     start, stop = asyncio.current_task(), asyncio.Event()
 
     def break_off() -> None:
@@ -60,6 +62,13 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
+
+
+def _allow_many_connections() -> None:
+    """Each waiting sidecar is an open file, and many systems begin with 1,024 where they allow far more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _on_signals(act: Callable[[], object]) -> None:
