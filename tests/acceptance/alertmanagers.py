@@ -16,7 +16,7 @@ from tests.support.alertmanager import Alertmanager
 from tests.support.prometheus import eventually
 from tests.support.serve import Running, Serve
 from tests.support.service import Api
-from tests.support.sink import Sink
+from tests.support.sink import Received, Sink
 
 PATH = f"/clusters/{CLUSTER}/alertmanager-config"
 TEMPLATE = '{{ define "shop.title" }}First says {{ .CommonLabels.alertname }}{{ end }}\n'
@@ -77,16 +77,26 @@ class Governed:
         return (await self.api.get(f"/config/sync?{query}")).body
 
     async def says(self, slack: Sink, alert: str) -> str:
-        """The title under which Alertmanager tells Slack of an alert that fires now."""
-        before = len(slack.requests)
+        """The title under which Alertmanager tells Slack of an alert that fires now.
+
+        A reload may cut off what it said last, and it says that again: so only messages about this alert count.
+        """
         async with (
             aiohttp.ClientSession() as session,
             session.post(f"{self.alertmanager.url}/api/v2/alerts", json=[{"labels": {"alertname": alert}}]) as answer,
         ):
             assert answer.status == 200, await answer.text()
-        told = await slack.wait_for(before + 1)
-        title: str = json.loads(told[before].body)["attachments"][0]["title"]
-        return title
+        told = await slack.wait_for(lambda requests: any(_is_about(request, alert) for request in requests))
+        return next(_title(request) for request in told if _is_about(request, alert))
+
+
+def _is_about(request: Received, alert: str) -> bool:
+    return _title(request).endswith(f" {alert}")
+
+
+def _title(request: Received) -> str:
+    title: str = json.loads(request.body)["attachments"][0]["title"]
+    return title
 
 
 @asynccontextmanager
