@@ -15,7 +15,7 @@ from alertagent.queue.policy import Bury, Why
 from alertagent.queue.settle import Drop, Settler
 from alertagent.queue.station import Station
 from alertagent.queue.streams import FIELD, Fields
-from alertagent.queue.task import Task, Unreadable, decode
+from alertagent.queue.task import Unreadable, decode
 
 CANCELLED = 100_000
 
@@ -48,14 +48,11 @@ class Admission:
         delivery = Delivery(level, entry, envelope, deliveries, task)
         if not self._holdings.take(delivery):
             self._settler.discard(level, entry, envelope, Drop())
-        elif self._is_to_be_done(task, certain=certain and not again):
+        # Of what is not durable the ledger knows nothing.
+        elif not task.durable or (certain and not again and not task.retry and task.id not in self._cancelled):
             self._allow(delivery)
         else:
             self._doubtful.append(delivery)
-
-    def _is_to_be_done(self, task: Task, *, certain: bool) -> bool:
-        """Whether that can be said without the ledger, which knows nothing of what is not durable."""
-        return not task.durable or (certain and not task.retry and task.id not in self._cancelled)
 
     def doubt(self, tasks: Iterable[str]) -> None:
         """These were cancelled a moment ago. Older entries are doubted anyway, so the last ones are enough."""

@@ -68,7 +68,7 @@ class Holdings:
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._held: dict[Place, Delivery] = {}
+        self._held: dict[int, dict[bytes, Delivery]] = {level: {} for level in LEVELS}
         self._tasks: dict[str, Delivery] = {}
         self._ready: dict[int, deque[Delivery]] = {level: deque() for level in LEVELS}
         self._starts = 0
@@ -78,10 +78,11 @@ class Holdings:
         self._freed = asyncio.Event()
 
     def __contains__(self, place: Place) -> bool:
-        return place in self._held
+        level, entry = place
+        return entry in self._held[level]
 
     def __len__(self) -> int:
-        return len(self._held)
+        return sum(map(len, self._held.values()))
 
     @property
     def running(self) -> set[Delivery]:
@@ -94,7 +95,7 @@ class Holdings:
     @property
     def room(self) -> int:
         """How many more may be read."""
-        in_hand = len(self._held) - self._ended
+        in_hand = len(self) - self._ended
         return max(0, min(2 * self._concurrency - in_hand, MAX_ENDED - self._ended))
 
     @property
@@ -131,7 +132,7 @@ class Holdings:
         """Hold it; False when the same task is in our hands already, under another entry."""
         if delivery.task.id in self._tasks:
             return False
-        self._held[delivery.place] = delivery
+        self._held[delivery.level][delivery.entry] = delivery
         self._tasks[delivery.task.id] = delivery
         delivery.held = True
         return True
@@ -172,7 +173,7 @@ class Holdings:
         if delivery.held:
             delivery.held = False
             self.written(delivery)
-            del self._held[delivery.place]
+            del self._held[delivery.level][delivery.entry]
             self._ended -= delivery.ended
             self._running.discard(delivery)
             delivery.runner = None
@@ -187,13 +188,14 @@ class Holdings:
         return waiting
 
     def entries(self, level: int) -> list[bytes]:
-        return [entry for held, entry in self._held if held == level]
+        return list(self._held[level])
 
     def of(self, task: str) -> Delivery | None:
         return self._tasks.get(task)
 
     def at(self, place: Place) -> Delivery | None:
-        return self._held.get(place)
+        level, entry = place
+        return self._held[level].get(entry)
 
 
 def order(turn: int) -> tuple[int, ...]:

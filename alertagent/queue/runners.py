@@ -11,11 +11,11 @@ delivery that was meant, because a cancellation that came late would hit the nex
 import asyncio
 import contextvars
 import random
-import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from types import coroutine
 from typing import Any
 
@@ -66,7 +66,7 @@ class Runners:
         self._station = station
         self._holdings = station.holdings
         self._settler = settler
-        self._clock = clock
+        self._now = clock.now
         self._is_open = is_open
         self._kinds = {type: _kind(handler, rules.get(type, DEFAULT)) for type, handler in handlers.items()}
         # Not the context of whoever starts a runner: that may be another task's, with all that it has bound.
@@ -91,9 +91,11 @@ class Runners:
             self._group.create_task(self._run(), context=self._context)
 
     async def _run(self) -> None:
+        # A turn for the reader, that its next request travels while we run what the last one brought.
+        await asyncio.sleep(0)
         self._coming = False
         runner = _current()
-        turn = time.perf_counter() + TURN
+        turn = perf_counter() + TURN
         while self._is_open() and (delivery := self._holdings.next()) is not None:
             delivery.runner = runner
             ended = await self._attempt(delivery)
@@ -102,24 +104,24 @@ class Runners:
                 return
             if ended > turn:
                 await asyncio.sleep(0)
-                turn = time.perf_counter() + TURN
+                turn = perf_counter() + TURN
 
     async def _attempt(self, delivery: Delivery) -> float:
         """Run it and settle how that ended; returns when."""
         kind = self._kinds[delivery.task.type]
-        delivery.started_at = self._clock.now()
-        began = time.perf_counter()
+        delivery.started_at = self._now()
+        began = perf_counter()
         delivery.deadline = began + kind.seconds
         try:
             await _apart(_handle(kind.handler, delivery.task), self._context.copy(), self._waits)
         except asyncio.CancelledError as error:
-            delivery.seconds = time.perf_counter() - began
+            delivery.seconds = perf_counter() - began
             self._cancelled(delivery, error, kind)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer
-            delivery.seconds = time.perf_counter() - began
+            delivery.seconds = perf_counter() - began
             self._failed(delivery, error, kind.rule)
         else:
-            delivery.seconds = time.perf_counter() - began
+            delivery.seconds = perf_counter() - began
             self._settler.done(delivery)
         return began + delivery.seconds
 
@@ -131,7 +133,7 @@ class Runners:
 
     def _end_overdue(self) -> None:
         self._look = None
-        now = time.perf_counter()
+        now = perf_counter()
         for delivery in self._holdings.running:
             if delivery.deadline < now:
                 delivery.stop(Fate.OVERDUE)
