@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,9 +24,12 @@ from alertagent.core.adoption.service import Adoption
 from alertagent.core.alertmanager import tasks as alertmanager_tasks
 from alertagent.core.alertmanager.api import AlertmanagerApi
 from alertagent.core.alertmanager.service import AlertmanagerConfigs
+from alertagent.core.alerts.actions_api import ActionsApi
 from alertagent.core.alerts.api import AlertsApi
+from alertagent.core.alerts.handling import Handling
 from alertagent.core.alerts.intake import Timeouts
 from alertagent.core.alerts.kinds import DISPATCH
+from alertagent.core.alerts.retention import Retention
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.analysis import tasks as analysis_tasks
 from alertagent.core.analysis.service import Analyses
@@ -41,6 +45,15 @@ from alertagent.core.configs.api import ConfigsApi
 from alertagent.core.configs.preview import ConfigPreviews
 from alertagent.core.configs.service import Configs
 from alertagent.core.configs.watch import ConfigWatch
+from alertagent.core.escalation import tasks as escalation_tasks
+from alertagent.core.escalation.api import EscalationApi
+from alertagent.core.escalation.service import Escalations
+from alertagent.core.events.api import EventsApi
+from alertagent.core.events.model import Topic
+from alertagent.core.events.observer import TaskHints
+from alertagent.core.events.service import Events
+from alertagent.core.heartbeats.api import HeartbeatsApi
+from alertagent.core.heartbeats.service import Heartbeats
 from alertagent.core.notify import tasks as notify_tasks
 from alertagent.core.notify.api import NotifyApi
 from alertagent.core.notify.channels import Channels
@@ -71,7 +84,7 @@ from alertagent.queue.pressure import Bounds, Pressure
 from alertagent.queue.producer import Producer
 from alertagent.queue.statistics import Statistics
 from alertagent.queue.traced import traced
-from alertagent.queue.worker import Workers
+from alertagent.queue.worker import Handler, Workers
 from alertagent.settings import Settings
 from alertagent.storage.database import Database
 from alertagent.storage.listening import Listening
@@ -147,7 +160,8 @@ class Parts:
         self.producer = Producer(redis, self.ledger, observer=self.metrics.queue, pressure=pressure)
         self.replies = StoredReplies(database)
         self.listening = Listening(database)
-        self.audit = Audit()
+        self.events = Events(redis)
+        self.audit = Audit(self.events.audited)
         self.tokens = Tokens(
             database,
             self.audit,
@@ -176,7 +190,10 @@ class Parts:
         self.clusters.guard(self.configs)
         self.previews = ConfigPreviews(self.clusters, self.rules, self.configs)
         self.adoption = Adoption(self.clusters, self.exchange, self.alertmanager)
-        self.alerts = Alerts(database, self.producer, clock)
+        self.alerts = Alerts(database, self.producer, clock, partial(self.events.changed, Topic.ALERTS))
+        self.retention = Retention(database, clock, keep=settings.alerts.keep_ended)
+        self.heartbeats = Heartbeats(database, self.alerts, self.audit, clock)
+        self.handling = Handling(database, self.alerts, self.audit, self.producer, clock)
         self.channels = Channels(
             database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport
         )
@@ -189,6 +206,9 @@ class Parts:
             transport=transport,
             clock=clock,
             external_url=_external_url(settings),
+        )
+        self.escalations = Escalations(
+            database, self.alerts, self.channels, audit=self.audit, producer=self.producer, clock=clock
         )
         self.analyses = Analyses(
             self.alerts, self.rules, analyzer=self.registry.analyzer("heuristic"), transport=transport, clock=clock
@@ -229,7 +249,7 @@ class Parts:
             least=dict.fromkeys(QUEUES, LEAST_WORKERS),
         )
         handlers = {
-            "notification": notify_tasks.handlers(self.groups, self.deliveries),
+            "notification": self.notification_handlers(),
             "ai_analysis": analysis_tasks.handlers(self.analyses),
             "config_sync": {**config_tasks.handlers(self.configs), **alertmanager_tasks.handlers(self.configs)},
         }
@@ -239,12 +259,18 @@ class Parts:
             ledger=self.ledger,
             options=options,
             rules=notify_tasks.rules(),
-            observer=self.metrics.queue,
+            observer=TaskHints(self.metrics.queue, self.events),
             producer=self.producer,
         )
 
+    def notification_handlers(self) -> dict[str, Handler]:
+        """Alerts that changed are told of first; what follows if nobody acknowledges them is planned after that."""
+        telling = notify_tasks.handlers(self.groups, self.deliveries)
+        return {**telling, **escalation_tasks.handlers(self.escalations, telling[DISPATCH.type])}
+
     def _apis(self) -> Sequence[object]:
-        timeouts = Timeouts(resolve=self.settings.alerts.resolve_timeout, stale=self.settings.alerts.stale_after)
+        alerts = self.settings.alerts
+        timeouts = Timeouts(resolve=alerts.resolve_timeout, stale=alerts.stale_after)
         return [
             TokensApi(self.tokens),
             ClustersApi(self.clusters, self.tokens, self.query_proxy),
@@ -253,7 +279,11 @@ class Parts:
             ConfigsApi(self.configs, self.clusters, self.rules, silent_after=self.settings.configs.silent_after),
             AlertmanagerApi(self.alertmanager, self.configs),
             AdoptionApi(self.adoption, self.clusters),
-            AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received),
+            AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received, drop_labels=alerts.drop_labels),
+            ActionsApi(self.alerts, self.handling),
+            EventsApi(self.events),
+            EscalationApi(self.escalations),
+            HeartbeatsApi(self.heartbeats, self.clock),
             NotifyApi(self.channels, self.deliveries, self.registry),
             TasksApi(self.queues),
         ]
@@ -281,10 +311,13 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
         await stack.enter_async_context(parts.producer.running())
         if role is not Role.API:
             await stack.enter_async_context(parts.workers().running())
-            await stack.enter_async_context(_background(parts.alerts.sweeping(), _housekeeping(parts)))
+            await stack.enter_async_context(
+                _background(parts.alerts.sweeping(), parts.heartbeats.looking(), _housekeeping(parts))
+            )
         await stack.enter_async_context(_background(parts.alerts.committing(), parts.listening.run()))
         if role is not Role.API:
             await stack.enter_async_context(_background(parts.selfwatch.watching()))
+        await stack.enter_async_context(parts.events.running())
         address = await stack.enter_async_context(_listening(parts, role))
         stack.callback(_stop_inviting, parts)
         # Last: a start that failed after it could never show the token, and no other start makes one.
@@ -305,6 +338,7 @@ def _stop_inviting(parts: Parts) -> None:
     """The first thing at the end: probes are told, and those who wait for a change are let go."""
     parts.readiness.is_stopping = True
     parts.watch.close()
+    parts.events.close()
     log.info("service.stopping")
 
 
@@ -362,6 +396,9 @@ async def _housekeeping(parts: Parts) -> None:
             await parts.replies.forget_old()
             kept = parts.settings.configs
             await parts.configs.forget(history=kept.keep_history, silent=kept.forget_after)
+        with contextlib.suppress(Problem):
+            await parts.retention.tidy()
+            await parts.escalations.forget_old()
         await asyncio.sleep(HOUSEKEEPING_EVERY.total_seconds())
 
 

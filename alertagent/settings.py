@@ -119,6 +119,17 @@ class AlertSettings(Section):
         Duration,
         Field(description="An alert that Alertmanager said is firing counts as resolved after this silence."),
     ] = timedelta(hours=24)
+    keep_ended: Annotated[
+        Duration,
+        Field(ge=timedelta(days=2), description="How long an alert that ended and its timeline stay in the database."),
+    ] = timedelta(days=90)
+    drop_labels: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Labels taken off every alert that comes in, such as replica or prometheus_replica, "
+            "so that two Prometheus servers that watch the same things tell of one alert."
+        ),
+    ] = ()
 
 
 class ConfigSettings(Section):

@@ -51,6 +51,8 @@ class Executor(Protocol):
 
     async def execute(self, sql: str, *args: object) -> str: ...
 
+    def after_commit(self, callback: Callable[[], None]) -> None: ...
+
 
 class Transaction:
     """An open transaction on one connection."""
@@ -148,6 +150,10 @@ class Database:
         async with self._acquired() as connection:
             status: str = await connection.execute(sql, *args)
             return status
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """At once: what went before is committed."""
+        callback()
 
     def tell(self, channel: str, payload: str) -> None:
         """Let the listeners of this process hear this now."""

@@ -7,8 +7,10 @@ values of the last row, so a page costs the same however deep it lies and rows t
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 import orjson
@@ -36,7 +38,8 @@ class Column:
 class Listing:
     """What a list shows. `source` is a SELECT; the columns are read from its result.
 
-    `labels` names a jsonb column whose keys can be filtered like fields; `key` is unique and breaks ties.
+    `labels` names a jsonb column whose keys can be filtered like fields; `key` is unique and breaks ties. A text is
+    looked for in the columns `search`, and in `lowered`, which is in lower case already and so much faster.
     """
 
     source: str
@@ -46,6 +49,7 @@ class Listing:
     key_type: str = "text"
     labels: str | None = None
     search: Sequence[str] = ()
+    lowered: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class PageOf:
 
 
 @dataclass(slots=True)
-class _Statement:
+class Statement:
     """Conditions and the arguments that they refer to."""
 
     conditions: list[str] = field(default_factory=list)
@@ -91,23 +95,62 @@ class _Order:
 async def fetch_page(executor: Executor, listing: Listing, request: PageRequest, *parameters: object) -> PageOf:
     """Run the list, whose source may have parameters. Raises Invalid for a bad sort, filter or cursor."""
     order = _order(listing, request.sort or listing.sort)
-    statement = _filtered(listing, request, parameters)
-    try:
-        total = await executor.fetchval(
-            f"SELECT count(*) FROM (SELECT FROM ({listing.source}) AS t WHERE {statement.where}"  # noqa: S608 - ours
-            f" LIMIT {COUNT_UP_TO + 1}) AS counted",
+    statement = filtered(listing, request, parameters)
+    everything = Statement([*statement.conditions], [*statement.arguments])
+    if request.cursor is not None:
+        statement.conditions.append(_after(statement, order, _opened(request, listing, len(order))))
+    with explained():
+        rows = await executor.fetch(_select(listing, statement, order, request.limit + 1), *statement.arguments)
+        more = len(rows) > request.limit
+        is_all = request.cursor is None and not more
+        total = len(rows) if is_all else await _count(executor, listing, everything)
+    rows = rows[: request.limit]
+    return PageOf(rows, _cursor(request, listing, rows[-1]) if more else None, total if total <= COUNT_UP_TO else None)
+
+
+async def fetch_keys(executor: Executor, listing: Listing, request: PageRequest) -> list[str]:
+    """The keys of what fits the filter, at most `limit` and in no order. Raises Invalid for a bad filter."""
+    statement = filtered(listing, request)
+    with explained():
+        rows = await executor.fetch(
+            f"SELECT {listing.key} AS key FROM ({listing.source}) AS t"  # noqa: S608 - the listing is ours
+            f" WHERE {statement.where} LIMIT {request.limit}",
             *statement.arguments,
         )
-        if request.cursor is not None:
-            statement.conditions.append(_after(statement, order, _opened(request, listing, len(order))))
-        rows = await executor.fetch(_select(listing, statement, order, request.limit + 1), *statement.arguments)
+    return [row["key"] for row in rows]
+
+
+async def fetch_greatest(
+    executor: Executor, listing: Listing, request: PageRequest, column: str, *parameters: object
+) -> Any:
+    """The greatest value of a column among what fits the filter; None where nothing does."""
+    statement = filtered(listing, request, parameters)
+    with explained():
+        return await executor.fetchval(
+            f"SELECT max({column}) FROM ({listing.source}) AS t WHERE {statement.where}",  # noqa: S608 - ours
+            *statement.arguments,
+        )
+
+
+async def _count(executor: Executor, listing: Listing, statement: Statement) -> int:
+    """How many rows fit, up to one more than COUNT_UP_TO."""
+    count: int = await executor.fetchval(
+        f"SELECT count(*) FROM (SELECT FROM ({listing.source}) AS t WHERE {statement.where}"  # noqa: S608 - ours
+        f" LIMIT {COUNT_UP_TO + 1}) AS counted",
+        *statement.arguments,
+    )
+    return count
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What PostgreSQL cannot do with a filter or a cursor is the caller's mistake."""
+    try:
+        yield
     except asyncpg.DataError as error:
         raise Invalid(f"this filter or cursor does not fit: {error}", code="request.filter_invalid") from error
     except asyncpg.InvalidRegularExpressionError as error:
         raise Invalid(f"a regular expression cannot be used here: {error}", code="request.filter_invalid") from error
-    more = len(rows) > request.limit
-    rows = rows[: request.limit]
-    return PageOf(rows, _cursor(request, listing, rows[-1]) if more else None, total if total <= COUNT_UP_TO else None)
 
 
 def _order(listing: Listing, sort: str) -> list[_Order]:
@@ -127,43 +170,52 @@ def _order(listing: Listing, sort: str) -> list[_Order]:
 
 def matchers(request: PageRequest) -> list[Matcher]:
     """The filters, read. Raises Invalid."""
-    return [_matcher(text) for text in request.filter]
+    return [matcher_of(text) for text in request.filter]
 
 
-def _filtered(listing: Listing, request: PageRequest, parameters: Sequence[object]) -> _Statement:
-    statement = _Statement(arguments=list(parameters))
+def filtered(listing: Listing, request: PageRequest, parameters: Sequence[object] = ()) -> Statement:
+    statement = Statement(arguments=list(parameters))
     for matcher in matchers(request):
         statement.conditions.append(_condition(statement, listing, matcher))
-    if request.q and not listing.search:
-        statement.conditions.append("false")
-    elif request.q:
+    if request.q:
         pattern = "%" + request.q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        place = statement.argument(pattern)
-        statement.conditions.append(" OR ".join(f"{column} ILIKE {place}" for column in listing.search))
+        statement.conditions.append(_search(listing, statement.argument(pattern)))
     return statement
 
 
-def _matcher(text: str) -> Matcher:
+def _search(listing: Listing, place: str) -> str:
+    found = [f"{column} ILIKE {place}" for column in listing.search]
+    if listing.lowered is not None:
+        found.append(f"{listing.lowered} LIKE lower({place})")
+    return " OR ".join(found) or f"{place}::text IS NULL"
+
+
+def matcher_of(text: str) -> Matcher:
+    """A filter as a matcher. Raises Invalid."""
     try:
         return parse_matcher(text)
     except ValueError as error:
         raise Invalid(str(error), code="request.filter_invalid", details=[Detail(("filter",), str(error))]) from error
 
 
-def _condition(statement: _Statement, listing: Listing, matcher: Matcher) -> str:
+def _condition(statement: Statement, listing: Listing, matcher: Matcher) -> str:
     column = listing.columns.get(matcher.name)
     if column is not None and column.type == "text" and matcher.operator is Operator.EQUAL and matcher.value:
         return f"{column.sql} = {statement.argument(matcher.value)}"  # an index can help
-    if column is not None:
-        subject = f"coalesce(({column.sql})::text, '')"
-    elif listing.labels is not None:
-        subject = f"coalesce({listing.labels} ->> {statement.argument(matcher.name)}, '')"
-    else:
-        message = f'cannot filter by "{matcher.name}"; known: {", ".join(listing.columns)}'
-        raise Invalid(message, code="request.filter_invalid", details=[Detail(("filter",), message)])
+    left = subject(statement, listing, matcher.name)
     value = _posix(matcher.value) if matcher.operator.is_regex else matcher.value
     operator = {Operator.EQUAL: "=", Operator.NOT_EQUAL: "<>", Operator.MATCH: "~", Operator.NOT_MATCH: "!~"}
-    return f"{subject} {operator[matcher.operator]} {statement.argument(value)}"
+    return f"{left} {operator[matcher.operator]} {statement.argument(value)}"
+
+
+def subject(statement: Statement, listing: Listing, name: str) -> str:
+    """A field, or a label where there are any, as a text. Raises Invalid for one that the list does not have."""
+    if name in listing.columns:
+        return f"coalesce(({listing.columns[name].sql})::text, '')"
+    if listing.labels is not None:
+        return f"coalesce({listing.labels} ->> {statement.argument(name)}, '')"
+    message = f'cannot filter by "{name}"; known: {", ".join(listing.columns)}'
+    raise Invalid(message, code="request.filter_invalid", details=[Detail(("filter",), message)])
 
 
 def _posix(pattern: str) -> str:
@@ -174,7 +226,7 @@ def _posix(pattern: str) -> str:
     return f"{options}^(?:{body})$"
 
 
-def _select(listing: Listing, statement: _Statement, order: list[_Order], limit: int) -> str:
+def _select(listing: Listing, statement: Statement, order: list[_Order], limit: int) -> str:
     keys = ", ".join(f"({part.column.sql})::text" for part in order)
     by = ", ".join(f"{part.column.sql} {'DESC' if part.descending else 'ASC'}" for part in order)
     return (
@@ -183,7 +235,7 @@ def _select(listing: Listing, statement: _Statement, order: list[_Order], limit:
     )
 
 
-def _after(statement: _Statement, order: list[_Order], values: list[str]) -> str:
+def _after(statement: Statement, order: list[_Order], values: list[str]) -> str:
     """Behind the row with these values: greater in the first column, or equal there and greater in the next …"""
     alternatives, equal = [], ""
     for part, value in zip(order, values, strict=True):

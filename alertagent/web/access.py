@@ -37,8 +37,8 @@ class Access:
     """What opens a route: a role of at least `role`, or a scope.
 
     Without a role only administrators and the scope get in: an editor who may change rules still may not post
-    alerts. `rules:write` includes `rules:read`, `rules:*` both; a scope without a verb (`sync`) is opened by any
-    scope of that name, whose target (`sync:prod-bj`) the handler must judge.
+    alerts. `rules:write` includes `rules:read` (and `alerts:write` also `alerts:ack`), `rules:*` all; a scope without a
+    verb (`sync`) is opened by any scope of that name, whose target (`sync:prod-bj`) the handler must judge.
     """
 
     scope: str | None = None
@@ -79,4 +79,4 @@ def _opens(held: str, asked: str) -> bool:
     asked_area, _, asked_verb = asked.partition(":")
     if area != asked_area:
         return False
-    return verb in {asked_verb, "*"} or not asked_verb or (verb, asked_verb) == ("write", "read")
+    return verb in {asked_verb, "*"} or not asked_verb or (verb == "write" and asked_verb in {"read", "ack"})

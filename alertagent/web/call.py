@@ -28,7 +28,8 @@ class Call:
     """Who calls, and what the headers ask for.
 
     `expected` are the revisions that `If-Match` names, or None where any will do; `known` are the tags of
-    `If-None-Match`, without quotes. `trace` is a W3C traceparent, `media_type` what the body is.
+    `If-None-Match`, without quotes. `trace` is a W3C traceparent, `media_type` what the body is, `last_event_id` where
+    a stream of events was left.
     """
 
     request_id: str
@@ -38,6 +39,7 @@ class Call:
     media_type: str = ""
     expected: frozenset[int] | None = None
     known: frozenset[str] = frozenset()
+    last_event_id: str | None = None
     takes_gzip: bool = False
 
     def knows(self, etag: str) -> bool:
@@ -62,6 +64,7 @@ def open_call(request: web.BaseRequest) -> Call:
         remote=request.remote or "",
         principal=ANYBODY,
         media_type=request.content_type,
+        last_event_id=request.headers.get("Last-Event-ID"),
         expected=_expected(request.headers.get("If-Match")),
         known=_known(request.headers.get("If-None-Match", "")),
         takes_gzip=takes_gzip(request.headers),

@@ -66,6 +66,9 @@ async def once(
     except BaseException:
         await replies.release(key)
         raise
+    if response.status >= 400:
+        await replies.release(key)
+        return response
     body = response.body if isinstance(response.body, bytes) else b""
     shown = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     await replies.keep(key, response.status, shown, body)

@@ -16,7 +16,17 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ListQuery(Model):
+class FilterQuery(Model):
+    """Which things of a list are meant."""
+
+    filter: Annotated[
+        tuple[Annotated[str, Field(max_length=2048)], ...],
+        Field(max_length=20, description='Matchers, all of which must hold: `severity="critical"`.'),
+    ] = ()
+    q: Annotated[str | None, Field(max_length=200, description="Text to look for.")] = None
+
+
+class ListQuery(FilterQuery):
     """The parameters that every list takes."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50
@@ -26,11 +36,6 @@ class ListQuery(Model):
     sort: Annotated[
         str | None, Field(max_length=200, description="Fields in order, `-` for descending: `-updated_at,name`.")
     ] = None
-    filter: Annotated[
-        tuple[Annotated[str, Field(max_length=2048)], ...],
-        Field(max_length=20, description='Matchers, all of which must hold: `severity="critical"`.'),
-    ] = ()
-    q: Annotated[str | None, Field(max_length=200, description="Text to look for.")] = None
 
 
 def read_duration(value: object) -> timedelta:

@@ -1,6 +1,6 @@
 """What a handler may answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -35,3 +35,11 @@ class Raw:
     etag: str | None = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Bytes as they come, until they end or the reader leaves. One that does not read is cut off."""
+
+    parts: AsyncGenerator[bytes, None]
+    content_type: str

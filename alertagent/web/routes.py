@@ -16,7 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 from alertagent.web.access import Access, Principal
-from alertagent.web.replies import Page, Raw, Reply
+from alertagent.web.replies import Page, Raw, Reply, Stream
 
 BODY_LIMIT = 1024 * 1024
 LARGE_BODY_LIMIT = 16 * 1024 * 1024
@@ -56,7 +56,7 @@ class Route:
     query: type[BaseModel] | None
     path_parameters: tuple[str, ...]
     answer: Any
-    answer_shape: type[Page[Any]] | type[Raw] | type[Reply[Any]] | None
+    answer_shape: type[Page[Any]] | type[Raw] | type[Reply[Any]] | type[Stream] | None
     other_answer: Any
     secret: bool
     handler: Callable[..., Awaitable[Any]]
@@ -164,8 +164,8 @@ def _answers(hint: Any) -> tuple[tuple[Any, Any], Any]:
 
 
 def _answer(hint: Any) -> tuple[Any, Any]:
-    if hint is Raw:
-        return None, Raw
+    if hint in {Raw, Stream}:
+        return None, hint
     origin = get_origin(hint)
     if origin in {Reply, Page}:
         return get_args(hint)[0], origin

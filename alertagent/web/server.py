@@ -1,5 +1,7 @@
 """From declared routes to a running aiohttp application."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,13 +15,16 @@ from alertagent.web.express import Express
 from alertagent.web.idempotency import KeptReplies, once
 from alertagent.web.middleware import ROUTE_OF, SECURITY_HEADERS, Authenticator, middlewares, request_seconds
 from alertagent.web.parsing import parse_body, read_body, read_path, read_query
-from alertagent.web.replies import Page, Raw, Reply
+from alertagent.web.replies import Page, Raw, Reply, Stream
 from alertagent.web.routes import LARGE_BODY_LIMIT, Route, routes_of
 
 EXPRESS = web.AppKey("express", Express)
 
 # Without a version: whoever looks for a vulnerable one shall not be told.
 SERVER = "AlertAgent"
+
+# How long one who reads a stream may keep its next part waiting.
+WRITE_TIMEOUT_SECONDS = 10.0
 
 
 def collect(apis: Iterable[object]) -> list[Route]:
@@ -47,7 +52,7 @@ def application(
     )
     app[ROUTE_OF] = {}
     app[EXPRESS] = Express(routes, authenticator, seconds, fixed={**SECURITY_HEADERS, "Server": SERVER})
-    app.on_response_prepare.append(_hide_server)
+    app.on_response_prepare.append(_sign)
     for route in routes:
         endpoint = _endpoint(route, replies)
         app[ROUTE_OF][endpoint] = route
@@ -69,6 +74,9 @@ def _endpoint(route: Route, replies: KeptReplies) -> Any:
         raw = await read_body(request, route)
         if route.body is not None:
             arguments["body"] = parse_body(raw, route)
+
+        if route.answer_shape is Stream:
+            return await _streamed(request, await route.handler(**arguments))
 
         async def work() -> web.Response:
             return _response(request, route, await route.handler(**arguments))
@@ -102,5 +110,29 @@ def _json(status: int, content: Any) -> web.Response:
     return web.Response(status=status, body=to_json(content), content_type="application/json")
 
 
-async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:
+async def _streamed(request: web.Request, stream: Stream) -> web.StreamResponse:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter tells nginx not to collect
+    response = web.StreamResponse(headers=headers)
+    response.content_type = stream.content_type
+    async with contextlib.aclosing(stream.parts) as parts:
+        if request.method == "HEAD":
+            return web.Response(headers=headers, content_type=stream.content_type)
+        await response.prepare(request)
+        try:
+            async for part in parts:
+                async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                    await response.write(part)
+        except (TimeoutError, ConnectionError):
+            # Who reads too slowly or has left gets no proper end, which would wait for him as well.
+            if request.transport is not None:
+                request.transport.abort()
+    return response
+
+
+async def _sign(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers of every answer."""
     response.headers["Server"] = SERVER
+    response.headers.update(SECURITY_HEADERS)
+    if (call := request.get(CALL)) is not None:
+        response.headers["X-Request-ID"] = call.request_id
+        response.headers["traceparent"] = call.trace

@@ -93,7 +93,7 @@ async def test_a_start_without_redis_says_so_and_takes_alerts(database_url: str,
     await private_valkey.kill()
 
     async with Serve.on(database_url, private_valkey.url) as serve, Sink() as sink, client(serve) as api:
-        assert '"effect": "alerts are accepted, tasks wait"' in await serve.said("redis.unavailable")
+        assert '"effect":"alerts are accepted, tasks wait"' in await serve.said("redis.unavailable")
         await make_channel(api, sink)
         assert (await post(api, "Early")).status == 200
 

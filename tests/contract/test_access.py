@@ -36,6 +36,10 @@ def writing(area: str) -> set[str]:
     return {*ADMINS, "editor"} | ({f"{area}:write", f"{area}:*"} & set(SCOPES))
 
 
+def handling() -> set[str]:
+    return {*ADMINS, "editor", "alerts:ack", "alerts:write", "alerts:*"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """`to` is an address of the route where being let in changes nothing; the rest of the request goes with it."""
@@ -118,8 +122,24 @@ TABLE = {
     "POST /api/v1/alerts/webhook": Row(to="/alerts/webhook", may={*ADMINS, "ingest"}, json={}),
     "POST /api/v2/alerts": Row(to="//api/v2/alerts", may={*ADMINS, "ingest"}, json=[]),
     "GET /api/v1/alerts": Row(to="/alerts", may=reading("alerts")),
+    "GET /api/v1/alerts/facets": Row(to="/alerts/facets?by=team", may=reading("alerts")),
+    "GET /api/v1/alerts/counts": Row(to="/alerts/counts", may=reading("alerts")),
     "GET /api/v1/alerts/{id}": Row(to="/alerts/none", may=reading("alerts")),
     "GET /api/v1/alerts/{id}/timeline": Row(to="/alerts/none/timeline", may=reading("alerts")),
+    "POST /api/v1/alerts/{id}/ack": Row(to="/alerts/none/ack", may=handling(), json={}),
+    "POST /api/v1/alerts/{id}/unack": Row(to="/alerts/none/unack", may=handling(), json={}),
+    "POST /api/v1/alerts/{id}/resolve": Row(to="/alerts/none/resolve", may=handling(), json={}),
+    "POST /api/v1/alerts/{id}/comment": Row(to="/alerts/none/comment", may=handling(), json={}),
+    "POST /api/v1/alerts/{id}/assign": Row(to="/alerts/none/assign", may=handling(), json={}),
+    "POST /api/v1/alerts/bulk": Row(to="/alerts/bulk", may=handling(), json={}),
+    "GET /api/v1/heartbeats": Row(to="/heartbeats", may=reading("alerts")),
+    "POST /api/v1/heartbeats": Row(to="/heartbeats", may=writing("alerts"), json={}),
+    "GET /api/v1/heartbeats/{id}": Row(to="/heartbeats/none", may=reading("alerts")),
+    "PUT /api/v1/heartbeats/{id}": Row(to="/heartbeats/none", may=writing("alerts"), json={}),
+    "DELETE /api/v1/heartbeats/{id}": Row(to="/heartbeats/none", may=writing("alerts")),
+    "GET /api/v1/escalation": Row(to="/escalation", may=reading("alerts")),
+    "PUT /api/v1/escalation": Row(to="/escalation", may=writing("alerts"), json={}),
+    "GET /api/v1/events": Row(to="/events?topics=none", may={*ADMINS, "viewer", "editor"}),
     "GET /api/v1/plugins": Row(to="/plugins", may=reading("channels")),
     "GET /api/v1/plugins/{name}": Row(to="/plugins/console", may=reading("channels")),
     "POST /api/v1/plugins/{name}/test": Row(to="/plugins/none/test", may=writing("channels"), json={}),

@@ -45,7 +45,17 @@ class Case:
     names: str = ""
 
 
-LISTS = ("/rules", "/clusters", "/tokens", "/alerts", "/channels", "/deliveries", "/tasks", "/config/history")
+LISTS = (
+    "/rules",
+    "/clusters",
+    "/tokens",
+    "/alerts",
+    "/channels",
+    "/deliveries",
+    "/heartbeats",
+    "/tasks",
+    "/config/history",
+)
 QUERIES = {
     "limit=0": "limit",
     "limit=-1": "limit",
@@ -148,6 +158,13 @@ WRITES = [
     ("PUT", "/channels/none"),
     ("POST", "/plugins/console/test"),
     ("POST", "/config/sync/status"),
+    ("PUT", "/escalation"),
+    ("POST", "/heartbeats"),
+    ("PUT", "/heartbeats/none"),
+    ("POST", "/alerts/none/ack"),
+    ("POST", "/alerts/none/assign"),
+    ("POST", "/alerts/none/comment"),
+    ("POST", "/alerts/bulk"),
     ("PUT", "/clusters/c1/alertmanager-config"),
     ("POST", "/clusters/c1/alertmanager-config/rollback"),
     ("POST", "/queues/notification/dead/requeue"),
@@ -160,11 +177,15 @@ TAKES_NOTHING = {
     "/clusters/c1/tokens": 201,
     "/channels/none": 404,
     "/plugins/console/test": 200,
+    "/alerts/none/ack": 404,
+    "/heartbeats/none": 404,
 }
 
 ADOPT = "/config/adopt?cluster_id=c1&type=prometheus"
 
-INTAKES = ("/alerts/webhook", "//api/v2/alerts")
+# Who posts there expects Alertmanager's form of a 400: a bare text.
+ALERTMANAGERS = "//api/v2/alerts"
+INTAKES = ("/alerts/webhook", ALERTMANAGERS)
 
 ADDRESSED = [
     "/rules/{}",
@@ -668,6 +689,10 @@ def findings(case: Case, answer: Answer) -> Iterator[str]:
         return
     if answer.headers["Content-Type"] != "application/json":
         yield f"not JSON: {answer.body[:300]!r}"
+        return
+    if case.path == ALERTMANAGERS and case.status == 400:
+        if not isinstance(answer.json, str) or case.names not in answer.json:
+            yield f"not the text that Alertmanager would answer: {answer.body[:300]!r}"
         return
     content = answer.json
     if set(content) != {"error", "timestamp", "path", "request_id"} or set(content["error"]) != PARTS:

@@ -38,6 +38,8 @@ def test_each_role_may_do_what_the_ones_before_it_may() -> None:
         (viewer("a:read"), caller(None, "a:read"), True),
         (viewer("a:read"), caller(None, "a:write"), True),
         (viewer("a:read"), caller(None, "a:*"), True),
+        (editor("a:ack"), caller(None, "a:write"), True),
+        (editor("a:ack"), caller(None, "a:read"), False),
         (viewer("a:read"), caller(None, "b:read"), False),
         (viewer("a:read"), caller(None, "a:ack"), False),
         (viewer("a:read"), caller(None, "aa:read"), False),

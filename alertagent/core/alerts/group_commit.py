@@ -15,6 +15,8 @@ MAX_WAITING = 20_000
 
 # Prometheus gives up after ten seconds, and what it then believes lost may be written all the same.
 PATIENCE = timedelta(seconds=4)
+# A post of ten thousand is several statements long.
+MORE_FOR_EACH = timedelta(microseconds=500)
 
 Write = Callable[[Sequence[IncomingAlert]], Awaitable[None]]
 
@@ -44,12 +46,13 @@ class GroupCommit:
         self._posts.append((alerts, done))
         self._waiting += len(alerts)
         self._arrived.set()
+        patience = (PATIENCE + len(alerts) * MORE_FOR_EACH).total_seconds()
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+            async with asyncio.timeout(patience):
                 await done
         except TimeoutError as error:
             raise Unavailable(
-                f"the database did not answer within {PATIENCE.total_seconds():g} s; send again",
+                f"the database did not answer within {patience:g} s; send again",
                 code="database.unavailable",
                 retry_after=timedelta(seconds=5),
             ) from error

@@ -2,10 +2,11 @@
 
 Two formats: Alertmanager's webhook (version 4) and its API v2. Their senders drop what they get a 4xx for, so one
 bad alert never costs its neighbours: each is judged alone, and the answer names those that were refused. A sender
-whose clock is ahead of ours means now.
+whose clock is ahead of ours means now. Labels in which two senders of the same alert differ, such as `replica`, can be
+dropped before the fingerprint is taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -92,10 +93,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Which door an alert came through, the cluster that its token belongs to, and the trace of its post."""
+    """What all alerts of a post have in common: the door, the cluster of its token, labels to drop, its trace."""
 
     source: str
     cluster: str | None
+    drop_labels: Collection[str]
     trace: str | None
 
 
@@ -106,7 +108,13 @@ _api_alert = TypeAdapter(ApiAlert)
 
 
 def read_webhook(
-    raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: datetime, trace: str | None = None
+    raw: bytes,
+    *,
+    cluster: str | None,
+    timeouts: Timeouts,
+    now: datetime,
+    drop_labels: Collection[str] = (),
+    trace: str | None = None,
 ) -> Received:
     """Alertmanager's webhook, version 4. Raises Invalid when it is none at all.
 
@@ -117,7 +125,7 @@ def read_webhook(
     except ValidationError as error:
         raise refusal(error, _Webhook) from error
 
-    origin = _Origin("webhook", cluster, trace)
+    origin = _Origin("webhook", cluster, drop_labels, trace)
 
     def understood(item: Any) -> IncomingAlert:
         alert = _webhook_alert.validate_python(item)
@@ -130,7 +138,13 @@ def read_webhook(
 
 
 def read_api_v2(
-    raw: bytes, *, cluster: str | None, timeouts: Timeouts, now: datetime, trace: str | None = None
+    raw: bytes,
+    *,
+    cluster: str | None,
+    timeouts: Timeouts,
+    now: datetime,
+    drop_labels: Collection[str] = (),
+    trace: str | None = None,
 ) -> Received:
     """Alertmanager's API v2, as Prometheus and vmalert post it. Raises Invalid when it is none at all.
 
@@ -142,7 +156,7 @@ def read_api_v2(
     except ValidationError as error:
         raise refusal(error) from error
 
-    origin = _Origin("api", cluster, trace)
+    origin = _Origin("api", cluster, drop_labels, trace)
 
     def understood(item: Any) -> IncomingAlert:
         alert = _api_alert.validate_python(item)
@@ -180,7 +194,7 @@ def _resolved(
 
 def _incoming(alert: _Posted, origin: _Origin, status: AlertStatus, span: tuple[datetime, datetime]) -> IncomingAlert:
     """A label without a value is no label, as in Alertmanager."""
-    labels = {name: value for name, value in alert.labels.items() if value}
+    labels = {name: value for name, value in alert.labels.items() if value and name not in origin.drop_labels}
     if not labels:
         raise Invalid("an alert needs at least one label with a value")
     if origin.cluster is not None:

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+# An alert that began to fire this often within this span comes and goes.
+FLAPPING_FROM, FLAPPING_WITHIN = 3, timedelta(hours=1)
 
 
 class AlertStatus(StrEnum):
@@ -64,6 +67,7 @@ class Alert:
     task_id: str | None
     notification_status: NotificationStatus
     acknowledged_by: str | None
+    assigned_to: str | None = None
 
     @property
     def key(self) -> str:

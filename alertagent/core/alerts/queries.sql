@@ -20,7 +20,7 @@ WITH incoming AS (
     ON CONFLICT (fingerprint) DO UPDATE
        SET (status, starts_at, ends_at, ended_by, not_before, episode, fired_at, transition, updated_at,
             last_seen_at, annotations, generator_url, source, analysis_status, analysis_result, notification_status,
-            acknowledged_by, acknowledged_at) = (
+            acknowledged_by, acknowledged_at, assigned_to) = (
            SELECT
                CASE verdict WHEN 'begin' THEN 'firing' WHEN 'end' THEN 'resolved' ELSE old.status END,
                CASE WHEN verdict = 'begin' THEN greatest(excluded.starts_at, old.ends_at)
@@ -47,7 +47,8 @@ WITH incoming AS (
                CASE verdict WHEN 'begin' THEN NULL ELSE old.analysis_result END,
                CASE verdict WHEN 'begin' THEN 'pending' ELSE old.notification_status END,
                CASE verdict WHEN 'begin' THEN NULL ELSE old.acknowledged_by END,
-               CASE verdict WHEN 'begin' THEN NULL ELSE old.acknowledged_at END
+               CASE verdict WHEN 'begin' THEN NULL ELSE old.acknowledged_at END,
+               CASE verdict WHEN 'begin' THEN NULL ELSE old.assigned_to END
            FROM alert_verdict(old.status, old.starts_at, old.ends_at, old.ended_by, old.updated_at,
                               excluded.status = 'firing', excluded.starts_at, excluded.ends_at, $9, $10) AS verdict)
     RETURNING fingerprint, episode, transition
@@ -102,14 +103,21 @@ SELECT * FROM alerts WHERE fingerprint = ANY ($1) ORDER BY fingerprint;
 
 -- name: related
 -- Other firing alerts that share a place with this one.
-SELECT * FROM alerts
- WHERE status = 'firing' AND fingerprint <> $1
-   AND (labels ->> 'instance' = $2 OR labels ->> 'namespace' = $3 OR labels ->> 'cluster' = $4)
- ORDER BY starts_at
+SELECT alerts.*
+  FROM firing_alerts AS firing
+  JOIN alerts USING (fingerprint)
+ WHERE fingerprint <> $1
+   AND (firing.labels ->> 'instance' = $2 OR firing.labels ->> 'namespace' = $3 OR firing.labels ->> 'cluster' = $4)
+ ORDER BY firing.starts_at
  LIMIT 50;
 
 -- name: recent_episodes
 SELECT count(*) FROM alert_events WHERE fingerprint = $1 AND kind = 'firing' AND at >= $2;
+
+-- name: recent_episodes_of_all
+SELECT fingerprint, count(*) AS episodes FROM alert_events
+ WHERE fingerprint = ANY ($1) AND kind = 'firing' AND at >= $2
+ GROUP BY fingerprint;
 
 -- name: note
 INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
@@ -155,5 +163,61 @@ WITH told AS (
 INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
 SELECT fingerprint, episode, $4, $5, 'alertagent', $6 FROM unnest($1::text[], $2::int[]) AS t (fingerprint, episode);
 
+-- name: forget_alerts
+-- A batch of those that ended long ago; one that begins anew at this very moment is left.
+DELETE FROM alerts WHERE fingerprint IN (
+    SELECT fingerprint FROM alerts
+     WHERE status = 'resolved' AND updated_at < $1
+     ORDER BY updated_at
+     LIMIT $2
+       FOR UPDATE SKIP LOCKED
+);
+
+-- name: forget_other_events
+DELETE FROM alert_events_other WHERE at < $1;
+
+-- name: lock_weeks
+-- One process at a time; false: another is at it.
+SELECT pg_try_advisory_xact_lock(hashtextextended('alert_events', 0));
+
+-- name: weeks
+-- The parts of the timeline and when each ends.
+SELECT part.relname AS name,
+       substring(pg_get_expr(part.relpartbound, part.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz AS ends_at
+  FROM pg_inherits
+  JOIN pg_class AS part ON part.oid = inhrelid
+ WHERE inhparent = 'alert_events'::regclass AND part.relname <> 'alert_events_other';
+
+-- name: lock_standings
+SELECT fingerprint, episode, status = 'firing' AS is_firing, acknowledged_by, assigned_to
+  FROM alerts WHERE fingerprint = ANY ($1) ORDER BY fingerprint FOR UPDATE;
+
+-- name: acknowledge
+-- Null takes it back.
+UPDATE alerts SET acknowledged_by = $2, acknowledged_at = $3 WHERE fingerprint = ANY ($1);
+
+-- name: assign
+UPDATE alerts SET assigned_to = $2 WHERE fingerprint = ANY ($1);
+
+-- name: resolve_by_hand
+-- `alert_verdict` takes "firing" with the old start for late after this, until the source has insisted for long enough.
+UPDATE alerts
+   SET status = 'resolved', ended_by = 'hand', transition = 'resolved', ends_at = greatest(starts_at, $2), updated_at = $2
+ WHERE fingerprint = ANY ($1);
+
 -- name: listing
 SELECT * FROM alerts
+
+-- name: firing
+-- The same list where only firing alerts are asked for. A LEFT JOIN, because PostgreSQL leaves it out where it counts
+-- rows or takes only columns of firing_alerts; no row of those is without its alert.
+SELECT alerts.*, firing.fingerprint AS id, firing.labels AS own_labels, firing.starts_at AS began_at,
+       firing.updated_at AS changed_at, firing.acknowledged_by AS acknowledger, firing.assigned_to AS assignee,
+       firing.words
+  FROM firing_alerts AS firing
+  LEFT JOIN alerts ON alerts.fingerprint = firing.fingerprint
+
+-- name: seen
+SELECT firing.labels, alerts.last_seen_at
+  FROM firing_alerts AS firing
+  JOIN alerts ON alerts.fingerprint = firing.fingerprint AND alerts.source <> $1

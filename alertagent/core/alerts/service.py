@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 from alertagent.core.alerts.group_commit import MAX_ROWS, GroupCommit
 from alertagent.core.alerts.kinds import DISPATCH, Dispatch
 from alertagent.core.alerts.model import (
+    FLAPPING_WITHIN,
     Alert,
     AlertEvent,
     AlertStatus,
@@ -24,9 +26,12 @@ from alertagent.kernel.backoff import full_jitter
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import NotFound, Unavailable
 from alertagent.kernel.ids import new_id
+from alertagent.kernel.matchers import Matcher, Operator
 from alertagent.queue.producer import Producer
+from alertagent.queue.task import NewTask
 from alertagent.storage.database import Database, Executor
-from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
+from alertagent.storage.facets import Facets, fetch_facets
+from alertagent.storage.pages import Column, Listing, PageRequest, fetch_greatest, fetch_page, matcher_of
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.alerts")
@@ -52,6 +57,9 @@ LISTING = Listing(
         "updated_at": Column("t.updated_at", "timestamptz"),
         "analysis_status": Column("t.analysis_status"),
         "notification_status": Column("t.notification_status"),
+        "acknowledged": Column("(t.acknowledged_by IS NOT NULL)", "boolean"),
+        "acknowledged_by": Column("coalesce(t.acknowledged_by, '')"),
+        "assigned_to": Column("coalesce(t.assigned_to, '')"),
     },
     sort="-updated_at",
     key="t.fingerprint",
@@ -59,13 +67,47 @@ LISTING = Listing(
     search=("t.labels::text", "t.annotations::text"),
 )
 
+FIRING = replace(
+    LISTING,
+    source=sql.firing,
+    columns={
+        **LISTING.columns,
+        "id": Column("t.id"),
+        "starts_at": Column("t.began_at", "timestamptz"),
+        "updated_at": Column("t.changed_at", "timestamptz"),
+        "acknowledged": Column("(t.acknowledger IS NOT NULL)", "boolean"),
+        "acknowledged_by": Column("coalesce(t.acknowledger, '')"),
+        "assigned_to": Column("coalesce(t.assignee, '')"),
+    },
+    key="t.id",
+    labels="t.own_labels",
+    search=(),
+    lowered="t.words",
+)
+"""The firing ones of LISTING, from rows that are few and lie together."""
+
+SEEN = replace(LISTING, source=sql.seen, columns={}, labels="t.labels")
+"""When firing alerts of other sources than $1 were posted last."""
+
+IS_FIRING = Matcher("status", Operator.EQUAL, "firing")
+
 log = structlog.get_logger()
 
 
 class Alerts:
-    """All alerts. `committing` and `sweeping` run for as long as the process takes alerts in."""
+    """All alerts. `committing` and `sweeping` run for as long as the process takes alerts in.
 
-    def __init__(self, database: Database, producer: Producer, clock: Clock) -> None:
+    `changed` is told the fingerprints of alerts once what became of them is committed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        producer: Producer,
+        clock: Clock,
+        changed: Callable[[Sequence[str]], None] | None = None,
+    ) -> None:
+        self._changed = changed
         self._database = database
         self._producer = producer
         self._clock = clock
@@ -85,13 +127,15 @@ class Alerts:
         await self._commits.run()
 
     async def sweeping(self) -> None:
-        """End what fell silent, as soon as it counts as silent."""
+        """End what fell silent, as soon as it counts as silent, but look no more than a tenth of the time."""
         while True:
+            started = time.perf_counter()
             try:
                 delay = await self._sweep()
             except Unavailable:
                 delay = SWEEP_EVERY * 5
-            await asyncio.sleep(delay.total_seconds())
+            took = time.perf_counter() - started
+            await asyncio.sleep(max(delay.total_seconds(), took * 9))
 
     async def get(self, fingerprint: str) -> Alert:
         """Raises NotFound."""
@@ -110,8 +154,21 @@ class Alerts:
         return [_alert(row) for row in await self._database.fetch(sql.firing_from, source)]
 
     async def page(self, request: PageRequest) -> tuple[list[Alert], str | None, int | None]:
-        page = await fetch_page(self._database, LISTING, request)
+        listing, request = _narrowed(request)
+        page = await fetch_page(self._database, listing, request)
         return [_alert(row) for row in page.rows], page.next_cursor, page.total
+
+    async def facets(self, filters: Sequence[str], q: str | None, by: Sequence[str]) -> Facets:
+        """The values that these fields or labels have among the firing alerts that fit. Raises Invalid."""
+        return await fetch_facets(self._database, FIRING, PageRequest(filter=filters, q=q), by)
+
+    async def last_seen(
+        self, filters: Sequence[str], *, other_than: str, executor: Executor | None = None
+    ) -> datetime | None:
+        """When a firing alert that all these matchers fit was posted last, by another source than this one."""
+        request = PageRequest(filter=filters)
+        found = await fetch_greatest(executor or self._database, SEEN, request, "t.last_seen_at", other_than)
+        return found if isinstance(found, datetime) else None
 
     async def timeline(self, fingerprint: str, *, before: int | None, limit: int) -> list[AlertEvent]:
         """What happened to this alert, newest first. Raises NotFound."""
@@ -129,6 +186,17 @@ class Alerts:
         count: int = await self._database.fetchval(sql.recent_episodes, fingerprint, since)
         return count
 
+    async def episodes_last_hour(self, alerts: Sequence[Alert]) -> Mapping[str, int]:
+        """How often each of these alerts began to fire within the last hour; one that did not is left out."""
+        since = self._clock.now() - FLAPPING_WITHIN
+        recent = [alert for alert in alerts if alert.fired_at >= since]
+        found = {alert.fingerprint: 1 for alert in recent}
+        again = [alert.fingerprint for alert in recent if alert.episode > 1]
+        if again:
+            rows = await self._database.fetch(sql.recent_episodes_of_all, again, since)
+            found |= {row["fingerprint"]: row["episodes"] for row in rows}
+        return found
+
     async def note(
         self,
         executor: Executor,
@@ -139,6 +207,7 @@ class Alerts:
     ) -> None:
         """Write the same event into the timeline of several alerts."""
         await executor.execute(sql.note, *_columns(episodes), kind, self._clock.now(), actor, detail)
+        executor.after_commit(lambda: self._tell([fingerprint for fingerprint, _ in episodes]))
 
     async def analyses_planned(self, executor: Executor, tasks: Mapping[str, str]) -> None:
         """`tasks`: by fingerprint, the id of the task that will analyse it."""
@@ -161,6 +230,11 @@ class Alerts:
     ) -> None:
         """Write into the timelines what became of telling; a status of None changes none."""
         await executor.execute(sql.notified, *_columns(episodes), status, kind, self._clock.now(), detail)
+        executor.after_commit(lambda: self._tell([fingerprint for fingerprint, _ in episodes]))
+
+    def _tell(self, fingerprints: Sequence[str]) -> None:
+        if self._changed is not None:
+            self._changed(fingerprints)
 
     async def _write(self, alerts: Sequence[IncomingAlert]) -> None:
         for wave in waves(alerts):
@@ -205,7 +279,22 @@ class Alerts:
     def _announce(self, task_id: str, now: datetime, fingerprints: Iterable[str], trace: str | None = None) -> None:
         """Ring for the task that the statement wrote, as it was written."""
         payload = Dispatch(alerts=tuple(fingerprints))
+        self._tell(payload.alerts)
         self._producer.announce([DISPATCH.task(payload, id=task_id, due=now, trace=trace)])
+
+
+def _narrowed(request: PageRequest) -> tuple[Listing, PageRequest]:
+    """Where to look for a page: among all alerts, or only among those that fire if that is asked for."""
+    others = tuple(text for text in request.filter if matcher_of(text) != IS_FIRING)
+    if len(others) == len(request.filter):
+        return LISTING, request
+    return FIRING, replace(request, filter=others)
+
+
+def dispatch_tasks(fingerprints: Sequence[str]) -> list[NewTask]:
+    """The tasks that tell of alerts which changed otherwise than by `ingest`."""
+    starts = range(0, len(fingerprints), MAX_ROWS)
+    return [DISPATCH.task(Dispatch(alerts=tuple(fingerprints[start : start + MAX_ROWS]))) for start in starts]
 
 
 def waves(alerts: Sequence[IncomingAlert]) -> list[list[IncomingAlert]]:

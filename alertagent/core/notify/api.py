@@ -96,6 +96,7 @@ class DeliveryView(Model):
     id: str
     channel_id: str
     group_key: str
+    receiver: Annotated[str, Field(description="The route's receiver, or `escalation`.")]
     alerts: tuple[str, ...]
     status: DeliveryStatus
     attempts: int

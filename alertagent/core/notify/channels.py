@@ -1,6 +1,6 @@
 """Channels: making, changing and reading them, secrets kept to ourselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +69,11 @@ class Channels:
         if row is None:
             raise _unknown(id)
         return channel_of(row)
+
+    async def named(self, names: Iterable[str], executor: Executor | None = None) -> dict[str, Channel]:
+        """Those of these channels that exist, by name."""
+        rows = await (executor or self._database).fetch(sql.channels_named, list(names))
+        return {row["name"]: channel_of(row) for row in rows}
 
     async def page(self, request: PageRequest) -> tuple[list[Channel], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
 from alertagent.core.alerts.model import Alert
-from alertagent.core.notify.model import Delivery, PlannedAlert
+from alertagent.core.notify.model import ESCALATION, Delivery, PlannedAlert
 from alertagent.kernel.message import Message, MessageAlert, MessageGroup
 
 # The annotations in which people write what happened, best first.
@@ -42,9 +42,11 @@ def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str
         external_url=external_url,
     )
     name = first.labels.get("alertname") or "alert"
+    title = name if len(alerts) == 1 else f"{name} ({len(alerts)})"
+    is_escalated = delivery.receiver == ESCALATION
     return Message(
         id=part_id,
-        title=name if len(alerts) == 1 else f"{name} ({len(alerts)})",
+        title=f"Escalated: {title}" if is_escalated else title,
         content=next(_contents(first.annotations), ""),
         severity=first.labels.get("severity", ""),
         alert_id=first.fingerprint,
@@ -52,6 +54,7 @@ def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str
         labels=first.labels,
         annotations=first.annotations,
         group=group,
+        extra={"escalated": True} if is_escalated else {},
     )
 
 

@@ -25,6 +25,10 @@ class Channel:
     updated_at: datetime
 
 
+# The receiver of a delivery that tells of alerts which nobody acknowledged.
+ESCALATION = "escalation"
+
+
 class DeliveryStatus(StrEnum):
     """`cancelled`: the channel was switched off before it could be told."""
 

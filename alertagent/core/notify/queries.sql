@@ -7,6 +7,9 @@ SELECT * FROM user_notification_configs WHERE id = $1;
 -- name: find_channel_for_change
 SELECT * FROM user_notification_configs WHERE id = $1 FOR UPDATE;
 
+-- name: channels_named
+SELECT * FROM user_notification_configs WHERE name = ANY ($1);
+
 -- name: default_channels
 SELECT * FROM user_notification_configs
  WHERE enabled AND is_default

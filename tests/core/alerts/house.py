@@ -14,7 +14,6 @@ from alertagent.app import Parts
 from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2
 from alertagent.core.alerts.model import Alert
 from alertagent.core.analysis import tasks as analysis_tasks
-from alertagent.core.notify import tasks as notify_tasks
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.errors import Delayed, Permanent
 from alertagent.kernel.labels import fingerprint
@@ -97,7 +96,7 @@ class House:
     async def run(self, task: Task) -> None:
         """One attempt, with the consequences that the queue would draw from it."""
         handlers = {
-            **notify_tasks.handlers(self.parts.groups, self.parts.deliveries),
+            **self.parts.notification_handlers(),
             **analysis_tasks.handlers(self.parts.analyses),
         }
         try:

@@ -61,7 +61,32 @@ async def test_what_is_no_post_of_alerts_is_a_400(api: Api) -> None:
         for body in (b"", b"{", b"7", b'"x"', b"null", b"\xff", b"[" * 100_000):
             answer = await api.post(path, data=body, headers={"Content-Type": "application/json"})
 
-            assert (answer.status, answer.error["type"]) == (400, "validation"), (path, body[:9])
+            assert answer.status == 400, (path, body[:9])
+            assert isinstance(answer.json, str if path.startswith("//api/v2") else dict), (path, body[:9])
+
+
+async def test_a_refusal_of_api_v2_is_a_bare_text_as_alertmanagers_and_the_good_alerts_are_stored(api: Api) -> None:
+    posted = [{"labels": {"alertname": "a"}}, {"labels": {}}, {"labels": {"alertname": "b"}}]
+
+    answer = await api.post("//api/v2/alerts", posted)
+
+    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
+    assert answer.json == (
+        "1 findings, the first at 1: an alert needs at least one label with a value; the other 2 alerts are stored"
+    )
+    assert ids(await api.get("/alerts")) == {"a", "b"}
+
+
+async def test_both_servers_of_a_pair_tell_of_one_alert(database_url: str, redis_url: str) -> None:
+    dropping = make_settings(database_url, redis_url, alerts={"drop_labels": ["replica"]})
+    async with serving(dropping) as (_, api):
+        for replica in "ab":
+            await api.post("//api/v2/alerts", [{"labels": {"alertname": "x", "replica": replica}}])
+            await api.post("/alerts/webhook", webhook(firing("x", replica=replica)))
+
+        (alert,) = (await api.get("/alerts")).data
+
+    assert (alert["labels"], alert["episode"]) == ({"alertname": "x"}, 1)
 
 
 async def test_ten_thousand_alerts_in_one_post_are_durable_at_once(api: Api) -> None:
@@ -182,6 +207,119 @@ async def test_a_resolved_alert_shows_when_it_ended(api: Api) -> None:
     alert = (await api.get(f"/alerts/{fingerprint({'alertname': 'a'})}")).data
 
     assert (alert["status"], datetime.fromisoformat(alert["ends_at"])) == ("resolved", ended)
+
+
+async def test_the_facets_count_what_fires_and_fits(api: Api) -> None:
+    ended = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    await api.post(
+        "//api/v2/alerts",
+        [
+            {"labels": {"alertname": "a", "severity": "critical", "team": "db"}},
+            {"labels": {"alertname": "b", "severity": "warning", "team": "db"}},
+            {"labels": {"alertname": "c", "severity": "warning"}},
+            {"labels": {"alertname": "d", "severity": "critical"}, "endsAt": ended},
+        ],
+    )
+
+    every = (await api.get("/alerts/facets", params={"by": "severity,team"})).data
+    some = (await api.get("/alerts/facets", params={"by": "alertname", "filter": 'severity!="critical"'})).data
+    none = (await api.get("/alerts/facets", params={"by": "team", "q": "nothing like it"})).data
+
+    assert every == {
+        "total": 3,
+        "facets": {
+            "severity": [{"value": "warning", "count": 2}, {"value": "critical", "count": 1}],
+            "team": [{"value": "db", "count": 2}, {"value": "", "count": 1}],
+        },
+    }
+    assert some == {"total": 2, "facets": {"alertname": [{"value": name, "count": 1} for name in "bc"]}}
+    assert none == {"total": 0, "facets": {"team": []}}
+
+
+async def test_a_facet_shows_its_fifty_most_frequent_values(api: Api) -> None:
+    alerts = [{"labels": {"alertname": f"a{number % 60:02}", "n": str(number)}} for number in range(110)]
+    await api.post("//api/v2/alerts", alerts)
+
+    (values,) = (await api.get("/alerts/facets", params={"by": "alertname"})).data["facets"].values()
+
+    assert [value["count"] for value in values] == [2] * 50
+    assert [value["value"] for value in values] == [f"a{number:02}" for number in range(50)]
+
+
+async def test_the_counts_tell_how_bad_it_is(api: Api) -> None:
+    await api.post("//api/v2/alerts", [{"labels": {"alertname": name, "severity": "critical"}} for name in "ab"])
+    await api.post("//api/v2/alerts", [{"labels": {"alertname": "c"}}])
+    id = fingerprint({"alertname": "a", "severity": "critical"})
+    await api.post(f"/alerts/{id}/ack")
+
+    counts = await api.get("/alerts/counts")
+    db = await api.get("/alerts/counts", params={"filter": 'severity="critical"'})
+
+    assert counts.data == {"firing": 3, "acknowledged": 1, "severities": {"critical": 2, "": 1}}
+    assert db.data == {"firing": 2, "acknowledged": 1, "severities": {"critical": 2}}
+
+
+BAD_FACETS = [
+    {},
+    {"by": ""},
+    {"by": "a,,b"},
+    {"by": "a,a"},
+    {"by": "a,b,c,d,e,f,g,h,i,j,k"},
+    {"by": "a", "filter": "x"},
+]
+
+
+async def test_facets_cannot_be_asked_for_nonsense(api: Api) -> None:
+    for query in BAD_FACETS:
+        assert (await api.get("/alerts/facets", params=query)).status == 400, query
+
+
+async def test_the_list_of_firing_alerts_is_filtered_sorted_and_paged_like_any_other(api: Api) -> None:
+    now = datetime.now(UTC)
+    for number, name in enumerate("abcde"):
+        began = (now - timedelta(minutes=number)).isoformat()
+        await api.post("//api/v2/alerts", [{"labels": {"alertname": name, "team": "db"}, "startsAt": began}])
+    await api.post("//api/v2/alerts", [{"labels": {"alertname": "a", "team": "db"}, "endsAt": now.isoformat()}])
+    await api.post(f"/alerts/{fingerprint({'alertname': 'c', 'team': 'db'})}/ack")
+
+    async def names(**query: Any) -> list[str]:
+        found, cursor = [], None
+        while True:
+            turn: dict[str, str] = {"cursor": cursor} if cursor else {}
+            answer = await api.get("/alerts", params={"filter": 'status="firing"', "limit": "2", **query, **turn})
+            assert answer.status == 200, answer.body
+            found += [alert["labels"]["alertname"] for alert in answer.data]
+            cursor = answer.json["page"]["next_cursor"]
+            if cursor is None:
+                return found
+
+    firing = 'status = "firing"'
+    assert await names() == ["e", "d", "c", "b"]
+    assert await names(sort="starts_at") == ["e", "d", "c", "b"]
+    assert await names(sort="-id") == sorted(await names(), key=lambda n: id_of(n), reverse=True)
+    assert await names(filter=[firing, 'acknowledged="false"']) == ["e", "d", "b"]
+    assert await names(filter=[firing, 'acknowledged_by="admin"', 'team="db"']) == ["c"]
+    assert await names(filter=[firing, 'status="resolved"']) == []
+    assert await names(filter=[firing, 'notification_status="pending"'], q="D") == ["e", "d", "c", "b"]
+
+
+def id_of(name: str) -> str:
+    return fingerprint({"alertname": name, "team": "db"})
+
+
+async def test_an_alert_that_comes_and_goes_is_flapping(api: Api) -> None:
+    now = datetime.now(UTC)
+
+    async def turn(minutes: int) -> Any:
+        began = (now - timedelta(minutes=minutes)).isoformat()
+        ended = (now - timedelta(minutes=minutes, seconds=-10)).isoformat()
+        posted = {"labels": {"alertname": "a"}, "startsAt": began}
+        assert (await api.post("//api/v2/alerts", [posted])).status == 200
+        (alert,) = (await api.get("/alerts")).data
+        assert (await api.post("//api/v2/alerts", [{**posted, "endsAt": ended}])).status == 200
+        return alert["flapping"], alert["episodes_last_hour"]
+
+    assert [await turn(minutes) for minutes in (30, 20, 10)] == [(False, 1), (False, 2), (True, 3)]
 
 
 async def test_both_doors_refuse_while_too_many_tasks_wait_and_open_again(database_url: str, redis_url: str) -> None:

@@ -130,6 +130,37 @@ def test_labels_are_kept_as_they_are_but_for_empty_ones(labels: dict[str, str], 
     assert (alert.labels, alert.fingerprint) == (stored, fingerprint(stored))
 
 
+def test_alerts_of_a_pair_that_differ_only_in_dropped_labels_are_one_alert() -> None:
+    posted = [{"labels": {**LABELS, "replica": replica}} for replica in ("a", "b")]
+
+    received = read_api_v2(
+        json.dumps(posted).encode(), cluster=None, timeouts=TIMEOUTS, now=NOW, drop_labels={"replica", "unknown"}
+    )
+
+    assert {alert.fingerprint for alert in received.alerts} == {fingerprint(LABELS)}
+    assert all(alert.labels == LABELS for alert in received.alerts)
+
+
+def test_an_alert_of_which_nothing_is_left_is_refused() -> None:
+    posted = {"version": "4", "status": "firing", "alerts": [{"status": "firing", "labels": {"replica": "a"}}]}
+
+    received = read_webhook(
+        json.dumps(posted).encode(), cluster="c1", timeouts=TIMEOUTS, now=NOW, drop_labels={"replica"}
+    )
+
+    assert [finding.loc for finding in received.refused] == [("alerts", 0)]
+
+
+def test_a_dropped_cluster_makes_the_one_of_the_token_count() -> None:
+    posted = [{"labels": {**LABELS, "cluster": "own"}}]
+
+    received = read_api_v2(
+        json.dumps(posted).encode(), cluster="c1", timeouts=TIMEOUTS, now=NOW, drop_labels={"cluster"}
+    )
+
+    assert only(received).labels["cluster"] == "c1"
+
+
 @pytest.mark.parametrize(
     ("labels", "cluster", "stored"),
     [({}, "c1", "c1"), ({"cluster": "own"}, "c1", "own"), ({"cluster": ""}, "c1", "c1"), ({}, None, None)],

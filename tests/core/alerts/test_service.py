@@ -48,6 +48,32 @@ async def kinds(house: House, fingerprint: str = "a") -> list[str]:
     return [event.kind for event in reversed(events)]
 
 
+async def kept_apart(house: House) -> list[Any]:
+    """Where the rows of firing alerts that are kept apart differ from the alerts that fire."""
+    columns = "fingerprint, labels, starts_at, updated_at, acknowledged_by, assigned_to"
+    alerts = f"SELECT {columns} FROM alerts WHERE status = 'firing'"
+    apart = f"SELECT {columns} FROM firing_alerts"
+    return await house.database.fetch(f"({alerts} EXCEPT {apart}) UNION ALL ({apart} EXCEPT {alerts})")
+
+
+async def test_firing_alerts_are_kept_apart_whatever_becomes_of_them(house: House) -> None:
+    start = house.clock.now()
+    alerts = [incoming(name, starts_at=start, ends_at=start + timedelta(minutes=1)) for name in "abcd"]
+    await take(house, *alerts, replace(alerts[1], status=RESOLVED, ends_at=start))
+    await take(house, replace(alerts[0], starts_at=start - timedelta(minutes=5)))
+    await house.database.execute(
+        "UPDATE alerts SET acknowledged_by = 'anna', assigned_to = 'bob' WHERE fingerprint = 'c'"
+    )
+    await house.database.execute("DELETE FROM alerts WHERE fingerprint = 'd'")
+    before = await kept_apart(house)
+    names = await house.database.fetch("SELECT fingerprint FROM firing_alerts ORDER BY 1")
+
+    await house.database.execute("TRUNCATE alerts")
+
+    assert ([row["fingerprint"] for row in names], before) == (["a", "c"], [])
+    assert await house.database.fetchval("SELECT count(*) FROM firing_alerts") == 0
+
+
 async def told(house: House) -> list[list[str]]:
     """What each dispatch task names."""
     rows = await house.database.fetch("SELECT payload FROM task_queue WHERE task_type = 'dispatch' ORDER BY id")
@@ -446,6 +472,7 @@ async def test_the_database_agrees_with_a_model_over_any_history(house: House, s
         assert alert.ends_at == start + timedelta(seconds=known.ends_at)
     assert await house.database.fetchval("SELECT count(*) FROM alert_events") == changes
     assert sum(len(names) for names in await told(house)) == changes
+    assert await kept_apart(house) == []
 
 
 async def test_a_task_bears_the_trace_of_a_post_that_led_to_it(house: House) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.notify.message import messages
-from alertagent.core.notify.model import Delivery, DeliveryStatus, PlannedAlert
+from alertagent.core.notify.model import ESCALATION, Delivery, DeliveryStatus, PlannedAlert
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -148,3 +148,11 @@ def test_an_alert_without_a_name_is_still_called_something() -> None:
     (message,) = messages(make_delivery(planned("a")), [alert], max_alerts=None, external_url="")
 
     assert message.title == "alert"
+
+
+def test_what_nobody_acknowledged_says_so_in_its_title() -> None:
+    delivery = make_delivery(planned("a"), planned("b"), receiver=ESCALATION)
+
+    (message,) = messages(delivery, [make_alert("a"), make_alert("b")], max_alerts=None, external_url="http://us")
+
+    assert (message.title, message.extra) == ("Escalated: A (2)", {"escalated": True})

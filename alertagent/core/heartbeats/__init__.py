@@ -1,0 +1,1 @@
+"""Alerts that must keep coming, and the alarm when one stays away."""

@@ -1,0 +1,168 @@
+"""What pages, facets and counts of alerts cost while many fire, and what taking alerts in costs while many are stored.
+
+    python -m benchmarks.alerts_list --stored 1000000 --firing 100000 --rounds 40
+
+A service on embedded engines in a directory of its own is asked over HTTP. Prints the median and the 95th percentile
+in milliseconds; for posts of a thousand alerts with few and with many stored, and how many updates were HOT.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from alertagent import log
+from alertagent.app import Service, running
+from alertagent.settings import Settings
+
+TOKEN = "benchmark-token-0123456789"  # noqa: S105 - of a service that lives for minutes
+POSTED = 1000
+
+# One in every `firing` is left firing; labels look like those of a fleet of nodes.
+LOAD = """
+INSERT INTO alerts (fingerprint, status, labels, annotations, source, starts_at, ends_at, ended_by, last_seen_at,
+                    updated_at, fired_at)
+SELECT lpad(to_hex(hashint8extended(n, 7) & x'7fffffffffffffff'::bigint), 16, '0'),
+       CASE WHEN n % $3 = 0 THEN 'firing' ELSE 'resolved' END,
+       jsonb_build_object(
+           'alertname', 'Alert' || hashint8(n) % 300, 'job', 'node', 'prometheus', 'monitoring/k8s',
+           'severity', (ARRAY['critical', 'warning', 'warning', 'info'])[1 + (n / 7) % 4],
+           'team', (ARRAY['db', 'web', 'net', 'storage', 'ml'])[1 + (n / 3) % 5],
+           'cluster', 'prod-' || n % 13, 'namespace', 'ns-' || n % 97,
+           'instance', '10.' || n / 62500 || '.' || n / 250 % 250 || '.' || n % 250 || ':9100'),
+       jsonb_build_object('summary', 'Instance ' || n || ' is in trouble',
+                          'description', 'The filesystem of instance ' || n || ' has less than 10% left'),
+       'api', now() - n * interval '1 second', now() + interval '1 day', '', now(),
+       now() - (n * 7919 % 1000003) * interval '1 second', now()
+  FROM generate_series($1::bigint, $2::bigint) AS n
+"""
+
+LISTS = {
+    "a page of all": "/alerts",
+    "a page of what fires": '/alerts?filter=status="firing"',
+    "… of one severity": '/alerts?filter=status="firing"&filter=severity="critical"',
+    "… of one instance": '/alerts?filter=status="firing"&filter=instance="10.1.150.0:9100"',
+    "… by a pattern": '/alerts?filter=status="firing"&filter=alertname=~"Alert(1|2).*"&filter=team!="db"',
+    "… oldest first": '/alerts?filter=status="firing"&sort=starts_at',
+    "… that nobody acknowledged": '/alerts?filter=status="firing"&filter=acknowledged="false"',
+    "… with a text": '/alerts?filter=status="firing"&q=prod-11',
+    "… with a text that is nowhere": '/alerts?filter=status="firing"&q=nowhere',
+    "facets of four labels": "/alerts/facets?by=severity,cluster,alertname,team",
+    "… of instances too": "/alerts/facets?by=severity,cluster,alertname,instance",
+    "… within one severity": '/alerts/facets?by=cluster,alertname,team&filter=severity="critical"',
+    "counts": "/alerts/counts",
+}
+
+
+class Client:
+    """Asks one service and takes the time."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self._session = session
+        self._address = address
+
+    async def get(self, path: str) -> None:
+        async with self._session.get(f"{self._address}/api/v1{path}") as response:
+            await response.read()
+            response.raise_for_status()
+
+    async def post(self, alerts: list[Any]) -> None:
+        async with self._session.post(f"{self._address}/api/v2/alerts", json=alerts) as response:
+            await response.read()
+            response.raise_for_status()
+
+
+def posted(first: int) -> list[Any]:
+    ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    return [
+        {
+            "labels": {
+                "alertname": "Posted",
+                "severity": "none",
+                "cluster": f"c{n % 13}",
+                "instance": f"host-{n}:9100",
+            },
+            "annotations": {"summary": f"host-{n} is in trouble"},
+            "endsAt": ends_at,
+        }
+        for n in range(first, first + POSTED)
+    ]
+
+
+async def timed(rounds: int, work: Callable[[int], Awaitable[None]]) -> tuple[float, float]:
+    """Median and 95th percentile in milliseconds."""
+    took = []
+    for number in range(rounds):
+        started = time.perf_counter()
+        await work(number)
+        took.append((time.perf_counter() - started) * 1000)
+    return statistics.median(took), statistics.quantiles(took, n=20)[-1]
+
+
+def show(what: str, figures: tuple[float, float]) -> None:
+    print(f"{what:42} {figures[0]:8.1f} {figures[1]:8.1f}", flush=True)  # noqa: T201
+
+
+async def load(service: Service, stored: int, firing: int) -> None:
+    database = service.parts.database
+    for start in range(1, stored + 1, 50_000):
+        await database.execute(LOAD, start, min(start + 49_999, stored), max(1, stored // firing))
+    await database.execute("VACUUM ANALYZE alerts")
+    await database.execute("VACUUM ANALYZE firing_alerts")
+
+
+async def intake(service: Service, client: Client, rounds: int, first: int, title: str) -> None:
+    show(f"{POSTED} new alerts, {title}", await timed(rounds, lambda n: client.post(posted(first + n * POSTED))))
+    await service.parts.database.execute("SELECT pg_stat_reset()")
+    show(f"{POSTED} repeated alerts, {title}", await timed(rounds, lambda n: client.post(posted(first))))
+    await asyncio.sleep(2)  # the server tells its numbers once a second at most
+    row = await service.parts.database.fetchrow(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'alerts'"
+    )
+    if row is not None and row["n_tup_upd"]:
+        print(f"    {row['n_tup_hot_upd'] / row['n_tup_upd']:.0%} of {row['n_tup_upd']} updates were HOT")  # noqa: T201
+
+
+async def settled(service: Service) -> None:
+    """Once the tasks that the posts led to have ended: they would be measured with the lists."""
+    due = "SELECT count(*) FROM task_queue WHERE status IN ('pending', 'processing') AND scheduled_at < now()"
+    while await service.parts.database.fetchval(due):  # noqa: ASYNC110 - workers change it
+        await asyncio.sleep(0.5)
+
+
+async def measure(options: argparse.Namespace, data_dir: Path) -> None:
+    settings = Settings(data_dir=data_dir, server={"port": 0}, auth={"admin_token": TOKEN})
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with running(settings) as service, aiohttp.ClientSession(headers=headers) as session:
+        client = Client(session, service.address)
+        print(f"{'':42} {'median':>8} {'p95':>8}  ms")  # noqa: T201
+        await intake(service, client, options.rounds, 0, "few stored")
+        await settled(service)
+        await load(service, options.stored, options.firing)
+        await intake(service, client, options.rounds, 10_000_000, f"{options.stored} stored")
+        await settled(service)
+        for name, path in LISTS.items():
+            show(name, await timed(options.rounds, lambda _, path=path: client.get(path)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--stored", type=int, default=1_000_000)
+    parser.add_argument("--firing", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=40)
+    options = parser.parse_args()
+    log.configure(level="error", format="json")
+    with tempfile.TemporaryDirectory() as data_dir:
+        Path(data_dir).chmod(0o755)  # as root, the engines run as somebody else
+        asyncio.run(measure(options, Path(data_dir)))
+
+
+if __name__ == "__main__":
+    main()
