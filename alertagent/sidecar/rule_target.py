@@ -70,7 +70,7 @@ class RuleTarget:
         await self._site.reload()
 
     async def version(self) -> str | None:
-        """None where it does not say; vmalert has no such page."""
+        """None where it does not say."""
         status, body = await self._site.get("api/v1/status/buildinfo")
         try:
             return str(json.loads(body)["data"]["version"]) if status == 200 else None

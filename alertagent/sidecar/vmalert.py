@@ -6,16 +6,33 @@ only, up to an interval later. So the marker proves that the file was accepted; 
 from the groups themselves.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 from alertagent.kernel.durations import parse_duration
 from alertagent.sidecar.rule_target import Group, RuleTarget, RunningRule
 from alertagent.sidecar.tree import Tree, parsed
 
+# version="vmalert-20260105-100000-tags-v1.133.0-enterprise-0-g1a2b3c4": the release stands behind "tags".
+_VERSION = re.compile(
+    rb'^vm_app_version\{[^}\n]*version="[^"]*?\bv([0-9]+\.[0-9]+\.[0-9]+(?:-enterprise)?)', re.MULTILINE
+)
+
 
 class Vmalert(RuleTarget):
+    async def version(self) -> str | None:
+        """From its metrics; a build that was not released, such as a distribution's, does not say."""
+        status, body = await self._site.get("metrics")
+        return version_in(body) if status == 200 else None
+
     async def lagging(self, main: bytes) -> frozenset[str]:
         return lagging(main, await self.groups())
+
+
+def version_in(metrics: bytes) -> str | None:
+    """The release that `vm_app_version` shows, with `-enterprise` where it is that."""
+    found = _VERSION.search(metrics)
+    return found[1].decode() if found else None
 
 
 def lagging(main: bytes, running: Iterable[Group]) -> frozenset[str]:

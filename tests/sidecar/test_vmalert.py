@@ -3,7 +3,7 @@
 import pytest
 
 from alertagent.sidecar.rule_target import Group
-from alertagent.sidecar.vmalert import lagging
+from alertagent.sidecar.vmalert import lagging, version_in
 
 FILE = b"""\
 groups:
@@ -72,3 +72,19 @@ def test_durations_that_only_vmalert_reads_are_not_compared() -> None:
     odd = FILE.replace(b"1m30s", b"1.5h")
 
     assert lagging(odd, shown(HOST_DOWN | {"duration": 5400}, RECORDED)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("labels", "version"),
+    [
+        ('version="vmalert-20260105-100000-tags-v1.133.0-0-g1a2b3c4", short_version="v1.133.0"', "1.133.0"),
+        ('version="vmalert-20260105-100000-tags-v1.133.0-enterprise-0-g1a2b3c4"', "1.133.0-enterprise"),
+        ('short_version="v1.93.0",version=""', "1.93.0"),
+        ('version="", short_version=""', None),
+        ('version="vmalert-20260105-100000-heads-master-0-g1a2b3c4", short_version=""', None),
+    ],
+)
+def test_its_metrics_tell_the_release(labels: str, version: str | None) -> None:
+    page = f"vm_app_start_timestamp 1\nvm_app_version{{{labels}}} 1\nvm_app_uptime_seconds 1\n"
+
+    assert version_in(page.encode()) == version
