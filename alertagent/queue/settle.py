@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from redis.exceptions import NoScriptError
 
+from alertagent.kernel import trace
 from alertagent.queue import streams
 from alertagent.queue.dead_letters import compose
 from alertagent.queue.holdings import Delivery
@@ -158,28 +159,14 @@ class Settler:
                 Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery, failure.traceback)
             )
             if counts:
-                self._report(failure)
-
-    def _report(self, failure: Failure) -> None:
-        delivery = failure.delivery
-        about = _about(delivery)
-        match failure.verdict:
-            case RetryIn(delay, error):
-                log.warning(
-                    "task.retried", **about, retry=delivery.task.retry + 1, delay=delay.total_seconds(), error=error
-                )
-                self._tell("retried", [delivery])
-            case Bury(why, error):
-                log.error("task.buried", **about, why=why.value, error=error)
-                self._tell("buried", [delivery])
+                _log(delivery, failure.verdict)
+                self._tell("retried" if isinstance(failure.verdict, RetryIn) else "buried", [delivery])
 
     def _completed(self, deliveries: Sequence[Delivery]) -> None:
         # Not a line for each unless somebody asks for it: metrics count them, and the ledger has their rows.
         if log.is_enabled_for(logging.DEBUG):
-            for one in deliveries:
-                log.debug(
-                    "task.completed", id=one.task.id, type=one.task.type, queue=one.task.queue, seconds=one.seconds
-                )
+            for delivery in deliveries:
+                _log(delivery, None)
         self._tell("completed", deliveries)
 
     def _tell(self, outcome: str, deliveries: Sequence[Delivery]) -> None:
@@ -276,9 +263,19 @@ class Settler:
         return [part for pair in letter.items() for part in pair]
 
 
-def _about(delivery: Delivery) -> dict[str, str | float]:
+def _log(delivery: Delivery, verdict: Verdict | None) -> None:
+    """None is for what ran to its end."""
     task = delivery.task
-    return {"id": task.id, "type": task.type, "queue": task.queue, "seconds": round(delivery.seconds, 6)}
+    about = {"id": task.id, "type": task.type, "queue": task.queue, "seconds": round(delivery.seconds, 6)}
+    if task.trace is not None:
+        about["trace_id"] = trace.id_of(task.trace)
+    match verdict:
+        case None:
+            log.debug("task.completed", **about)
+        case RetryIn(delay, error):
+            log.warning("task.retried", **about, retry=task.retry + 1, delay=delay.total_seconds(), error=error)
+        case Bury(why, error):
+            log.error("task.buried", **about, why=why.value, error=error)
 
 
 def _waited(delivery: Delivery) -> float:
