@@ -2,8 +2,9 @@
 
     python -m benchmarks.alerts_list --stored 1000000 --firing 100000 --rounds 40
 
-A service on embedded engines in a directory of its own is asked over HTTP. Prints the median and the 95th percentile
-in milliseconds; for posts of a thousand alerts with few and with many stored, and how many updates were HOT.
+A service on embedded engines in a directory of its own is asked over HTTP. Prints the best, the median and the 95th
+percentile in milliseconds; for posts of a thousand alerts with few and with many stored, and how many updates were HOT.
+On a machine that does other things, too, compare the best.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from alertagent.settings import Settings
 TOKEN = "benchmark-token-0123456789"  # noqa: S105 - of a service that lives for minutes
 POSTED = 1000
 
-# One in every `firing` is left firing; labels look like those of a fleet of nodes.
+# One in so many is left firing; labels look like those of a fleet of nodes, and rows come in the order of time.
 LOAD = """
 INSERT INTO alerts (fingerprint, status, labels, annotations, source, starts_at, ends_at, ended_by, last_seen_at,
                     updated_at, fired_at)
@@ -39,8 +40,8 @@ SELECT lpad(to_hex(hashint8extended(n, 7) & x'7fffffffffffffff'::bigint), 16, '0
            'instance', '10.' || n / 62500 || '.' || n / 250 % 250 || '.' || n % 250 || ':9100'),
        jsonb_build_object('summary', 'Instance ' || n || ' is in trouble',
                           'description', 'The filesystem of instance ' || n || ' has less than 10% left'),
-       'api', now() - n * interval '1 second', now() + interval '1 day', '', now(),
-       now() - (n * 7919 % 1000003) * interval '1 second', now()
+       'api', now() - interval '14 days' + n * interval '1 second', now() + interval '1 day', '', now(),
+       now() - interval '14 days' + n * interval '1 second', now()
   FROM generate_series($1::bigint, $2::bigint) AS n
 """
 
@@ -96,18 +97,18 @@ def posted(first: int) -> list[Any]:
     ]
 
 
-async def timed(rounds: int, work: Callable[[int], Awaitable[None]]) -> tuple[float, float]:
-    """Median and 95th percentile in milliseconds."""
+async def timed(rounds: int, work: Callable[[int], Awaitable[None]]) -> tuple[float, float, float]:
+    """Best, median and 95th percentile in milliseconds."""
     took = []
     for number in range(rounds):
         started = time.perf_counter()
         await work(number)
         took.append((time.perf_counter() - started) * 1000)
-    return statistics.median(took), statistics.quantiles(took, n=20)[-1]
+    return min(took), statistics.median(took), statistics.quantiles(took, n=20)[-1]
 
 
-def show(what: str, figures: tuple[float, float]) -> None:
-    print(f"{what:42} {figures[0]:8.1f} {figures[1]:8.1f}", flush=True)  # noqa: T201
+def show(what: str, figures: tuple[float, float, float]) -> None:
+    print(f"{what:42}", *(f"{figure:8.1f}" for figure in figures), flush=True)  # noqa: T201
 
 
 async def load(service: Service, stored: int, firing: int) -> None:
@@ -142,7 +143,7 @@ async def measure(options: argparse.Namespace, data_dir: Path) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with running(settings) as service, aiohttp.ClientSession(headers=headers) as session:
         client = Client(session, service.address)
-        print(f"{'':42} {'median':>8} {'p95':>8}  ms")  # noqa: T201
+        print(f"{'':42} {'best':>8} {'median':>8} {'p95':>8}  ms")  # noqa: T201
         await intake(service, client, options.rounds, 0, "few stored")
         await settled(service)
         await load(service, options.stored, options.firing)
