@@ -35,9 +35,9 @@ from alertagent.storage.database import Database
 from alertagent.storage.migrate import migrate
 from benchmarks.contestants.ours import ALERT, INSERT_BATCH
 
-COUNTS = {"noop": 20_000, "io": 10_000, "paced": 400, "durable": 10_000, "soak": 1_000_000}
+COUNTS = {"noop": 60_000, "io": 10_000, "paced": 400, "durable": 10_000, "soak": 1_000_000}
 # Other queues are one or two orders of magnitude slower, and a rate needs no more than a second or two.
-PEERS_SHARE = 5
+PEERS_COUNTS = {"noop": 4_000, "io": 2_000}
 THEORY_IO = 100 / 0.01
 PAYLOAD = {"kind": "noop", "sent": 1700000000.123456, "alert": ALERT}
 
@@ -147,9 +147,9 @@ class Run:
 
     async def round(self) -> None:
         for contestant in ("raw", "ours", *self._pythons):
-            share = PEERS_SHARE if contestant in self._pythons else 1
+            counts = PEERS_COUNTS if contestant in self._pythons else COUNTS
             for kind in ("noop", "io"):
-                await self._backlog(contestant, kind, COUNTS[kind] // share)
+                await self._backlog(contestant, kind, counts[kind])
         await self._backlog("ours", "noop", COUNTS["noop"], name="logged", LEVEL="debug")
         for contestant in ("raw", "ours"):
             self._figures.add(contestant, "paced", await self._stream(contestant, "paced", COUNTS["paced"]))
