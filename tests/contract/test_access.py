@@ -14,7 +14,7 @@ SCOPES = (
     "ingest",
     *(
         f"{area}:{verb}"
-        for area in ("rules", "clusters", "configs", "alerts", "channels", "tasks")
+        for area in ("rules", "clusters", "configs", "alerts", "silences", "routing", "channels", "tasks")
         for verb in ("read", "write", "*")
     ),
     "alerts:ack",

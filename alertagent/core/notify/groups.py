@@ -156,7 +156,7 @@ class Groups:
     def _told_now(self, look: "_Look", now: datetime) -> list["_Tell"]:
         """The channels that must hear of a group now; from here on they are being told."""
         members = look.members
-        alerts = [_planned(alert) for alert in members if alert.is_firing or self._route.send_resolved]
+        alerts = [_planned(alert) for alert in members]
         telling = [
             channel
             for channel in look.channels

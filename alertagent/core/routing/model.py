@@ -1,30 +1,128 @@
-"""Where alerts go: a route, the groups it forms, and what a channel already knows. Pure."""
+"""Where alerts go: the tree of routes, who stands behind a receiver, and what a channel already knows. Pure.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+The words mean what they mean in Alertmanager. A receiver is a channel by its name, or several under one name.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Protocol
+
+from alertagent.kernel.labels import Labels
+from alertagent.kernel.matchers import Matcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Who hears of an alert and how it is grouped; the words mean what they mean in Alertmanager."""
+    """Who hears of an alert and how it is grouped, with everything it has from its parents.
 
+    `key` names the route among all others and stays the same for as long as its matchers and those above it do: groups
+    are known by it. `group_by` is None where alerts are grouped by all of their labels.
+    """
+
+    key: str
     receiver: str
-    group_by: tuple[str, ...]
+    group_by: tuple[str, ...] | None
     group_wait: timedelta
     group_interval: timedelta
     repeat_interval: timedelta
+    matchers: tuple[Matcher, ...] = ()
+    continues: bool = False
+    mute_time_intervals: tuple[str, ...] = ()
+    active_time_intervals: tuple[str, ...] = ()
+    routes: "tuple[Route, ...]" = ()
+
+    def takers(self, labels: Labels) -> list["Route"]:
+        """Every route at which an alert with these labels arrives, in order; none where this one does not take it.
+
+        An alert goes as deep as it can, and past a route that took it only where that continues. Source:
+        prometheus/alertmanager, `dispatch/route.go`.
+        """
+        if not all(matcher.matches(labels) for matcher in self.matchers):
+            return []
+        taken: list[Route] = []
+        for route in self.routes:
+            below = route.takers(labels)
+            taken += below
+            if below and not route.continues:
+                break
+        return taken or [self]
+
+    def all(self) -> Iterator["Route"]:
+        """This route and all below it, parents first."""
+        yield self
+        for route in self.routes:
+            yield from route.all()
+
+
+class Calendar(Protocol):
+    """A named time interval, ready to be asked."""
+
+    def covers(self, moment: datetime) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inhibition:
+    """While an alert fires that fits `source`, those that fit `target` and agree with it in `equal` are held back."""
+
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """The channels, by name, that hear of what goes to a receiver."""
+
+    name: str
+    channels: tuple[str, ...]
     send_resolved: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class RoutingTable:
+    """A routing document, understood. Revision 0 is the one in force until a document is stored.
+
+    A receiver that `receivers` does not name is the channel of the same name; where `receivers` is None, every enabled
+    channel marked `default` hears of everything.
+    """
+
+    revision: int
+    root: Route
+    inhibitions: tuple[Inhibition, ...] = ()
+    intervals: Mapping[str, Calendar] = field(default_factory=dict)
+    receivers: Mapping[str, Receiver] | None = field(default_factory=dict)
+
+    def takers(self, labels: Labels) -> list[Route]:
+        """Every route at which an alert with these labels arrives; at least the root."""
+        return self.root.takers(labels)
+
+    def route(self, key: str) -> Route | None:
+        return self._by_key.get(key)
+
+    def receiver(self, name: str) -> Receiver | None:
+        """Who stands behind this name; None: every default channel."""
+        if self.receivers is None:
+            return None
+        return self.receivers.get(name) or Receiver(name=name, channels=(name,))
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Route]:
+        return {route.key: route for route in self.root.all()}
+
+
 DEFAULT_ROUTE = Route(
+    key="default",
     receiver="default",
     group_by=("alertname",),
     group_wait=timedelta(seconds=10),
     group_interval=timedelta(minutes=1),
     repeat_interval=timedelta(hours=4),
 )
-"""In force until a routing document is stored: every enabled channel marked `default` gets every alert."""
+
+DEFAULT_TABLE = RoutingTable(revision=0, root=DEFAULT_ROUTE, receivers=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,9 +23,11 @@ SOONEST = timedelta(seconds=1)
 
 def group_of(route: Route, labels: Labels) -> GroupId:
     """The group that an alert with these labels falls into; the key looks like Alertmanager's."""
-    common = {name: labels[name] for name in sorted(route.group_by) if name in labels}
+    common = {
+        name: labels[name] for name in sorted(labels if route.group_by is None else route.group_by) if name in labels
+    }
     shown = ", ".join(str(Matcher(name, Operator.EQUAL, value)) for name, value in common.items())
-    return GroupId(key=_bounded(f"{route.receiver}:{{{shown}}}"), labels=common)
+    return GroupId(key=_bounded(f"{route.key}:{{{shown}}}"), labels=common)
 
 
 def _bounded(key: str) -> str:
@@ -73,7 +75,13 @@ def next_look(
 
 
 def must_tell(
-    route: Route, alerts: Iterable[Alert], told: Told | None, now: datetime, *, others: Iterable[Told] = ()
+    route: Route,
+    alerts: Iterable[Alert],
+    told: Told | None,
+    now: datetime,
+    *,
+    send_resolved: bool = True,
+    others: Iterable[Told] = (),
 ) -> bool:
     """Whether a channel that was told this must hear of the group now.
 
@@ -90,7 +98,7 @@ def must_tell(
         return True
     if not firing and told.firing:
         return True
-    if route.send_resolved and not resolved <= told.resolved:
+    if send_resolved and not resolved <= told.resolved:
         return True
     return any(is_unattended(alert) for alert in members) and told.at + route.repeat_interval <= now
 

@@ -24,7 +24,6 @@ from alertagent.core.routing.plan import (
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ROUTE = DEFAULT_ROUTE
-QUIET = replace(ROUTE, send_resolved=False)
 
 
 def at(**offset: float) -> datetime:
@@ -177,7 +176,7 @@ def test_a_channel_that_came_later_hears_of_an_end_only_if_nobody_knew_the_alert
 def test_a_route_that_tells_no_ends_tells_only_that_all_is_over(
     alerts: Sequence[Alert], known: Told, tells: bool
 ) -> None:
-    assert must_tell(QUIET, alerts, known, at(minutes=1)) is tells
+    assert must_tell(ROUTE, alerts, known, at(minutes=1), send_resolved=False) is tells
 
 
 @pytest.mark.parametrize(
