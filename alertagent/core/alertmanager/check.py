@@ -4,25 +4,26 @@ What is refused here Alertmanager itself would refuse, and with it the whole fil
 beside the target.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
 
 from pydantic import ValidationError
 
 from alertagent.core.alertmanager.document import Document
-from alertagent.core.alertmanager.fields import Section
+from alertagent.core.alertmanager.findings import MAX_FINDINGS, Finding, problems, refusals, repeated
 from alertagent.core.alertmanager.inheritance import check_inherited
 from alertagent.core.alertmanager.routes import (
     check_inhibitions,
+    check_receivers,
     check_routes,
+    repeated_intervals,
     suspicious_inhibitions,
     suspicious_routes,
+    unused_receivers,
 )
 from alertagent.core.alertmanager.templates import check_templates
-from alertagent.core.alertmanager.walk import Loc, secrets, section_at, traits_of, walk
+from alertagent.core.alertmanager.walk import secrets, walk
 from alertagent.kernel import yaml_guard
 from alertagent.kernel.errors import Detail
 from alertagent.kernel.yaml_guard import BadYaml, Node
@@ -30,22 +31,7 @@ from alertagent.kernel.yaml_guard import BadYaml, Node
 ROOT = "config"
 """The field of the request that holds the text; every place begins with it."""
 
-# A text can hold thousands of mistakes; nobody reads past the first few.
-MAX_FINDINGS = 100
-
 _UTF8_SINCE = "0.27"
-
-# Pydantic's words for a value of the wrong shape, in those of somebody who writes YAML.
-_SHAPES = {
-    "model_type": "must be a mapping",
-    "model_attributes_type": "must be a mapping",
-    "mapping_type": "must be a mapping",
-    "dict_type": "must be a mapping",
-    "tuple_type": "must be a list",
-    "string_type": "must be a text",
-}
-
-Finding = tuple[Loc, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +75,8 @@ def check(text: str, templates: Mapping[str, str] | None = None, target: Target 
     try:
         document = Document.model_validate(yaml_guard.data(root))
     except ValidationError as error:
-        refused = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FINDINGS]
-        refusals = [_refusal(root, dict(finding)) for finding in refused]
-        return Checked(root=root, findings=[*refusals, *_details(root, _too_new(root, target))])
+        refused = [replace(found, loc=(ROOT, *found.loc)) for found in refusals(root, error, Document)]
+        return Checked(root=root, findings=[*refused, *_details(root, _too_new(root, target))])
     found = [*_too_new(root, target), *_check(document, root, target), *check_templates(document, templates or {})]
     return Checked(
         root=root,
@@ -102,46 +87,13 @@ def check(text: str, templates: Mapping[str, str] | None = None, target: Target 
 
 
 def _check(document: Document, root: Node, target: Target) -> Iterator[Finding]:
-    yield from _problems(document, ())
+    yield from problems(document)
     yield from check_routes(document, utf8=target.knows_utf8)
+    yield from check_receivers(document)
     yield from check_inhibitions(document, utf8=target.knows_utf8)
     yield from check_inherited(document)
-    yield from _check_names(document)
-
-
-def _problems(section: Section, loc: Loc) -> Iterator[Finding]:
-    """What each section says of itself."""
-    keys = {name: key for key, name in section.keys().items()}
-    for name, message in section.problems():
-        yield (loc if name is None else (*loc, keys.get(name, name))), message
-    for name, key in keys.items():
-        for inner_loc, inner in _inner(getattr(section, name), (*loc, key)):
-            yield from _problems(inner, inner_loc)
-
-
-def _inner(value: Any, loc: Loc) -> Iterator[tuple[Loc, Section]]:
-    if isinstance(value, Section):
-        yield loc, value
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            yield from _inner(item, (*loc, index))
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _inner(item, (*loc, name))
-
-
-def _check_names(document: Document) -> Iterator[Finding]:
-    yield from _twice("receivers", [receiver.name for receiver in document.receivers or ()], set())
-    intervals: set[str] = set()
-    for key in ("mute_time_intervals", "time_intervals"):
-        yield from _twice(key, [interval.name for interval in getattr(document, key) or ()], intervals)
-
-
-def _twice(key: str, names: list[str | None], seen: set[str]) -> Iterator[Finding]:
-    for index, name in enumerate(names):
-        if name and name in seen:
-            yield (key, index, "name"), "this name is taken by another one above"
-        seen.add(name or "")
+    yield from repeated("receivers", [receiver.name for receiver in document.receivers or ()])
+    yield from repeated_intervals(document)
 
 
 def _too_new(root: Node, target: Target) -> Iterator[Finding]:
@@ -154,31 +106,10 @@ def _too_new(root: Node, target: Target) -> Iterator[Finding]:
 
 def _suspicions(document: Document, root: Node, target: Target) -> Iterator[Finding]:
     yield from suspicious_routes(document, utf8=target.knows_utf8)
+    yield from unused_receivers(document, [receiver.name for receiver in document.receivers or ()])
     yield from suspicious_inhibitions(document, utf8=target.knows_utf8)
     for loc, _ in secrets(root):
         yield loc, "a secret stands in the file itself; where there is a field ending in _file it can stay outside"
-
-
-def _refusal(root: Node, finding: Mapping[str, Any]) -> Detail:
-    """A finding of pydantic's; its words never hold the value."""
-    loc = tuple(step for step in finding["loc"] if step != "[key]")
-    kind, message = finding["type"], str(finding["msg"]).removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        mark = yaml_guard.key_place(root, loc)
-        message = f"unknown field.{_did_you_mean(root, loc)}"
-    else:
-        mark = yaml_guard.place(root, loc)
-        message = _SHAPES.get(kind, message)
-    return Detail((ROOT, *loc), message, line=mark.line, column=mark.column)
-
-
-def _did_you_mean(root: Node, loc: Loc) -> str:
-    """A field of the section in which the unknown key stands, and which it does not have yet."""
-    parent, section = yaml_guard.find(root, loc[:-1]), section_at(loc[:-1])
-    taken = parent.entries.keys() if isinstance(parent, yaml_guard.Mapping) else ()
-    known = sorted(set(traits_of(section)) - set(taken)) if section is not None else []
-    close = difflib.get_close_matches(str(loc[-1])[:80], known, n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def _details(root: Node, findings: Iterable[Finding]) -> list[Detail]:

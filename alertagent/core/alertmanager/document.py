@@ -140,14 +140,24 @@ class Tracing(Section):
     timeout: Duration | None = None
 
 
-class Document(Section):
-    global_: Annotated[Global | None, Field(alias="global")] = None
+class Tree(Section):
+    """What decides who hears of an alert, and when."""
+
     route: Route | None = None
     inhibit_rules: tuple[InhibitRule, ...] | None = None
-    receivers: tuple[Receiver, ...] | None = None
-    templates: Texts | None = None
     mute_time_intervals: tuple[TimeInterval, ...] | None = None
     time_intervals: tuple[TimeInterval, ...] | None = None
+
+    @property
+    def intervals(self) -> tuple[TimeInterval, ...]:
+        """The named intervals of time, under the older name and the newer."""
+        return (*(self.mute_time_intervals or ()), *(self.time_intervals or ()))
+
+
+class Document(Tree):
+    global_: Annotated[Global | None, Field(alias="global")] = None
+    receivers: tuple[Receiver, ...] | None = None
+    templates: Texts | None = None
     tracing: Annotated[Tracing | None, Since("0.30")] = None
     # Young and still changing: amtool judges what is in it.
     event_recorder: Annotated[Any, Since("0.33"), SECRET] = None

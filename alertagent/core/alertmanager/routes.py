@@ -1,26 +1,25 @@
 """What must hold of the tree of routes and of inhibitions, and which of them can never do what they say. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import combinations
 
-from alertagent.core.alertmanager.document import ALL_LABELS, Document, InhibitRule, Route
+from alertagent.core.alertmanager.document import ALL_LABELS, Document, InhibitRule, Route, Tree
+from alertagent.core.alertmanager.findings import Finding, repeated
 from alertagent.core.alertmanager.matching import MAX_PATTERN, ConfigMatcher, parse_matchers
 from alertagent.core.alertmanager.walk import Loc
 from alertagent.kernel.labels import is_legacy_name
 from alertagent.kernel.matchers import Matcher, Operator, compile_pattern
-
-Finding = tuple[Loc, str]
 
 MAX_COMPARED = 8
 
 _ANYTHING = frozenset({".*", "^.*$", ".*?"})
 
 
-def routes_of(document: Document) -> Iterator[tuple[Loc, Route]]:
+def routes_of(tree: Tree) -> Iterator[tuple[Loc, Route]]:
     """Every route with its place, parents first."""
-    if document.route is not None:
-        yield from _below(document.route, ("route",))
+    if tree.route is not None:
+        yield from _below(tree.route, ("route",))
 
 
 def _below(route: Route, loc: Loc) -> Iterator[tuple[Loc, Route]]:
@@ -32,6 +31,16 @@ def _below(route: Route, loc: Loc) -> Iterator[tuple[Loc, Route]]:
 def matchers_of(route: Route, *, utf8: bool = True) -> frozenset[Matcher]:
     """All that an alert must fulfil to enter this route. Raises ValueError."""
     return _matchers(route.match, route.match_re, route.matchers, utf8=utf8)
+
+
+def source_of(rule: InhibitRule, *, utf8: bool = True) -> frozenset[Matcher]:
+    """What an alert must fulfil to mute others. Raises ValueError."""
+    return _matchers(rule.source_match, rule.source_match_re, rule.source_matchers, utf8=utf8)
+
+
+def target_of(rule: InhibitRule, *, utf8: bool = True) -> frozenset[Matcher]:
+    """What an alert must fulfil to be muted. Raises ValueError."""
+    return _matchers(rule.target_match, rule.target_match_re, rule.target_matchers, utf8=utf8)
 
 
 def _matchers(
@@ -47,17 +56,14 @@ def _matchers(
     return frozenset(found)
 
 
-def check_routes(document: Document, *, utf8: bool) -> Iterator[Finding]:
-    root = document.route
-    if root is None:
+def check_routes(tree: Tree, *, utf8: bool) -> Iterator[Finding]:
+    """All but the receivers: who they are is another question."""
+    if tree.route is None:
         yield (), "needs a route: the root of the tree, with the receiver of whatever nothing else takes"
         return
-    yield from _check_root(root)
-    receivers = {receiver.name for receiver in document.receivers or ()}
-    intervals = {each.name for each in (*(document.mute_time_intervals or ()), *(document.time_intervals or ()))}
-    for loc, route in routes_of(document):
-        if route.receiver and route.receiver not in receivers:
-            yield (*loc, "receiver"), "no receiver of this name is defined"
+    yield from _check_root(tree.route)
+    intervals = {interval.name for interval in tree.intervals}
+    for loc, route in routes_of(tree):
         for key in ("mute_time_intervals", "active_time_intervals"):
             for index, name in enumerate(getattr(route, key) or ()):
                 if name not in intervals:
@@ -79,8 +85,22 @@ def _check_root(root: Route) -> Iterator[Finding]:
         yield ("route", "continue"), "there is nothing to continue with after the root"
 
 
-def check_inhibitions(document: Document, *, utf8: bool) -> Iterator[Finding]:
-    for index, rule in enumerate(document.inhibit_rules or ()):
+def check_receivers(document: Document) -> Iterator[Finding]:
+    receivers = {receiver.name for receiver in document.receivers or ()}
+    for loc, route in routes_of(document):
+        if route.receiver and route.receiver not in receivers:
+            yield (*loc, "receiver"), "no receiver of this name is defined"
+
+
+def repeated_intervals(tree: Tree) -> Iterator[Finding]:
+    """Names of time intervals that stand twice, under the older key and the newer."""
+    seen: set[str] = set()
+    yield from repeated("mute_time_intervals", [each.name for each in tree.mute_time_intervals or ()], seen)
+    yield from repeated("time_intervals", [each.name for each in tree.time_intervals or ()], seen)
+
+
+def check_inhibitions(tree: Tree, *, utf8: bool) -> Iterator[Finding]:
+    for index, rule in enumerate(tree.inhibit_rules or ()):
         loc: Loc = ("inhibit_rules", index)
         check = partial(_check_match, loc, utf8=utf8)
         yield from check("source_", rule.source_match, rule.source_match_re, rule.source_matchers)
@@ -129,17 +149,20 @@ def _check_labels(loc: Loc, names: tuple[str, ...] | None, *, utf8: bool) -> Ite
             yield (*loc, index), "not the name of a label; letters, digits and _ make one"
 
 
-def suspicious_routes(document: Document, *, utf8: bool) -> Iterator[Finding]:
-    """Routes that no alert can reach, and receivers that no route names."""
-    used = set()
-    for loc, route in routes_of(document):
-        used.add(route.receiver)
+def suspicious_routes(tree: Tree, *, utf8: bool) -> Iterator[Finding]:
+    """Routes that no alert can reach."""
+    for loc, route in routes_of(tree):
         try:
             yield from _shadowed(route, loc, utf8=utf8)
         except ValueError:
             continue
-    for index, receiver in enumerate(document.receivers or ()):
-        if receiver.name and receiver.name not in used:
+
+
+def unused_receivers(tree: Tree, names: Iterable[str | None]) -> Iterator[Finding]:
+    """Those of the receivers, named in their order, that no route leads to."""
+    used = {route.receiver for _, route in routes_of(tree)}
+    for index, name in enumerate(names):
+        if name and name not in used:
             yield ("receivers", index), "no route names this receiver"
 
 
@@ -163,8 +186,8 @@ def _subsets(matchers: frozenset[Matcher]) -> Iterator[frozenset[Matcher]]:
         yield from map(frozenset, combinations(matchers, size))
 
 
-def suspicious_inhibitions(document: Document, *, utf8: bool) -> Iterator[Finding]:
-    for index, rule in enumerate(document.inhibit_rules or ()):
+def suspicious_inhibitions(tree: Tree, *, utf8: bool) -> Iterator[Finding]:
+    for index, rule in enumerate(tree.inhibit_rules or ()):
         if _mutes_everything(rule, utf8=utf8):
             place = ("inhibit_rules", index)
             yield place, "the target has no matchers that narrow it: one source alert can mute all others"
@@ -172,7 +195,7 @@ def suspicious_inhibitions(document: Document, *, utf8: bool) -> Iterator[Findin
 
 def _mutes_everything(rule: InhibitRule, *, utf8: bool) -> bool:
     try:
-        target = _matchers(rule.target_match, rule.target_match_re, rule.target_matchers, utf8=utf8)
+        target = target_of(rule, utf8=utf8)
     except ValueError:
         return False
     return not _narrowing(target) and not rule.equal

@@ -9,6 +9,7 @@ from typing import Any
 
 from alertagent.core.alertmanager.bundle import bundled, rendered
 from alertagent.core.alertmanager.check import ROOT, Checked, Target, check, oldest
+from alertagent.core.alertmanager.findings import invalid
 from alertagent.core.alertmanager.model import SNAPSHOT_ID, Stored, Texts, Version, diff, revision_named
 from alertagent.core.alertmanager.secrets import masked, unmasked
 from alertagent.core.audit.model import Actor
@@ -18,7 +19,7 @@ from alertagent.core.clusters.model import Cluster, ConfigType, require_type
 from alertagent.core.clusters.service import Clusters
 from alertagent.core.configs.render import Rendered
 from alertagent.core.rules.model import version_name
-from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
+from alertagent.kernel.errors import Conflict, Detail, NotFound, Stale
 from alertagent.queue.producer import Producer
 from alertagent.queue.task import NewTask
 from alertagent.storage.database import Database, Executor, Transaction
@@ -28,6 +29,7 @@ sql = load_queries("alertagent.core.alertmanager")
 
 QUEUE = "config_sync"
 TASK = "alertmanager_update"
+INVALID = "alertmanager.invalid"
 VERSIONS_SHOWN = 500
 
 
@@ -245,19 +247,11 @@ def _judge(texts: Texts, slot: _Slot, target: Target) -> tuple[Texts, Checked]:
     stored = slot.texts.config if slot.texts is not None else None
     config, unknown = unmasked(texts.config, stored, slot.mask_key)
     if unknown:
-        raise _invalid([Detail((ROOT, *loc), message) for loc, message in unknown])
+        raise invalid([Detail((ROOT, *loc), message) for loc, message in unknown], INVALID)
     checked = check(config, texts.templates, target)
     if checked.findings:
-        raise _invalid(checked.findings)
+        raise invalid(checked.findings, INVALID)
     return replace(texts, config=config), checked
-
-
-def _invalid(findings: Sequence[Detail]) -> Invalid:
-    first = findings[0]
-    place = f" (line {first.line}, column {first.column})" if first.line is not None else ""
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    message = f"{'.'.join(map(str, first.loc))}: {first.message}{place}{more}"
-    return Invalid(message, code="alertmanager.invalid", details=findings)
 
 
 def _require_empty(slot: _Slot) -> None:

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator
 
 from alertagent.core.alertmanager.fields import Section, Since, Text
 
+LOCAL, UTC = "Local", "UTC"
+
 _CLOCK = re.compile(r"(?:([01]?[0-9]|2[0-3]):([0-5][0-9]))|24:00")
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
@@ -29,7 +31,46 @@ _MONTHS = (
 )
 
 
-def _range_of(value: Any, position: Callable[[str], int], what: str) -> tuple[int, int]:
+Bounds = tuple[int, int]
+"""The first and the last of a range."""
+
+
+def weekday_bounds(value: Any) -> Bounds:
+    """`monday:friday` as (1, 5); Sunday is 0. Raises ValueError."""
+    return _forward(value, lambda name: _DAYS.index(name.lower()), "the name of a day")
+
+
+def month_bounds(value: Any) -> Bounds:
+    """`march:5` as (3, 5). Raises ValueError."""
+    return _forward(value, _month_number, "the name of a month or its number")
+
+
+def year_bounds(value: Any) -> Bounds:
+    """`2024` as (2024, 2024). Raises ValueError."""
+    return _forward(value, _whole, "a year")
+
+
+def day_bounds(value: Any) -> Bounds:
+    """`-3:-1` as (-3, -1): days count from 1, or from -1 at the end of the month. Raises ValueError."""
+    what = "a day from 1 to 31, or from -31 to -1"
+    begin, end = _range_of(value, _whole, what)
+    if not (1 <= abs(begin) <= 31 and 1 <= abs(end) <= 31):
+        raise ValueError(f"must be {what}")
+    if begin < 0 < end:
+        raise ValueError("a range that begins at the end of the month cannot end at its beginning")
+    # The shortest month decides what surely comes first.
+    if (begin > 0) == (end > 0) and begin > end:
+        raise ValueError("the end of the range is before its beginning")
+    return begin, end
+
+
+def minutes(clock: str) -> int:
+    """The minutes since midnight of `09:30`."""
+    hours, _, rest = clock.partition(":")
+    return int(hours) * 60 + int(rest)
+
+
+def _range_of(value: Any, position: Callable[[str], int], what: str) -> Bounds:
     """Both ends of `monday:friday`, or of a single one."""
     if not isinstance(value, str):
         raise ValueError(f"must be {what}")  # noqa: TRY004 - pydantic wants ValueError
@@ -41,11 +82,11 @@ def _range_of(value: Any, position: Callable[[str], int], what: str) -> tuple[in
     return begin, end
 
 
-def _forward(value: Any, position: Callable[[str], int], what: str) -> Any:
+def _forward(value: Any, position: Callable[[str], int], what: str) -> Bounds:
     begin, end = _range_of(value, position, what)
     if begin > end:
         raise ValueError("the end of the range is before its beginning")
-    return str(value)
+    return begin, end
 
 
 def _whole(text: str) -> int:
@@ -61,30 +102,14 @@ def _month_number(text: str) -> int:
     return number
 
 
-def _weekday(value: Any) -> Any:
-    return _forward(value, lambda name: _DAYS.index(name.lower()), "the name of a day")
+def _readable_by(bounds: Callable[[Any], Bounds]) -> BeforeValidator:
+    """Keeps the text as it stands where it can be read so."""
 
+    def check(value: Any) -> Any:
+        bounds(value)
+        return str(value)
 
-def _month(value: Any) -> Any:
-    return _forward(value, _month_number, "the name of a month or its number")
-
-
-def _year(value: Any) -> Any:
-    return _forward(value, _whole, "a year")
-
-
-def _day_of_month(value: Any) -> Any:
-    """Days count from 1, or from -1 at the end of the month."""
-    what = "a day from 1 to 31, or from -31 to -1"
-    begin, end = _range_of(value, _whole, what)
-    if not (1 <= abs(begin) <= 31 and 1 <= abs(end) <= 31):
-        raise ValueError(f"must be {what}")
-    if begin < 0 < end:
-        raise ValueError("a range that begins at the end of the month cannot end at its beginning")
-    # The shortest month decides what surely comes first.
-    if (begin > 0) == (end > 0) and begin > end:
-        raise ValueError("the end of the range is before its beginning")
-    return str(value)
+    return BeforeValidator(check)
 
 
 def _clock(value: Any) -> Any:
@@ -94,22 +119,17 @@ def _clock(value: Any) -> Any:
 
 
 def _zone(value: Any) -> Any:
-    if not isinstance(value, str) or not (value in {"", "Local", "UTC"} or _is_zone(value)):
+    if not isinstance(value, str) or not (value in {"", LOCAL, UTC} or _is_zone(value)):
         raise ValueError("not a time zone; write it as Europe/Berlin, UTC or Local")
     return str(value)
 
 
 @lru_cache(maxsize=1000)
 def _is_zone(name: str) -> bool:
-    """Where the machine has no list of zones every name passes: Alertmanager has its own."""
-    for tried in (name, "UTC"):
-        try:
-            ZoneInfo(tried)
-        except (OSError, ValueError):
-            continue
-        except KeyError:
-            continue
-        return tried == name
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return False
     return True
 
 
@@ -124,7 +144,7 @@ class TimeRange(Section):
 
     def problems(self) -> Iterator[tuple[str | None, str]]:
         yield from super().problems()
-        if self.start_time and self.end_time and _minutes(self.start_time) >= _minutes(self.end_time):
+        if self.start_time and self.end_time and minutes(self.start_time) >= minutes(self.end_time):
             yield "end_time", "must be after start_time"
 
 
@@ -132,10 +152,10 @@ class TimeSpan(Section):
     """All fields must hold; of each field one element must."""
 
     times: tuple[TimeRange, ...] | None = None
-    weekdays: tuple[Annotated[str, BeforeValidator(_weekday)], ...] | None = None
-    days_of_month: tuple[Annotated[str, BeforeValidator(_day_of_month)], ...] | None = None
-    months: tuple[Annotated[str, BeforeValidator(_month)], ...] | None = None
-    years: tuple[Annotated[str, BeforeValidator(_year)], ...] | None = None
+    weekdays: tuple[Annotated[str, _readable_by(weekday_bounds)], ...] | None = None
+    days_of_month: tuple[Annotated[str, _readable_by(day_bounds)], ...] | None = None
+    months: tuple[Annotated[str, _readable_by(month_bounds)], ...] | None = None
+    years: tuple[Annotated[str, _readable_by(year_bounds)], ...] | None = None
     location: Annotated[Annotated[str, BeforeValidator(_zone)] | None, Since("0.25")] = None
 
 
@@ -144,8 +164,3 @@ class TimeInterval(Section):
 
     name: Text | None = None
     time_intervals: tuple[TimeSpan, ...] | None = None
-
-
-def _minutes(clock: str) -> int:
-    hours, _, minutes = clock.partition(":")
-    return int(hours) * 60 + int(minutes)

@@ -57,9 +57,9 @@ def secrets(root: Node) -> list[tuple[Loc, Scalar]]:
     return [found[offset] for offset in sorted(found)]
 
 
-def section_at(loc: Loc) -> type[Section] | None:
+def section_at(loc: Loc, root: type[Section] = Document) -> type[Section] | None:
     """The kind of section at a path, whether anything is there or not."""
-    section: type[Section] | None = Document
+    section: type[Section] | None = root
     for step in loc:
         if section is not None and isinstance(step, str):
             known = traits_of(section).get(step)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from alertagent.core.alertmanager.check import MAX_FINDINGS, Target, check, oldest
+from alertagent.core.alertmanager.check import Target, check, oldest
+from alertagent.core.alertmanager.findings import MAX_FINDINGS
 from alertagent.kernel.errors import Detail
 from tests.core.alertmanager.samples import (
     BAD,
