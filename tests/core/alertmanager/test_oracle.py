@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alertagent.core.alertmanager.check import check
-from alertagent.core.alertmanager.simulate import destinations
 from tests.core.alertmanager.samples import BAD, GOOD, SHOP, SHOP_TEMPLATES
 from tests.support.alertmanager import Alertmanager, amtool, write
 from tests.support.prometheus import running
@@ -32,30 +30,6 @@ async def test_amtool_accepts_every_good_sample(tmp_path: Path) -> None:
 
 async def test_amtool_refuses_every_bad_sample(tmp_path: Path) -> None:
     assert await verdicts(tmp_path, {name: text for name, (text, _) in BAD.items()}) == dict.fromkeys(BAD, False)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        {},
-        {"severity": "page", "team": "db"},
-        {"severity": "page", "team": "web", "service": "bar-1"},
-        {"team": "cache", "env": "dev"},
-        {"team": "cache", "env": ""},
-        {"service": "foo-"},
-        {"service": "a-foo-b"},
-    ],
-)
-async def test_amtool_sends_an_alert_where_we_say(tmp_path: Path, labels: dict[str, str]) -> None:
-    document = check(SHOP, SHOP_TEMPLATES).document
-    assert document is not None
-
-    path = write(tmp_path, SHOP)
-    _, output = await amtool(
-        "config", "routes", "test", "--config.file", str(path), *(f"{name}={value}" for name, value in labels.items())
-    )
-
-    assert output.strip() == ",".join(found.receiver for found in destinations(document, labels))
 
 
 @pytest.fixture
