@@ -26,6 +26,7 @@ from alertagent.core.alertmanager.api import AlertmanagerApi
 from alertagent.core.alertmanager.service import AlertmanagerConfigs
 from alertagent.core.alerts.actions_api import ActionsApi
 from alertagent.core.alerts.api import AlertsApi
+from alertagent.core.alerts.firing import FiringAlerts
 from alertagent.core.alerts.handling import Handling
 from alertagent.core.alerts.intake import Timeouts
 from alertagent.core.alerts.kinds import DISPATCH
@@ -67,6 +68,8 @@ from alertagent.core.rules.journal import Journal
 from alertagent.core.rules.service import Rules
 from alertagent.core.selfwatch.model import Patience
 from alertagent.core.selfwatch.service import SelfWatch
+from alertagent.core.silences.api import SilencesApi
+from alertagent.core.silences.service import Silences
 from alertagent.core.tasks.api import TasksApi
 from alertagent.core.tasks.service import Queues
 from alertagent.engines import embedded
@@ -192,6 +195,7 @@ class Parts:
         self.adoption = Adoption(self.clusters, self.exchange, self.alertmanager)
         self.alerts = Alerts(database, self.producer, clock, partial(self.events.changed, Topic.ALERTS))
         self.retention = Retention(database, clock, keep=settings.alerts.keep_ended)
+        self.silences = Silences(database, FiringAlerts(database), self.audit, clock)
         self.heartbeats = Heartbeats(database, self.alerts, self.audit, clock)
         self.handling = Handling(database, self.alerts, self.audit, self.producer, clock)
         self.channels = Channels(
@@ -284,6 +288,7 @@ class Parts:
             EventsApi(self.events),
             EscalationApi(self.escalations),
             HeartbeatsApi(self.heartbeats, self.clock),
+            SilencesApi(self.silences, self.clock),
             NotifyApi(self.channels, self.deliveries, self.registry),
             TasksApi(self.queues),
         ]
@@ -399,6 +404,7 @@ async def _housekeeping(parts: Parts) -> None:
         with contextlib.suppress(Problem):
             await parts.retention.tidy()
             await parts.escalations.forget_old()
+            await parts.silences.forget_old()
         await asyncio.sleep(HOUSEKEEPING_EVERY.total_seconds())
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import re2
 
@@ -50,6 +50,14 @@ class Matcher:
 
     max_pattern: ClassVar[int] = MAX_PATTERN
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one of this kind. Raises ValueError with the reason."""
+        match = _MATCHER.fullmatch(text)
+        if match is None:
+            raise ValueError(f'not a matcher: {text[:80]!r}; write it as name="value", with =, !=, =~ or !~')
+        return cls(_unquote(match["name"]), Operator(match["operator"]), _unquote(match["value"]))
+
     def __post_init__(self) -> None:
         if self.operator.is_regex:
             _ = self._pattern
@@ -84,10 +92,7 @@ def compile_pattern(pattern: str, max_length: int = MAX_PATTERN) -> Any:
 
 def parse_matcher(text: str) -> Matcher:
     """Read one matcher. Raises ValueError with the reason."""
-    match = _MATCHER.fullmatch(text)
-    if match is None:
-        raise ValueError(f'not a matcher: {text[:80]!r}; write it as name="value", with =, !=, =~ or !~')
-    return Matcher(_unquote(match["name"]), Operator(match["operator"]), _unquote(match["value"]))
+    return Matcher.parse(text)
 
 
 def _quote(text: str) -> str:

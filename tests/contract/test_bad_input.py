@@ -53,6 +53,7 @@ LISTS = (
     "/channels",
     "/deliveries",
     "/heartbeats",
+    "/silences",
     "/tasks",
     "/config/history",
 )
@@ -161,6 +162,9 @@ WRITES = [
     ("PUT", "/escalation"),
     ("POST", "/heartbeats"),
     ("PUT", "/heartbeats/none"),
+    ("POST", "/silences"),
+    ("POST", "/silences/preview"),
+    ("PUT", "/silences/none"),
     ("POST", "/alerts/none/ack"),
     ("POST", "/alerts/none/assign"),
     ("POST", "/alerts/none/comment"),
@@ -179,6 +183,7 @@ TAKES_NOTHING = {
     "/plugins/console/test": 200,
     "/alerts/none/ack": 404,
     "/heartbeats/none": 404,
+    "/silences/none": 404,
 }
 
 ADOPT = "/config/adopt?cluster_id=c1&type=prometheus"
@@ -202,6 +207,7 @@ ADDRESSED = [
     "/channels/{}",
     "/channels/{}/deliveries",
     "/plugins/{}",
+    "/silences/{}",
     "/tasks/{}",
     "/queues/{}",
     "/queues/{}/dead",
@@ -226,6 +232,7 @@ RULE = {"name": "HostDown", "expression": "up == 0"}
 REPORT = {"cluster_id": "c1", "config_type": "prometheus", "status": "success", "sync_time": 0, "error_message": ""}
 CHANNEL = {"name": "c", "plugin_name": "webhook", "config": {"url": "http://127.0.0.1:1/"}}
 ALERT = {"labels": {"alertname": "A"}, "status": "firing"}
+SILENCE = {"matchers": ['alertname="A"'], "duration": "1h", "comment": "c"}
 WEBHOOK = {"version": "4", "status": "firing", "alerts": []}
 
 OPERATIONS: list[tuple[Any, str]] = [
@@ -295,6 +302,48 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"expresion": "up"}, 'Did you mean \\"expression\\"'),
             ({"id": "mine"}, "id"),
             ({"version": "v1.0.0"}, "version"),
+        ]
+    ),
+    *(
+        ("POST", "/silences", SILENCE, change, name)
+        for change, name in [
+            ({"matchers": []}, "matchers"),
+            ({"matchers": None}, "matchers"),
+            ({"matchers": 'alertname="A"'}, "matchers"),
+            ({"matchers": {"alertname": "A"}}, "matchers"),
+            ({"matchers": [5]}, "matchers"),
+            ({"matchers": [""]}, "matchers"),
+            ({"matchers": [{}]}, "name"),
+            ({"matchers": [{"name": "", "value": "x"}]}, "name"),
+            ({"matchers": [{"name": "a", "value": 5}]}, "value"),
+            ({"matchers": [{"name": "a", "value": "x", "is_regex": True}]}, "is_regex"),
+            ({"matchers": [{"name": "a", "value": "a(?=b)", "isRegex": True}]}, "regular expression"),
+            ({"matchers": ['a=~"(a)\\\\1"']}, "regular expression"),
+            ({"matchers": [f'a=~"{"x" * 17_000}"']}, "16384"),
+            ({"matchers": ['a="b"'] * 101}, "matchers"),
+            ({"matchers": ['a=""']}, "empty string"),
+            ({"matchers": ['a!="b"']}, "mute_all"),
+            ({"starts_at": 5}, "starts_at"),
+            ({"starts_at": "now"}, "starts_at"),
+            ({"starts_at": "2026-01-01"}, "starts_at"),
+            ({"starts_at": "2026-01-01T00:00:00"}, "starts_at"),
+            ({"starts_at": "0001-01-01T00:00:00+14:00"}, "starts_at"),
+            ({"starts_at": "9999-12-31T23:59:59-14:00"}, "starts_at"),
+            ({"starts_at": "2099-12-31T23:59:59Z"}, "ends_at"),
+            ({"ends_at": "2050-01-01T00:00:00Z"}, "duration"),
+            ({"duration": None}, "ends_at"),
+            ({"duration": "0"}, "duration"),
+            ({"duration": 3600}, "duration"),
+            ({"duration": "-1h"}, "duration"),
+            ({"duration": "292y"}, "ends_at"),
+            ({"comment": ""}, "comment"),
+            ({"comment": " \n"}, "comment"),
+            ({"comment": None}, "comment"),
+            ({"comment": "x" * 2001}, "comment"),
+            ({"created_by": ""}, "created_by"),
+            ({"created_by": 5}, "created_by"),
+            ({"mute_all": None}, "mute_all"),
+            ({"state": "expired"}, "state"),
         ]
     ),
     *(
@@ -631,7 +680,14 @@ def _others() -> Iterator[Case]:
         "//api/v1/../v1/rules",
     ):
         yield Case(name=f"GET {path}", method="GET", path=path, status=404)
-    for path in ("/clusters/none", "/tokens/none", "/rules/none", "/channels/none", "/clusters/c1/tokens/none"):
+    for path in (
+        "/clusters/none",
+        "/tokens/none",
+        "/rules/none",
+        "/channels/none",
+        "/silences/none",
+        "/clusters/c1/tokens/none",
+    ):
         yield Case(name=f"DELETE {path}", method="DELETE", path=path, status=404)
     for path in (
         "/clusters/none/tokens",

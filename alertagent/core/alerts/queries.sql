@@ -217,6 +217,17 @@ SELECT alerts.*, firing.fingerprint AS id, firing.labels AS own_labels, firing.s
   FROM firing_alerts AS firing
   LEFT JOIN alerts ON alerts.fingerprint = firing.fingerprint
 
+-- name: count_firing
+SELECT count(*) FROM firing_alerts;
+
+-- name: firing_having
+-- Those with these labels, after ($2, $3) in the order in which they began, the last one first.
+SELECT fingerprint, labels, starts_at
+  FROM firing_alerts
+ WHERE labels @> $1 AND (starts_at, fingerprint) < (coalesce($2::timestamptz, 'infinity'), $3::text)
+ ORDER BY starts_at DESC, fingerprint DESC
+ LIMIT $4;
+
 -- name: seen
 SELECT firing.labels, alerts.last_seen_at
   FROM firing_alerts AS firing

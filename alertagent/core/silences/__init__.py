@@ -1,0 +1,1 @@
+"""Alerts that nobody is to hear of for a while."""

@@ -1,0 +1,66 @@
+"""The silences that fit an alert: the same as trying each of them on it."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertagent.core.silences.coverage import ActiveSilences, Coverage
+from alertagent.core.silences.model import Silence
+from tests.core.silences.samples import NOON, at, silence
+
+NAMES = st.sampled_from(["alertname", "cluster", "team"])
+VALUES = st.sampled_from(["a", "b", "ab", "", "c"])
+OPERATORS = st.sampled_from(["=", "!=", "=~", "!~"])
+PATTERNS = st.sampled_from(["a", "b", "a|b", "a.*", ".*", ".+", "", "(a|)b?"])
+TEXTS = st.one_of(
+    st.builds('{}{}"{}"'.format, NAMES, st.sampled_from(["=", "!="]), VALUES),
+    st.builds('{}{}"{}"'.format, NAMES, st.sampled_from(["=~", "!~"]), PATTERNS),
+)
+LABELS = st.dictionaries(NAMES, VALUES, max_size=3)
+STARTS = st.integers(min_value=-90, max_value=30)
+
+
+@st.composite
+def silences(draw: st.DrawFn) -> list[Silence]:
+    drafts = draw(st.lists(st.tuples(st.lists(TEXTS, min_size=1, max_size=3), STARTS), max_size=12))
+    return [
+        silence(*texts, id=f"{number:02}", starts_at=at(start), ends_at=at(start + 60))
+        for number, (texts, start) in enumerate(drafts)
+    ]
+
+
+@given(all=silences(), alerts=st.lists(LABELS, max_size=8))
+def test_it_finds_what_a_loop_over_all_finds(all: list[Silence], alerts: list[dict[str, str]]) -> None:
+    active = ActiveSilences(Coverage(all), NOON)
+
+    for labels in alerts:
+        naive = [each for each in all if each.starts_at <= NOON < each.ends_at and each.fits(labels)]
+        assert active.muting(labels) == tuple(naive)
+
+
+def test_a_silence_is_found_by_the_value_that_the_fewest_others_demand() -> None:
+    shared = [silence('cluster="prod"', f'instance="{number}"', id=str(number)) for number in range(2000)]
+    tried = []
+
+    class Counted(Silence):
+        """Notes when somebody tries it on an alert."""
+
+        def fits(self, labels: object) -> bool:
+            tried.append(self.id)
+            return True
+
+    counted = [Counted(**{name: getattr(each, name) for name in each.__dataclass_fields__}) for each in shared]
+    coverage = Coverage(counted)
+
+    assert [each.id for each in coverage.fitting({"cluster": "prod", "instance": "7"})] == ["7"]
+    assert coverage.fitting({"cluster": "prod", "instance": "none"}) == []
+    assert tried == ["7"]
+
+
+def test_what_is_in_force_can_be_listed() -> None:
+    now, later = silence(id="1"), silence(id="2", starts_at=at(30))
+    coverage = Coverage([now, later])
+
+    assert ActiveSilences(coverage, NOON).all() == [now]
+    assert ActiveSilences(coverage, NOON + timedelta(minutes=30)).all() == [now, later]
