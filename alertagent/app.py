@@ -60,6 +60,9 @@ from alertagent.core.notify.api import NotifyApi
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.groups import Groups
+from alertagent.core.routing.api import RoutingApi
+from alertagent.core.routing.exchange import Exchange as RoutingExchange
+from alertagent.core.routing.service import Routing
 from alertagent.core.rules.api import RulesApi
 from alertagent.core.rules.exchange import Exchange
 from alertagent.core.rules.files_api import FilesApi
@@ -201,6 +204,9 @@ class Parts:
         self.channels = Channels(
             database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport
         )
+        self.routing = Routing(database, self.alerts, self.channels, self.audit)
+        self.channels.guard(self.routing)
+        self.routing_exchange = RoutingExchange(self.routing, self.channels)
         self.groups = Groups(database, self.alerts, self.producer, clock)
         self.deliveries = Deliveries(
             database,
@@ -289,6 +295,7 @@ class Parts:
             EscalationApi(self.escalations),
             HeartbeatsApi(self.heartbeats, self.clock),
             SilencesApi(self.silences, self.clock),
+            RoutingApi(self.routing, self.routing_exchange),
             NotifyApi(self.channels, self.deliveries, self.registry),
             TasksApi(self.queues),
         ]

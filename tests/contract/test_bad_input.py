@@ -171,6 +171,7 @@ WRITES = [
     ("POST", "/alerts/bulk"),
     ("PUT", "/clusters/c1/alertmanager-config"),
     ("POST", "/clusters/c1/alertmanager-config/rollback"),
+    ("POST", "/routing/rollback"),
     ("POST", "/queues/notification/dead/requeue"),
     ("POST", "/queues/notification/dead/purge"),
 ]
@@ -202,6 +203,7 @@ ADDRESSED = [
     "/clusters/{}",
     "/clusters/{}/alertmanager-config",
     "/clusters/c1/alertmanager-config/versions/{}",
+    "/routing/versions/{}",
     "/alerts/{}",
     "/alerts/{}/timeline",
     "/channels/{}",
@@ -511,6 +513,36 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"why": "crashed"}, "why"),
         ]
     ),
+    *(
+        ("PUT", "/routing", {"route": {"receiver": "ops"}}, change, name)
+        for change, name in [
+            ({}, 'no channel \\"ops\\"'),
+            ({"route": None}, "route"),
+            ({"route": []}, "route"),
+            ({"route": {"receiver": ""}}, "receiver"),
+            ({"route": {"receiver": "x" * 100_000}}, "channel"),
+            ({"route": {"receiver": "ops", "matchers": ["a=b"]}}, "matchers"),
+            ({"route": {"receiver": "ops", "group_by": ["a", "a"]}}, "group_by"),
+            ({"route": {"receiver": "ops", "group_wait": 30}}, "group_wait"),
+            ({"route": {"receiver": "ops", "group_wait": "9" * 5000 + "s"}}, "group_wait"),
+            ({"route": {"receiver": "ops", "group_interval": "0s"}}, "group_interval"),
+            ({"route": {"receiver": "ops", "routes": [{"matchers": ["a"]}]}}, "routes.0.matchers"),
+            ({"route": {"receiver": "ops", "routes": [{"match_re": {"a": "("}}]}}, "regular expression"),
+            ({"route": {"receiver": "ops", "routes": [{"match": {"a": "\x00"}}]}}, "U+0000"),
+            ({"route": {"receiver": "ops", "routes": [{"mute_time_intervals": ["x"]}]}}, "mute_time_intervals"),
+            ({"route": {"receiver": "ops", "recievers": 1}}, "recievers"),
+            ({"inhibit_rules": [{"equal": [""]}]}, "equal"),
+            ({"time_intervals": [{"name": "x", "time_intervals": [{"location": "../etc"}]}]}, "time zone"),
+            ({"time_intervals": [{"name": "x", "time_intervals": [{"months": [10**30]}]}]}, "months"),
+            ({"receivers": [{"name": "ops", "channels": "a"}]}, "channels"),
+            ({"receivers": [{"name": "ops", "channels": ["a"] * 101}]}, "channels"),
+            ({"receivers": [{"name": "ops", "channels": ["nobody"]}]}, "nobody"),
+            ({"receivers": [{"name": "ops", "send_resolved": "no"}]}, "send_resolved"),
+            ({"receivers": [{"name": "ops", "webhook_configs": []}]}, "webhook_configs"),
+            ({"global": {"resolve_timeout": "5m"}}, "alerts.resolve_timeout"),
+            ({"inhibit_rule": []}, 'Did you mean \\"inhibit_rules\\"'),
+        ]
+    ),
     *(("POST", "/rules/batch", {}, {"operations": operations}, name) for operations, name in OPERATIONS),
     *(
         ("POST", "/rules/none/rollback", {}, change, "version")
@@ -536,6 +568,9 @@ def cases() -> Iterator[Case]:
         yield from _at_the_intake(path)
     yield from _in_files("/rules/import")
     yield from _in_files(ADOPT)
+    yield from _in_files("/routing/import")
+    yield from _in_files("/routing", method="PUT")
+    yield from _as_a_document()
     yield from _several_files()
     yield from _to_adopt()
     for method, path, good, change, names in FIELDS:
@@ -553,23 +588,31 @@ def _at_the_intake(path: str) -> Iterator[Case]:
     yield Case(name=f"a bomb to {path}", path=path, body=bomb, headers={"Content-Encoding": "gzip"}, status=413)
 
 
-def _in_files(path: str) -> Iterator[Case]:
+def _in_files(path: str, *, method: str = "POST") -> Iterator[Case]:
     """Where a body is a file, not JSON. JSON is YAML, so what would be JSON must be wrong as rules, too."""
+    to = partial(Case, method=method, path=path)
     yaml = {"Content-Type": "application/yaml"}
     for name, body in {
         **BODIES,
         "many aliases": b"a: &a [" + b"*a," * 9 + b"]",
         "a tab": b"groups:\n\t- name: a",
     }.items():
-        yield Case(name=f"{name} as a file to {path}", path=path, body=body, headers=yaml)
+        yield to(name=f"{name} as a file to {path}", body=body, headers=yaml)
     for media in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         headers = {"Content-Type": media}
-        yield Case(name=f"rules as {media!r} to {path}", path=path, body=b"{}", headers=headers, status=415)
+        yield to(name=f"rules as {media!r} to {path}", body=b"{}", headers=headers, status=415)
     spaces = b" " * (16 * MEBIBYTE + 1)
     bomb = gzip.compress(b" " * (17 * MEBIBYTE))
     zipped = {**yaml, "Content-Encoding": "gzip"}
-    yield Case(name=f"too large a file to {path}", path=path, body=spaces, headers=yaml, status=413)
-    yield Case(name=f"a bomb of a file to {path}", path=path, body=bomb, headers=zipped, status=413)
+    yield to(name=f"too large a file to {path}", body=spaces, headers=yaml, status=413)
+    yield to(name=f"a bomb of a file to {path}", body=bomb, headers=zipped, status=413)
+
+
+def _as_a_document() -> Iterator[Case]:
+    for name, body in BODIES.items():
+        yield Case(name=f"{name} as a document", method="PUT", path="/routing", body=body)
+    for query, names in {"dry_run=perhaps": "dry_run", f"comment={'x' * 1001}": "comment", "map=a:b": "map"}.items():
+        yield Case(name=f"routing?{query[:20]}", method="PUT", path=f"/routing?{query}", body=b"{}", names=names)
 
 
 def _several_files() -> Iterator[Case]:
@@ -634,6 +677,11 @@ def _others() -> Iterator[Case]:
         f"{sync}&wait=soon": "wait",
         f"{sync}&format=yaml": "format",
         f"{sync}&type=vmalert": "type",
+        "/routing?x=1": "x",
+        "/routing/versions?limit=1": "limit",
+        "/routing/diff": "from",
+        "/routing/diff?from=v1.0.0": "to",
+        "/routing/diff?from=1&to=v1.0.0": "from",
         "/config/preview": "cluster_id",
         "/config/preview?cluster_id=c1&type=x": "type",
         "/config/status?x=1": "x",
@@ -681,6 +729,7 @@ def _others() -> Iterator[Case]:
     ):
         yield Case(name=f"GET {path}", method="GET", path=path, status=404)
     for path in (
+        "/routing",
         "/clusters/none",
         "/tokens/none",
         "/rules/none",

@@ -101,10 +101,10 @@ class Route(Section):
     mute_time_intervals: Texts | None = None
     active_time_intervals: Texts | None = None
     continue_: Annotated[Flag | None, Field(alias="continue")] = None
-    routes: "tuple[Route, ...] | None" = None
     group_wait: Duration | None = None
     group_interval: Duration | None = None
     repeat_interval: Duration | None = None
+    routes: "tuple[Route, ...] | None" = None
 
     def problems(self) -> Iterator[tuple[str | None, str]]:
         yield from super().problems()

@@ -5,7 +5,8 @@ No message repeats a value, for any of them may be a secret that was put into th
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,7 +14,7 @@ from alertagent.core.alertmanager.fields import Section
 from alertagent.core.alertmanager.walk import Loc, section_at, traits_of
 from alertagent.kernel import yaml_guard
 from alertagent.kernel.errors import Detail, Invalid
-from alertagent.kernel.yaml_guard import Node
+from alertagent.kernel.yaml_guard import BadYaml, Node
 
 # A text can hold thousands of mistakes; nobody reads past the first few.
 MAX_FINDINGS = 100
@@ -30,8 +31,41 @@ _SHAPES = {
 
 Finding = tuple[Loc, str]
 
+S = TypeVar("S", bound=Section)
+
 Elsewhere = Callable[[Loc], str | None]
 """Where the unknown field at this path belongs, if that is known."""
+
+
+def read(
+    text: str,
+    section: type[S],
+    check: Callable[[S], Iterable[Finding]],
+    *,
+    code: str,
+    elsewhere: Elsewhere | None = None,
+) -> tuple[S, Node]:
+    """The section that a text is, and the places in it. Raises Invalid with all that is wrong."""
+    try:
+        root = yaml_guard.load(text)
+    except BadYaml as error:
+        raise invalid([error.detail], code) from error
+    try:
+        found = section.model_validate(yaml_guard.data(root))
+    except ValidationError as error:
+        raise invalid(refusals(root, error, section, elsewhere), code) from error
+    if details := placed(root, check(found)):
+        raise invalid(details, code)
+    return found, root
+
+
+def placed(root: Node, findings: Iterable[Finding]) -> list[Detail]:
+    """The first of many findings, with their places in the text."""
+    details = []
+    for loc, message in islice(findings, MAX_FINDINGS):
+        mark = yaml_guard.place(root, loc)
+        details.append(Detail(loc, message, line=mark.line, column=mark.column))
+    return details
 
 
 def refusals(

@@ -1,9 +1,9 @@
 """Channels: making, changing and reading them, secrets kept to ourselves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -15,11 +15,12 @@ from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
 from alertagent.kernel.ids import new_id
 from alertagent.kernel.message import Message, MessageAlert, MessageGroup
 from alertagent.plugins.addresses import AddressGuard
+from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.registry import Registry
 from alertagent.plugins.transport import Transport
 from alertagent.queue.producer import Producer
-from alertagent.storage.database import Database, Executor
+from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
 
@@ -40,7 +41,19 @@ LISTING = Listing(
     search=("t.name",),
 )
 
+# What a channel is that nobody said more of.
+_NEW = {"enabled": True, "is_default": False, "fallback": (), "user_id": None}
+
+# So many routes, and so much of the name of each, stand in an error.
+_NAMED, _SHOWN = 5, 200
+
 _EDITABLE = ("name", "plugin_name", "config", "enabled", "is_default", "fallback", "user_id")
+
+
+class Routes(Protocol):
+    """Who tells where a channel is wanted."""
+
+    async def leading_to(self, channel: str, executor: Executor) -> Sequence[str]: ...
 
 
 class Channels:
@@ -62,6 +75,11 @@ class Channels:
         self._producer = producer
         self._guard = guard
         self._transport = transport
+        self._routes: Routes | None = None
+
+    def guard(self, routes: Routes) -> None:
+        """Ask before a channel goes, or gets another name, whether somebody is told by it."""
+        self._routes = routes
 
     async def get(self, id: str) -> Channel:
         """Raises NotFound."""
@@ -75,6 +93,15 @@ class Channels:
         rows = await (executor or self._database).fetch(sql.channels_named, list(names))
         return {row["name"]: channel_of(row) for row in rows}
 
+    async def names(self, executor: Executor | None = None) -> dict[str, bool]:
+        """All names, and whether the channel hears of everything while no routing document is stored."""
+        rows = await (executor or self._database).fetch(sql.channel_names)
+        return {row["name"]: row["hears_everything"] for row in rows}
+
+    async def hold(self, transaction: Executor, names: Sequence[str]) -> set[str]:
+        """Those of these channels that exist; until the transaction ends they keep their names."""
+        return {row["name"] for row in await transaction.fetch(sql.hold_channels, names)}
+
     async def page(self, request: PageRequest) -> tuple[list[Channel], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
         return [channel_of(row) for row in page.rows], page.next_cursor, page.total
@@ -83,12 +110,21 @@ class Channels:
         """Store a channel. Raises Invalid with the place of each finding, Conflict when the name is taken."""
         config = await self._checked(values["plugin_name"], values["config"], {})
         async with self._database.transaction() as transaction:
-            row = await transaction.fetchrow(sql.add_channel, new_id(), *_columns({**values, "config": config}))
-            if row is None:
-                raise _taken(values["name"])
-            channel = channel_of(row)
-            await self._note(transaction, actor, "channel.created", None, channel)
-            await self._producer.enqueue(transaction, regroup_task())
+            return await self.insert(transaction, actor, {**values, "config": config})
+
+    async def webhook(self, name: str, url: str) -> dict[str, Any]:
+        """The values of a new channel that posts to this URL. Raises Invalid."""
+        config = await self._checked(Webhook.name, {"url": url}, {})
+        return {"name": name, "plugin_name": Webhook.name, "config": config, **_NEW}
+
+    async def insert(self, transaction: Transaction, actor: Actor, values: Mapping[str, Any]) -> Channel:
+        """Store a channel whose settings were checked. Raises Conflict when the name is taken."""
+        row = await transaction.fetchrow(sql.add_channel, new_id(), *_columns(values))
+        if row is None:
+            raise _taken(values["name"])
+        channel = channel_of(row)
+        await self._note(transaction, actor, "channel.created", None, channel)
+        await self._producer.enqueue(transaction, regroup_task())
         return channel
 
     async def revise(
@@ -121,6 +157,8 @@ class Channels:
                     return None
                 if all(getattr(before, name) == values[name] for name in _EDITABLE):
                     return before
+                if values["name"] != before.name:
+                    await self._require_unrouted(transaction, before, "renamed")
                 after = channel_of(await transaction.fetchrow(sql.replace_channel, base.id, *_columns(values)))
                 await transaction.execute(sql.forget_failures, base.id)
                 await self._note(transaction, actor, "channel.updated", before, after)
@@ -132,6 +170,7 @@ class Channels:
     async def remove(self, actor: Actor, id: str, expected: frozenset[int] | None) -> None:
         async with self._database.transaction() as transaction:
             before = await self._current(transaction, id, expected)
+            await self._require_unrouted(transaction, before, "deleted")
             await transaction.execute(sql.remove_channel, id)
             await self._note(transaction, actor, "channel.deleted", before, None)
 
@@ -177,6 +216,17 @@ class Channels:
         if expected is not None and row["revision"] not in expected:
             raise Stale(f'channel "{row["name"]}" was changed in the meantime; it is at revision {row["revision"]}')
         return channel_of(row)
+
+    async def _require_unrouted(self, transaction: Executor, channel: Channel, done: str) -> None:
+        places = await self._routes.leading_to(channel.name, transaction) if self._routes is not None else ()
+        if places:
+            shown = ", ".join(place[:_SHOWN] for place in places[:_NAMED])
+            more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+            message = (
+                f'channel "{channel.name}" cannot be {done} while the routing document names it: {shown}{more}. '
+                "Take it out there first"
+            )
+            raise Conflict(message, code="channel.routed")
 
     async def _note(
         self, transaction: Executor, actor: Actor, action: str, before: Channel | None, after: Channel | None

@@ -10,6 +10,17 @@ SELECT * FROM user_notification_configs WHERE id = $1 FOR UPDATE;
 -- name: channels_named
 SELECT * FROM user_notification_configs WHERE name = ANY ($1);
 
+-- name: channel_names
+SELECT name, enabled AND is_default AND NOT EXISTS (
+           SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled
+       ) AS hears_everything
+  FROM user_notification_configs
+ ORDER BY name;
+
+-- name: hold_channels
+-- Whoever deletes or renames one waits, and then finds the document that names it.
+SELECT name FROM user_notification_configs WHERE name = ANY ($1) ORDER BY name FOR KEY SHARE;
+
 -- name: default_channels
 SELECT * FROM user_notification_configs
  WHERE enabled AND is_default

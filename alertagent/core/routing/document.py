@@ -4,12 +4,13 @@ Matchers are read as by Alertmanager 0.27 and later. JSON is a form of YAML, so 
 of YAML that somebody wrote are lines and columns told.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from itertools import islice
+from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from alertagent.core.alertmanager.document import Tree
 from alertagent.core.alertmanager.fields import Flag, Section, Text, Texts
@@ -17,8 +18,9 @@ from alertagent.core.alertmanager.findings import (
     MAX_FINDINGS,
     Finding,
     invalid,
+    placed,
     problems,
-    refusals,
+    read,
     repeated,
 )
 from alertagent.core.alertmanager.routes import (
@@ -34,9 +36,12 @@ from alertagent.core.alertmanager.walk import Loc
 from alertagent.core.routing.text import escaped, yaml_of
 from alertagent.kernel import yaml_guard
 from alertagent.kernel.errors import Detail, Invalid
-from alertagent.kernel.yaml_guard import BadYaml, Node
+from alertagent.kernel.yaml_guard import Limits, Node
 
 INVALID = "routing.invalid"
+
+# What was stored has passed narrower limits; escapes and aliases that are written out make it longer.
+_KEPT = Limits(size=64 * 1024 * 1024, nodes=1_000_000)
 
 _ELSEWHERE = {
     "global": "no part of the routing document: resolve_timeout is alerts.resolve_timeout in the settings, and how to "
@@ -71,16 +76,20 @@ class RoutingDocument(Tree):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A document that may be stored if its channels exist. `text` is YAML: as given, or made of the JSON."""
+    """A document that may be stored if its channels exist. `text` is YAML: as given, or made of the JSON.
+
+    `root` knows the place of everything in it, where that is of use to somebody.
+    """
 
     document: RoutingDocument
     text: str
-    root: Node
-    is_placed: bool
+    root: Node | None = None
 
     def refused(self, findings: Iterable[Finding]) -> Invalid:
         """What is wrong with it beyond itself, such as a channel that does not exist."""
-        return _invalid(_details(self.root, findings), is_placed=self.is_placed)
+        if self.root is not None:
+            return invalid(placed(self.root, findings), INVALID)
+        return invalid([Detail(loc, message) for loc, message in islice(findings, MAX_FINDINGS)], INVALID)
 
 
 def read_json(body: bytes) -> Judged:
@@ -97,32 +106,36 @@ def read_json(body: bytes) -> Judged:
         text = escaped(value)
     except orjson.JSONEncodeError as error:
         raise Invalid("the document is nested too deep", code=INVALID) from error
-    document, root = _read(text, is_placed=False)
-    return Judged(document=document, text=yaml_of(document), root=root, is_placed=False)
+    try:
+        document, _ = _read(text)
+    except Invalid as problem:
+        # The places are those in a text that nobody has seen.
+        raise invalid([Detail(each.loc, each.message) for each in problem.details], INVALID) from problem
+    return Judged(document=document, text=yaml_of(document))
 
 
 def read_yaml(body: bytes) -> Judged:
     """The document as YAML. Raises Invalid with the place of every finding."""
+    text = decoded(body)
+    document, root = _read(text)
+    return Judged(document=document, text=text, root=root)
+
+
+def decoded(body: bytes) -> str:
+    """Raises Invalid."""
     try:
-        text = body.decode()
+        return body.decode()
     except UnicodeDecodeError as error:
         raise Invalid(f"the document is not UTF-8 at byte {error.start}", code=INVALID) from error
-    document, root = _read(text, is_placed=True)
-    return Judged(document=document, text=text, root=root, is_placed=True)
 
 
-def _read(text: str, *, is_placed: bool) -> tuple[RoutingDocument, Node]:
-    try:
-        root = yaml_guard.load(text)
-    except BadYaml as error:
-        raise _invalid([error.detail], is_placed=is_placed) from error
-    try:
-        document = RoutingDocument.model_validate(yaml_guard.data(root))
-    except ValidationError as error:
-        raise _invalid(refusals(root, error, RoutingDocument, _elsewhere), is_placed=is_placed) from error
-    if found := _details(root, _check(document)):
-        raise _invalid(found, is_placed=is_placed)
-    return document, root
+def restored(values: Mapping[str, Any]) -> RoutingDocument:
+    """The document of the values that were stored, whatever the checks say by now: it is in force."""
+    return RoutingDocument.model_validate(yaml_guard.data(yaml_guard.load(escaped(values), _KEPT)))
+
+
+def _read(text: str) -> tuple[RoutingDocument, Node]:
+    return read(text, RoutingDocument, _check, code=INVALID, elsewhere=_elsewhere)
 
 
 def _check(document: RoutingDocument) -> Iterator[Finding]:
@@ -162,17 +175,3 @@ def _elsewhere(loc: Loc) -> str | None:
     if len(loc) == 1:
         return _ELSEWHERE.get(key)
     return _INTEGRATION if loc[0] == "receivers" and key.endswith("_configs") else None
-
-
-def _details(root: Node, findings: Iterable[Finding]) -> list[Detail]:
-    details = []
-    for loc, message in findings:
-        mark = yaml_guard.place(root, loc)
-        details.append(Detail(loc, message, line=mark.line, column=mark.column))
-        if len(details) == MAX_FINDINGS:
-            break
-    return details
-
-
-def _invalid(details: list[Detail], *, is_placed: bool) -> Invalid:
-    return invalid(details if is_placed else [Detail(each.loc, each.message) for each in details], INVALID)

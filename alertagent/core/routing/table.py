@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from alertagent.core.alertmanager.document import ALL_LABELS, InhibitRule, Tree
 from alertagent.core.alertmanager.document import Route as Given
 from alertagent.core.alertmanager.routes import matchers_of, source_of, target_of
 from alertagent.core.routing.document import RoutingDocument
-from alertagent.core.routing.model import Inhibition, Receiver, Route, RoutingTable
+from alertagent.core.routing.model import DEFAULT_ROUTE, Inhibition, Receiver, Route, RoutingTable
 from alertagent.core.routing.times import calendar_of
+from alertagent.kernel.durations import format_duration
 from alertagent.kernel.matchers import Matcher, Operator
 
 _OPERATORS = list(Operator)
@@ -99,3 +101,17 @@ def _inhibition(rule: InhibitRule) -> Inhibition:
 def _sorted(matchers: Iterable[Matcher]) -> tuple[Matcher, ...]:
     """As Alertmanager sorts them, so that their order in the document does not change a key."""
     return tuple(sorted(matchers, key=lambda each: (each.name, each.value, _OPERATORS.index(each.operator))))
+
+
+def default_values(channels: Iterable[str]) -> dict[str, Any]:
+    """What happens while no document is stored, as a document: these channels hear of everything."""
+    route = DEFAULT_ROUTE
+    times = ("group_wait", "group_interval", "repeat_interval")
+    return {
+        "route": {
+            "receiver": route.receiver,
+            "group_by": list(route.group_by or ()),
+            **{name: format_duration(getattr(route, name)) for name in times},
+        },
+        "receivers": [{"name": route.receiver, "channels": list(channels), "send_resolved": True}],
+    }
