@@ -59,6 +59,8 @@ from alertagent.core.notify import tasks as notify_tasks
 from alertagent.core.notify.api import NotifyApi
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
+from alertagent.core.notify.explain import Explanations
+from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
 from alertagent.core.routing.api import RoutingApi
 from alertagent.core.routing.exchange import Exchange as RoutingExchange
@@ -198,7 +200,8 @@ class Parts:
         self.adoption = Adoption(self.clusters, self.exchange, self.alertmanager)
         self.alerts = Alerts(database, self.producer, clock, partial(self.events.changed, Topic.ALERTS))
         self.retention = Retention(database, clock, keep=settings.alerts.keep_ended)
-        self.silences = Silences(database, FiringAlerts(database), self.audit, clock)
+        self.firing = FiringAlerts(database)
+        self.silences = Silences(database, self.firing, self.audit, clock)
         self.heartbeats = Heartbeats(database, self.alerts, self.audit, clock)
         self.handling = Handling(database, self.alerts, self.audit, self.producer, clock)
         self.channels = Channels(
@@ -207,7 +210,19 @@ class Parts:
         self.routing = Routing(database, self.alerts, self.channels, self.audit)
         self.channels.guard(self.routing)
         self.routing_exchange = RoutingExchange(self.routing, self.channels)
-        self.groups = Groups(database, self.alerts, self.producer, clock)
+        self.groups = Groups(
+            database,
+            self.alerts,
+            self.firing,
+            routing=self.routing,
+            silences=self.silences,
+            producer=self.producer,
+            clock=clock,
+        )
+        self.routing.on_change(self.groups.rerouted)
+        self.explanations = Explanations(
+            database, self.alerts, routing=self.routing, silences=self.silences, clock=clock
+        )
         self.deliveries = Deliveries(
             database,
             self.alerts,
@@ -218,7 +233,14 @@ class Parts:
             external_url=_external_url(settings),
         )
         self.escalations = Escalations(
-            database, self.alerts, self.channels, audit=self.audit, producer=self.producer, clock=clock
+            database,
+            self.alerts,
+            self.channels,
+            routing=self.routing,
+            silences=self.silences,
+            audit=self.audit,
+            producer=self.producer,
+            clock=clock,
         )
         self.analyses = Analyses(
             self.alerts, self.rules, analyzer=self.registry.analyzer("heuristic"), transport=transport, clock=clock
@@ -296,6 +318,7 @@ class Parts:
             HeartbeatsApi(self.heartbeats, self.clock),
             SilencesApi(self.silences, self.clock),
             RoutingApi(self.routing, self.routing_exchange),
+            ExplainApi(self.explanations),
             NotifyApi(self.channels, self.deliveries, self.registry),
             TasksApi(self.queues),
         ]

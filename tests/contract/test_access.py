@@ -153,6 +153,7 @@ TABLE = {
     "GET /api/v1/routing/versions/{version}": Row(to="/routing/versions/v1.0.0", may=reading("routing")),
     "GET /api/v1/routing/diff": Row(to="/routing/diff?from=v1.0.0&to=v1.0.1", may=reading("routing")),
     "POST /api/v1/routing/rollback": Row(to="/routing/rollback", may=writing("routing"), json={}),
+    "POST /api/v1/routing/explain": Row(to="/routing/explain", may=reading("routing"), json={}),
     "POST /api/v1/routing/import": Row(to="/routing/import", may=writing("routing"), json={}),
     "GET /api/v1/plugins": Row(to="/plugins", may=reading("channels")),
     "GET /api/v1/plugins/{name}": Row(to="/plugins/console", may=reading("channels")),

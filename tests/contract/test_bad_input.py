@@ -171,6 +171,7 @@ WRITES = [
     ("POST", "/alerts/bulk"),
     ("PUT", "/clusters/c1/alertmanager-config"),
     ("POST", "/clusters/c1/alertmanager-config/rollback"),
+    ("POST", "/routing/explain"),
     ("POST", "/routing/rollback"),
     ("POST", "/queues/notification/dead/requeue"),
     ("POST", "/queues/notification/dead/purge"),

@@ -21,8 +21,12 @@ from alertagent.core.escalation.model import (
     require_known,
 )
 from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.holding import held_everywhere
 from alertagent.core.notify.model import ESCALATION, Channel
 from alertagent.core.notify.single import plan_delivery
+from alertagent.core.routing.service import Routing
+from alertagent.core.routing.stages import first_drop
+from alertagent.core.silences.service import Silences
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import Stale
 from alertagent.queue.producer import Producer
@@ -33,6 +37,9 @@ sql = load_queries("alertagent.core.escalation")
 
 # How long it is known to whom an episode was escalated; an acknowledgement that is taken back later escalates anew.
 REMEMBERED = timedelta(days=90)
+
+# How long a step that is due waits while its alert is held back.
+ASK_AGAIN = timedelta(minutes=1)
 
 log = structlog.get_logger()
 
@@ -46,6 +53,8 @@ class Escalations:
         alerts: Alerts,
         channels: Channels,
         *,
+        routing: Routing,
+        silences: Silences,
         audit: Audit,
         producer: Producer,
         clock: Clock,
@@ -53,6 +62,8 @@ class Escalations:
         self._database = database
         self._alerts = alerts
         self._channels = channels
+        self._routing = routing
+        self._silences = silences
         self._audit = audit
         self._producer = producer
         self._clock = clock
@@ -102,11 +113,23 @@ class Escalations:
             found = await self._alerts.find([fingerprint for fingerprint, _ in episodes], transaction)
             wanted = set(episodes)
             alerts = [alert for alert in found if is_open(alert) and (alert.fingerprint, alert.episode) in wanted]
-            await self._tell(transaction, policy, alerts, now)
-            await self._plan(transaction, policy, alerts, now, at_once=False)
+            held = await self._held(transaction, alerts, now)
+            if held:
+                await self._producer.enqueue(transaction, ESCALATE.task(_escalate(held), due=now + ASK_AGAIN))
+            heard = [alert for alert in alerts if alert.fingerprint not in {each.fingerprint for each in held}]
+            await self._tell(transaction, policy, heard, now)
+            await self._plan(transaction, policy, heard, now, at_once=False)
 
     async def forget_old(self) -> None:
         await self._database.execute(sql.forget, self._clock.now() - REMEMBERED)
+
+    async def _held(self, transaction: Transaction, alerts: Sequence[Alert], now: datetime) -> list[Alert]:
+        """Those that a silence or another alert holds back: whom nobody is to hear of, nobody is to deal with."""
+        table = await self._routing.table(transaction)
+        silences = await self._silences.active(now, transaction)
+        labels = {alert.fingerprint: alert.labels for alert in alerts}
+        verdicts = await held_everywhere(transaction, table, silences, labels)
+        return [alert for alert in alerts if first_drop(*verdicts[alert.fingerprint]) is not None]
 
     async def _tell(self, transaction: Transaction, policy: Policy, alerts: Sequence[Alert], now: datetime) -> None:
         reached = [(alert, name) for alert in alerts for name in due_channels(policy.rules, alert, now)]

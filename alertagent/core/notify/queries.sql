@@ -24,6 +24,9 @@ SELECT name FROM user_notification_configs WHERE name = ANY ($1) ORDER BY name F
 -- name: default_channels
 SELECT * FROM user_notification_configs
  WHERE enabled AND is_default
+-- name: usable_channels
+SELECT id, name, is_default FROM user_notification_configs
+ WHERE enabled
    AND NOT EXISTS (SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled)
  ORDER BY id;
 
@@ -54,13 +57,30 @@ UPDATE user_notification_configs SET enabled = false, revision = revision + 1, u
 DELETE FROM notification_log WHERE channel_id = $1 AND failed;
 
 -- name: add_groups
-INSERT INTO notification_groups (key, receiver, labels)
-SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[])
+INSERT INTO notification_groups (key, receiver, labels, route, revision)
+SELECT *, $5 FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[])
 ON CONFLICT (key) DO NOTHING;
 
 -- name: lock_groups
 -- In the order of their keys, so that two dispatchers cannot wait for each other.
 SELECT * FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
+
+-- name: find_groups
+SELECT * FROM notification_groups WHERE key = ANY ($1);
+
+-- name: hearers
+-- Channels by name, or all default ones ($1 null), and what each knows of a group.
+SELECT channel.id, channel.name, channel.paused_until, told.firing, told.resolved, told.told_at, told.failed,
+       channel.enabled AND NOT EXISTS (
+           SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled
+       ) AS is_on,
+       EXISTS (SELECT FROM notification_deliveries AS delivery
+                WHERE delivery.group_key = $2 AND delivery.channel_id = channel.id AND delivery.status = 'pending')
+           AS is_being_told
+  FROM user_notification_configs AS channel
+  LEFT JOIN notification_log AS told ON told.group_key = $2 AND told.channel_id = channel.id
+ WHERE CASE WHEN $1::text[] IS NULL THEN channel.is_default ELSE channel.name = ANY ($1) END
+ ORDER BY channel.name;
 
 -- name: due_at_once
 -- Every group whose flush is not under way: those that were to be looked at later, and those whose timer is lost.
@@ -75,7 +95,28 @@ SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT DO NOTHING;
 
 -- name: members
-SELECT group_key, fingerprint FROM notification_group_alerts WHERE group_key = ANY ($1);
+SELECT group_key, fingerprint, held FROM notification_group_alerts WHERE group_key = ANY ($1);
+
+-- name: hold_members
+UPDATE notification_group_alerts AS member SET held = judged.held
+  FROM unnest($1::text[], $2::text[], $3::jsonb[]) AS judged (group_key, fingerprint, held)
+ WHERE member.group_key = judged.group_key AND member.fingerprint = judged.fingerprint;
+
+-- name: adopt_groups
+-- Groups that the routing document of this revision still has; their receivers may be others.
+UPDATE notification_groups AS stored SET receiver = adopted.receiver, revision = $3
+  FROM unnest($1::text[], $2::text[]) AS adopted (key, receiver)
+ WHERE stored.key = adopted.key;
+
+-- name: inherit_told
+-- What a channel knows of alerts that moved here it need not hear again.
+INSERT INTO notification_log (group_key, channel_id, firing, resolved, told_at)
+SELECT group_key, channel_id, array_agg(alert), '{}', min(told_at)
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS moved (group_key, channel_id, alert, told_at)
+ WHERE EXISTS (SELECT FROM user_notification_configs WHERE id = channel_id)
+ GROUP BY group_key, channel_id
+ON CONFLICT (group_key, channel_id) DO UPDATE
+   SET firing = (SELECT array_agg(DISTINCT alert) FROM unnest(notification_log.firing || excluded.firing) AS alert);
 
 -- name: drop_members
 DELETE FROM notification_group_alerts AS member
@@ -94,7 +135,7 @@ UPDATE notification_groups AS stored
 RETURNING stored.key, stored.generation;
 
 -- name: told
-SELECT * FROM notification_log WHERE group_key = ANY ($1) AND channel_id = ANY ($2);
+SELECT * FROM notification_log WHERE group_key = ANY ($1);
 
 -- name: abandon_deliveries
 -- A delivery whose task has ended without ending it (its worker died again and again, say) would hold up everything
@@ -157,6 +198,29 @@ WITH ended AS (
            failed = excluded.failed
 )
 SELECT id FROM ended;
+
+-- name: add_sources
+INSERT INTO inhibition_sources (rule, agreed, fingerprint, is_target)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[])
+ON CONFLICT DO NOTHING;
+
+-- name: forget_sources
+DELETE FROM inhibition_sources WHERE fingerprint = ANY ($1);
+
+-- name: forget_rules
+-- The sources of inhibitions that no document has any more.
+DELETE FROM inhibition_sources WHERE rule <> ALL ($1);
+
+-- name: inhibitors
+-- A few of those that inhibit each alert, however many do.
+SELECT asked.fingerprint, source.fingerprint AS inhibitor
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[]) AS asked (fingerprint, rule, agreed, is_both)
+ CROSS JOIN LATERAL (
+       SELECT fingerprint
+         FROM inhibition_sources AS source
+         JOIN firing_alerts USING (fingerprint)
+        WHERE source.rule = asked.rule AND source.agreed = asked.agreed AND NOT (asked.is_both AND source.is_target)
+        LIMIT 5) AS source;
 
 -- name: deliveries
 SELECT * FROM notification_deliveries

@@ -7,10 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from hashlib import blake2b
 from typing import Protocol
 
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher
+
+
+def digest(text: str) -> str:
+    """A short name for a text of any length."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,7 @@ class Calendar(Protocol):
     def covers(self, moment: datetime) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Inhibition:
     """While an alert fires that fits `source`, those that fit `target` and agree with it in `equal` are held back."""
 
@@ -70,6 +76,12 @@ class Inhibition:
     target: tuple[Matcher, ...]
     equal: tuple[str, ...]
     name: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """The same for as long as the inhibition means the same, whatever stands around it."""
+        sides = [sorted(map(str, self.source)), sorted(map(str, self.target)), sorted(set(self.equal))]
+        return digest(repr(sides))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from alertagent.kernel.errors import Invalid, Stale
 from alertagent.kernel.labels import fingerprint
 from alertagent.queue.ledger import entry
 from tests.core.alerts.house import House
+from tests.core.notify.routed import route, silence
 from tests.core.notify.test_groups import add_channel, pass_time
 from tests.support.sink import Sink
 
@@ -112,6 +113,31 @@ async def test_an_acknowledgement_that_is_taken_back_escalates_after_all_but_tel
 
     assert quiet == (1, 0)
     assert (len(heard(sink, "second")), len(heard(sink, "third"))) == (1, 1)
+
+
+async def test_a_silenced_alert_is_escalated_when_the_silence_is_over(house: House, sink: Sink) -> None:
+    await set_up(house, sink)
+    await fire(house)
+    await silence(house, 'alertname="a"', minutes=20)
+    await minutes(house, 19)
+    quiet = heard(sink, "second")
+
+    await minutes(house, 3)
+
+    assert quiet == heard(sink, "third") == []
+    assert names(heard(sink, "second")) == [("a",)]
+
+
+async def test_an_inhibited_alert_is_not_escalated(house: House, sink: Sink) -> None:
+    await set_up(house, sink)
+    inhibition = {"source_matchers": ['alertname="Down"'], "target_matchers": ['alertname="a"']}
+    await route(house, {"receiver": "first"}, inhibit_rules=[inhibition])
+    await house.fire("Down")
+    await fire(house)
+
+    await minutes(house, 40)
+
+    assert heard(sink, "second") == heard(sink, "third") == []
 
 
 async def test_a_new_episode_counts_from_its_own_beginning(house: House, sink: Sink) -> None:

@@ -1,0 +1,111 @@
+"""Where an alert goes and what holds it back: asked of the parts that route it, and of what channels know already."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.alerts.service import Alerts
+from alertagent.core.notify.groups import groups_from
+from alertagent.core.notify.holding import held_everywhere
+from alertagent.core.notify.look import groups_of
+from alertagent.core.notify.reasons import Hearer, Path, answers
+from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told
+from alertagent.core.routing.service import Routing
+from alertagent.core.routing.stages import Drop, Verdict, off_time
+from alertagent.core.silences.service import Silences
+from alertagent.kernel.clock import Clock
+from alertagent.kernel.labels import Labels, fingerprint
+from alertagent.storage.database import Database, Transaction
+from alertagent.storage.queries import load_queries
+
+sql = load_queries("alertagent.core.notify")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Every path of an alert. `alert` is None where none with these labels is stored: then it is what would happen."""
+
+    labels: Labels
+    alert: Alert | None
+    revision: int
+    paths: tuple[Path, ...]
+    answers: tuple[str, ...]
+
+
+class Explanations:
+    """Answers why somebody was told, or nobody was."""
+
+    def __init__(
+        self, database: Database, alerts: Alerts, *, routing: Routing, silences: Silences, clock: Clock
+    ) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._routing = routing
+        self._silences = silences
+        self._clock = clock
+
+    async def of_alert(self, id: str) -> Explanation:
+        """Raises NotFound."""
+        return await self.of_labels((await self._alerts.get(id)).labels)
+
+    async def of_labels(self, labels: Labels) -> Explanation:
+        now = self._clock.now()
+        async with self._database.transaction() as transaction:
+            table = await self._routing.table(transaction)
+            key = fingerprint(labels)
+            alert = next(iter(await self._alerts.find([key], transaction)), None)
+            silences = await self._silences.active(now, transaction)
+            everywhere = await held_everywhere(transaction, table, silences, {key: labels})
+            homes = groups_of(table, labels)
+            paths = [await _path(transaction, table, home, everywhere[key], now) for home in homes]
+        return Explanation(
+            labels=labels,
+            alert=alert,
+            revision=table.revision,
+            paths=tuple(paths),
+            answers=tuple(answer for path in paths for answer in answers(path, alert, now)),
+        )
+
+
+async def _path(
+    transaction: Transaction,
+    table: RoutingTable,
+    home: tuple[str, Mapping[str, str], Route],
+    everywhere: Sequence[Verdict],
+    now: datetime,
+) -> Path:
+    key, labels, route = home
+    verdicts = (*everywhere, off_time(route, table, now))
+    rows = await transaction.fetch(sql.find_groups, [key])
+    return Path(
+        route=route,
+        key=key,
+        labels=labels,
+        group=next(iter(groups_from(rows)), None),
+        drops=tuple(verdict for verdict in verdicts if isinstance(verdict, Drop)),
+        hearers=await _hearers(transaction, table.receiver(route.receiver), key),
+    )
+
+
+async def _hearers(transaction: Transaction, receiver: Receiver | None, key: str) -> tuple[Hearer, ...]:
+    names = list(receiver.channels) if receiver is not None else None
+    rows = await transaction.fetch(sql.hearers, names, key)
+    known = {row["name"]: _hearer(row) for row in rows}
+    return tuple(known.get(name, Hearer(name=name)) for name in (known if names is None else names))
+
+
+def _hearer(row: Any) -> Hearer:
+    told = None
+    if row["told_at"] is not None:
+        told = Told(firing=frozenset(row["firing"]), resolved=frozenset(row["resolved"]), at=row["told_at"])
+    return Hearer(
+        name=row["name"],
+        id=row["id"],
+        is_enabled=row["is_on"],
+        paused_until=row["paused_until"],
+        told=told,
+        has_failed=bool(row["failed"]),
+        is_being_told=row["is_being_told"],
+    )

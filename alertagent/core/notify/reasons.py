@@ -1,0 +1,102 @@
+"""Why somebody is told of an alert or not, in sentences for the person who asks at night. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.notify.look import Group
+from alertagent.core.routing.model import Route, Told
+from alertagent.core.routing.stages import Drop, Stage
+from alertagent.kernel.clock import rfc3339
+from alertagent.kernel.durations import format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearer:
+    """A channel that stands behind a receiver, as far as it exists, and what it knows of the group."""
+
+    name: str
+    id: str | None = None
+    is_enabled: bool = False
+    paused_until: datetime | None = None
+    told: Told | None = None
+    has_failed: bool = False
+    is_being_told: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """One route that takes an alert, its group, and all that could hold the alert back there.
+
+    `drops` has the stages that hold it back; `group` is None where the group does not exist yet.
+    """
+
+    route: Route
+    key: str
+    labels: Mapping[str, str]
+    group: Group | None
+    drops: tuple[Drop, ...]
+    hearers: tuple[Hearer, ...]
+
+
+_HELD = {
+    Stage.SILENCED: "silenced by {}",
+    Stage.INHIBITED: "inhibited by the firing alert {}",
+    Stage.MUTED: "the route is muted now by the time interval {}",
+    Stage.INACTIVE: "the route is active only in the time interval {}, which is not now",
+}
+
+
+def why_held(drop: Drop) -> str:
+    return _HELD[drop.stage].format(" and ".join(drop.by))
+
+
+def answers(path: Path, alert: Alert | None, now: datetime) -> Iterator[str]:
+    """What happens on this path, and why nobody is told if so."""
+    where = f'route {path.route.key} leads to receiver "{path.route.receiver}"'
+    if path.drops:
+        reasons = "; ".join(why_held(drop) for drop in path.drops)
+        yield f"{where}, but the alert is held back: {reasons}"
+    if not path.hearers:
+        yield f"{where}, behind which there is no channel: nobody is told"
+    for hearer in path.hearers:
+        yield f"{where}, channel {hearer.name}: {_of_channel(path, hearer, alert, now)}"
+
+
+def _of_channel(path: Path, hearer: Hearer, alert: Alert | None, now: datetime) -> str:
+    if hearer.id is None:
+        return "there is no channel of this name"
+    if not hearer.is_enabled:
+        return "it is switched off, or its plugin is"
+    if hearer.is_being_told:
+        paused = hearer.paused_until
+        if paused is not None and now < paused:
+            return f"a message is on its way, but the provider blocks the channel until {rfc3339(paused)}"
+        return "a message is on its way or is being tried again"
+    if hearer.has_failed:
+        return "the last message failed for good; its deliveries tell why, and a change of the channel tries again"
+    return _of_alert(path, hearer.told, alert)
+
+
+def _of_alert(path: Path, told: Told | None, alert: Alert | None) -> str:
+    if alert is None:
+        return "it would be told"
+    if told is not None and alert.key in told.resolved:
+        return f"it was told of the end at {rfc3339(told.at)}"
+    if told is not None and alert.key in told.firing:
+        return f"it was told at {rfc3339(told.at)}, {_repetition(path, told, alert)}"
+    if not alert.is_firing:
+        return "the alert is over and the channel was never told that it fired"
+    if path.group is None or path.group.flush_at is None:
+        return "it has not been told"
+    return f"it will be told when the group is looked at, at {rfc3339(path.group.flush_at)}"
+
+
+def _repetition(path: Path, told: Told, alert: Alert) -> str:
+    if not alert.is_firing:
+        return "and hears of the end when the group is looked at next"
+    if alert.acknowledged_by is not None:
+        return f"and is not told again, because {alert.acknowledged_by} acknowledged the alert"
+    every = format_duration(path.route.repeat_interval)
+    return f"and is told again at {rfc3339(told.at + path.route.repeat_interval)} (repeat_interval {every})"
