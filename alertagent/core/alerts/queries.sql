@@ -154,19 +154,29 @@ UPDATE alerts SET analysis_status = $3, analysis_result = coalesce($4, analysis_
 RETURNING fingerprint;
 
 -- name: notified
--- The line in each timeline, and, where $3 says one, the status of those whose episode is still the same.
-WITH told AS (
-    SELECT fingerprint
-      FROM unnest($1::text[], $2::int[]) AS named (fingerprint, episode)
+-- The line in each timeline, and the last status that is said of those whose episode is still the same.
+WITH said AS (
+    SELECT *
+      FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::jsonb[])
+      WITH ORDINALITY AS t (fingerprint, episode, kind, status, detail, place)
+), latest AS (
+    SELECT DISTINCT ON (fingerprint, episode) fingerprint, episode, status
+      FROM said
+     WHERE status IS NOT NULL
+     ORDER BY fingerprint, episode, place DESC
+), told AS (
+    SELECT fingerprint, latest.status
+      FROM latest
       JOIN alerts AS stored USING (fingerprint, episode)
      ORDER BY fingerprint
        FOR UPDATE OF stored
 ), marked AS (
-    UPDATE alerts SET notification_status = $3::text
-      FROM told WHERE alerts.fingerprint = told.fingerprint AND $3::text IS NOT NULL
+    UPDATE alerts SET notification_status = told.status
+      FROM told
+     WHERE alerts.fingerprint = told.fingerprint AND alerts.notification_status <> told.status
 )
 INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
-SELECT fingerprint, episode, $4, $5, 'alertagent', $6 FROM unnest($1::text[], $2::int[]) AS t (fingerprint, episode);
+SELECT fingerprint, episode, kind, $6, 'alertagent', detail FROM said;
 
 -- name: forget_alerts
 -- A batch of those that ended long ago; one that begins anew at this very moment is left.

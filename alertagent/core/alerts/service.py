@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,6 +38,18 @@ sql = load_queries("alertagent.core.alerts")
 
 Episode = tuple[str, int]
 """A fingerprint and the number of its episode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What became of telling somebody of an alert: a line for its timeline. A status of None changes none."""
+
+    fingerprint: str
+    episode: int
+    kind: str
+    status: NotificationStatus | None
+    detail: Mapping[str, Any]
+
 
 # How long a source must insist on "firing" before it is believed over its own earlier "resolved".
 PATIENCE = timedelta(minutes=5)
@@ -88,6 +100,8 @@ FIRING = replace(
 
 SEEN = replace(LISTING, source=sql.seen, columns={}, labels="t.labels")
 """When firing alerts of other sources than $1 were posted last."""
+
+_ALERT_FIELDS = tuple(field.name for field in fields(Alert))
 
 IS_FIRING = Matcher("status", Operator.EQUAL, "firing")
 
@@ -227,17 +241,18 @@ class Alerts:
             if ended is not None:
                 await self.note(transaction, [(alert.fingerprint, alert.episode)], status, result or {})
 
-    async def notified(
-        self,
-        executor: Executor,
-        episodes: Sequence[Episode],
-        kind: str,
-        detail: Mapping[str, Any],
-        status: NotificationStatus | None,
-    ) -> None:
-        """Write into the timelines what became of telling; a status of None changes none."""
-        await executor.execute(sql.notified, *_columns(episodes), status, kind, self._clock.now(), detail)
-        executor.after_commit(lambda: self._tell([fingerprint for fingerprint, _ in episodes]))
+    async def notified(self, executor: Executor, notices: Sequence[Notice]) -> None:
+        """Write into the timelines what became of telling."""
+        await executor.execute(
+            sql.notified,
+            [one.fingerprint for one in notices],
+            [one.episode for one in notices],
+            [one.kind for one in notices],
+            [one.status for one in notices],
+            [one.detail for one in notices],
+            self._clock.now(),
+        )
+        executor.after_commit(lambda: self._tell([one.fingerprint for one in notices]))
 
     def _tell(self, fingerprints: Sequence[str]) -> None:
         if self._changed is not None:
@@ -341,7 +356,7 @@ def _columns(episodes: Sequence[Episode]) -> tuple[list[str], list[int]]:
 
 
 def _alert(row: Any) -> Alert:
-    values = {field.name: row[field.name] for field in fields(Alert)}
+    values = {name: row[name] for name in _ALERT_FIELDS}
     return Alert(
         **{
             **values,

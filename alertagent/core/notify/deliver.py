@@ -1,19 +1,17 @@
 """Telling a channel: one delivery, attempt by attempt, until the provider took it or never will."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, assert_never
 
 import structlog
 
-from alertagent.core.alerts.model import NotificationStatus
 from alertagent.core.alerts.service import Alerts
-from alertagent.core.notify.channels import Channels, channel_of
-from alertagent.core.notify.groups import planned_alert
+from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import External, NotFound, Permanent, Problem
 from alertagent.kernel.message import Message
@@ -43,9 +41,6 @@ LISTING = Listing(
 
 AMBIGUOUS = "ambiguous"
 
-# Nobody was told, and nobody failed, where a delivery was cancelled.
-_NOTIFIED = {DeliveryStatus.SENT: NotificationStatus.SENT, DeliveryStatus.FAILED: NotificationStatus.FAILED}
-
 log = structlog.get_logger()
 
 
@@ -64,7 +59,7 @@ class Deliveries:
         external_url: str,
     ) -> None:
         self._database = database
-        self._alerts = alerts
+        self._records = Records(database, alerts, clock)
         self._channels = channels
         self._registry = registry
         self._transport = transport
@@ -80,15 +75,15 @@ class Deliveries:
 
         Whatever ends a delivery is stored before this returns or raises.
         """
-        row = await self._database.fetchrow(sql.find_delivery, id)
-        if row is None or row["status"] != DeliveryStatus.PENDING:
+        planned = await self._records.find(id)
+        if planned is None:
             return
-        delivery = delivery_of(row)
-        if not row["is_on"]:
+        delivery = planned.delivery
+        if not planned.is_on:
             await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
             return
         try:
-            await self._attempt(delivery, channel_of(row["channel"]), is_last_attempt=is_last_attempt)
+            await self._attempt(planned, is_last_attempt=is_last_attempt)
         except Permanent:
             raise
         except Problem as problem:
@@ -97,10 +92,11 @@ class Deliveries:
             await self._end(delivery, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
             raise Permanent(problem.message, code="delivery.exhausted") from problem
 
-    async def _attempt(self, delivery: Delivery, channel: Channel, *, is_last_attempt: bool) -> None:
+    async def _attempt(self, planned: Planned, *, is_last_attempt: bool) -> None:
+        channel = planned.channel
         plugin = self._plugin(channel)
         self._require_open(channel)
-        outcome, delivery, latency = await self._send(delivery, channel, plugin)
+        outcome, delivery, latency = await self._send(planned, plugin)
         await self._conclude(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
 
     def _plugin(self, channel: Channel) -> NotificationPlugin[Any]:
@@ -119,16 +115,14 @@ class Deliveries:
                 retry_after=channel.paused_until - now,
             )
 
-    async def _send(
-        self, delivery: Delivery, channel: Channel, plugin: NotificationPlugin[Any]
-    ) -> tuple[Outcome, Delivery, timedelta]:
+    async def _send(self, planned: Planned, plugin: NotificationPlugin[Any]) -> tuple[Outcome, Delivery, timedelta]:
         """Send the parts that are not sent yet, up to the first that is not taken; the delivery as it is then."""
-        alerts = await self._alerts.find(alert.fingerprint for alert in delivery.alerts)
-        parts = messages(delivery, alerts, max_alerts=plugin.limits.max_alerts, external_url=self._external_url)
+        delivery = planned.delivery
+        parts = messages(delivery, planned.alerts, max_alerts=plugin.limits.max_alerts, external_url=self._external_url)
         started = time.perf_counter()
         outcome: Outcome = Delivered()
         for number, part in enumerate(parts[delivery.parts_sent :], start=delivery.parts_sent + 1):
-            outcome = await self._send_part(channel, plugin, part)
+            outcome = await self._send_part(planned.channel, plugin, part)
             if not isinstance(outcome, Delivered):
                 break
             if number < len(parts):
@@ -195,46 +189,7 @@ class Deliveries:
     async def _end(
         self, delivery: Delivery, status: DeliveryStatus, outcome: Outcome, latency: timedelta = timedelta()
     ) -> None:
-        """Store how it ended, what the channel knows now, and the line in each alert's timeline."""
-        message_id = outcome.message_id if isinstance(outcome, Delivered) else None
-        now = self._clock.now()
-        async with self._database.transaction() as transaction:
-            await transaction.fetchrow(sql.lock_delivery, delivery.group_key, delivery.channel_id)
-            ended = await transaction.fetchval(
-                sql.end_delivery,
-                delivery.id,
-                status,
-                outcome.code,
-                outcome.text,
-                message_id,
-                latency // timedelta(milliseconds=1),
-                now,
-                delivery.keys("firing"),
-                delivery.keys("resolved"),
-            )
-            if ended is None:
-                return
-            await self._alerts.notified(
-                transaction,
-                delivery.episodes,
-                f"notification.{status}",
-                _detail(delivery, outcome),
-                _NOTIFIED.get(status),
-            )
-        log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=len(delivery.alerts))
-
-
-def delivery_of(row: Any) -> Delivery:
-    values = {field.name: row[field.name] for field in fields(Delivery)}
-    alerts = tuple(planned_alert(document) for document in row["alerts"])
-    return Delivery(**{**values, "alerts": alerts, "status": DeliveryStatus(row["status"])})
-
-
-def _detail(delivery: Delivery, outcome: Outcome) -> Mapping[str, Any]:
-    return {
-        "delivery": delivery.id,
-        "channel_id": delivery.channel_id,
-        "group": delivery.group_key,
-        "code": outcome.code,
-        "text": outcome.text,
-    }
+        ending = Ending(delivery=delivery, status=status, outcome=outcome, latency=latency)
+        if await self._records.end(ending):
+            alerts = len(delivery.alerts)
+            log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=alerts)

@@ -73,10 +73,3 @@ class Delivery:
     latency_ms: int | None
     created_at: datetime
     updated_at: datetime
-
-    def keys(self, status: str) -> list[str]:
-        return [alert.key for alert in self.alerts if alert.status == status]
-
-    @property
-    def episodes(self) -> list[tuple[str, int]]:
-        return [(alert.fingerprint, alert.episode) for alert in self.alerts]

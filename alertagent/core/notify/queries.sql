@@ -156,15 +156,17 @@ SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts'
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[])
     AS new (id, channel_id, group_key, receiver, group_labels, planned);
 
--- name: find_delivery
--- With its channel, and whether that may be called at all.
-SELECT delivery.*, channel,
+-- name: find_deliveries
+SELECT * FROM notification_deliveries WHERE id = ANY ($1) AND status = 'pending';
+
+-- name: channels_to_tell
+-- With whether each may be called at all.
+SELECT channel.*,
        channel.enabled AND NOT EXISTS (
            SELECT FROM notification_plugins AS plugin WHERE plugin.name = channel.plugin_name AND NOT plugin.enabled
        ) AS is_on
-  FROM notification_deliveries AS delivery
-  JOIN user_notification_configs AS channel ON channel.id = delivery.channel_id
- WHERE delivery.id = $1;
+  FROM user_notification_configs AS channel
+ WHERE channel.id = ANY ($1);
 
 -- name: attempted
 UPDATE notification_deliveries
@@ -175,24 +177,36 @@ UPDATE notification_deliveries
 -- name: part_sent
 UPDATE notification_deliveries SET parts_sent = $2, is_ambiguous = false WHERE id = $1 AND status = 'pending';
 
--- name: lock_delivery
--- The group first and then the channel, as whoever flushes or removes them does.
-SELECT (SELECT key FROM notification_groups WHERE key = $1 FOR UPDATE) AS group_key,
-       (SELECT id FROM user_notification_configs WHERE id = $2 FOR KEY SHARE) AS channel_id;
+-- name: lock_told_groups
+-- Before the channels, and both in order, as whoever flushes or removes them does.
+SELECT FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
 
--- name: end_delivery
+-- name: lock_told_channels
+SELECT FROM user_notification_configs WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE;
+
+-- name: end_deliveries
 -- The fence: only one of two runs of the same task can end a delivery. A cancelled one was not told.
 WITH ended AS (
-    UPDATE notification_deliveries
-       SET status = $2, attempts = attempts + 1, provider_code = $3, provider_message = $4, message_id = $5,
-           latency_ms = $6, updated_at = $7
-     WHERE id = $1 AND status = 'pending'
-    RETURNING id, group_key, channel_id
+    UPDATE notification_deliveries AS delivery
+       SET status = given.status, attempts = attempts + 1, provider_code = given.code,
+           provider_message = given.message, message_id = given.message_id, latency_ms = given.latency_ms,
+           updated_at = $7
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[])
+        AS given (id, status, code, message, message_id, latency_ms)
+     WHERE delivery.id = given.id AND delivery.status = 'pending'
+    RETURNING delivery.id, delivery.group_key, delivery.channel_id, delivery.status, delivery.alerts
 ), told AS (
     INSERT INTO notification_log (group_key, channel_id, firing, resolved, told_at, failed)
-    SELECT group_key, channel_id, $8::text[], $9::text[], $7, $2 = 'failed'
+    SELECT group_key, channel_id, keys.firing, keys.resolved, $7, ended.status = 'failed'
       FROM ended
-     WHERE $2 <> 'cancelled' AND EXISTS (SELECT FROM notification_groups WHERE key = ended.group_key)
+      JOIN notification_groups ON key = group_key
+     CROSS JOIN LATERAL (
+           SELECT coalesce(array_agg(name) FILTER (WHERE alert ->> 'status' = 'firing'), '{}') AS firing,
+                  coalesce(array_agg(name) FILTER (WHERE alert ->> 'status' = 'resolved'), '{}') AS resolved
+             FROM jsonb_array_elements(alerts) AS alert,
+                  concat(alert ->> 'fingerprint', '/', alert ->> 'episode') AS name
+           ) AS keys
+     WHERE ended.status <> 'cancelled'
     ON CONFLICT (group_key, channel_id) DO UPDATE
        SET firing = excluded.firing, resolved = excluded.resolved, told_at = excluded.told_at,
            failed = excluded.failed

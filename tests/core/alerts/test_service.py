@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.alerts.model import Alert, AlertStatus, IncomingAlert, NotificationStatus
-from alertagent.core.alerts.service import GRACE_AFTER_START, PATIENCE, Alerts, waves
+from alertagent.core.alerts.service import GRACE_AFTER_START, PATIENCE, Alerts, Notice, waves
 from alertagent.kernel.errors import NotFound
 from alertagent.queue.streams import FIELD, Keys
 from alertagent.queue.task import decode
@@ -327,13 +327,39 @@ async def test_telling_and_taking_in_never_wait_for_each_other_in_a_circle(house
     start = house.clock.now()
     alerts = [incoming(f"{number:016x}", starts_at=start, ends_at=start) for number in range(300)]
     await take(house, *alerts)
-    episodes = [(alert.fingerprint, 1) for alert in reversed(alerts)]
+    statuses = (NotificationStatus.SENT, NotificationStatus.FAILED)
 
-    async def tell() -> None:
+    async def tell(status: NotificationStatus) -> None:
+        notices = [notice(alert, "told", status) for alert in reversed(alerts)]
         async with house.database.transaction() as transaction:
-            await house.parts.alerts.notified(transaction, episodes, "told", {}, NotificationStatus.SENT)
+            await house.parts.alerts.notified(transaction, notices)
 
-    await asyncio.gather(*(take(house, *alerts) for _ in range(20)), *(tell() for _ in range(20)))
+    await asyncio.gather(*(take(house, *alerts) for _ in range(20)), *(tell(statuses[n % 2]) for n in range(20)))
+
+
+async def test_of_several_notices_at_once_each_is_told_and_the_last_status_counts(house: House) -> None:
+    start = house.clock.now()
+    one, other = alerts = [incoming(f"{number:016x}", starts_at=start, ends_at=start) for number in range(2)]
+    await take(house, *alerts)
+    notices = [
+        notice(one, "a", NotificationStatus.FAILED),
+        notice(other, "b", NotificationStatus.SENT),
+        notice(one, "c", NotificationStatus.SENT),
+        notice(one, "d", None),
+        replace(notice(other, "e", NotificationStatus.FAILED), episode=7),
+    ]
+
+    async with house.database.transaction() as transaction:
+        await house.parts.alerts.notified(transaction, notices)
+
+    found = [await house.parts.alerts.get(alert.fingerprint) for alert in alerts]
+    lines = await house.database.fetch("SELECT kind, episode FROM alert_events WHERE kind <> 'firing' ORDER BY kind")
+    assert [alert.notification_status for alert in found] == [NotificationStatus.SENT] * 2
+    assert [tuple(line) for line in lines] == [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 7)]
+
+
+def notice(alert: IncomingAlert, kind: str, status: NotificationStatus | None) -> Notice:
+    return Notice(fingerprint=alert.fingerprint, episode=1, kind=kind, status=status, detail={"kind": kind})
 
 
 async def test_an_alert_nobody_knows_is_not_found(house: House) -> None:

@@ -1,0 +1,131 @@
+"""Deliveries as rows: found and ended together.
+
+Deliveries whose tasks run at the same moment share the statements that find them and the transaction that ends them,
+so that a storm costs a commit for many messages instead of one for each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+
+from alertagent.core.alerts.model import Alert, NotificationStatus
+from alertagent.core.alerts.service import Alerts, Notice
+from alertagent.core.notify.channels import channel_of, sql
+from alertagent.core.notify.groups import planned_alert
+from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.kernel.clock import Clock
+from alertagent.kernel.together import Together
+from alertagent.plugins.outcome import Delivered, Outcome
+from alertagent.storage.database import Database
+
+_FIELDS = tuple(field.name for field in fields(Delivery))
+
+# Nobody was told, and nobody failed, where a delivery was cancelled.
+_NOTIFIED = {DeliveryStatus.SENT: NotificationStatus.SENT, DeliveryStatus.FAILED: NotificationStatus.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A delivery that is to be made. `is_on` tells whether its channel may be called; `alerts` are as they are now."""
+
+    delivery: Delivery
+    channel: Channel
+    is_on: bool
+    alerts: Sequence[Alert]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a delivery ends."""
+
+    delivery: Delivery
+    status: DeliveryStatus
+    outcome: Outcome
+    latency: timedelta
+
+
+class Records:
+    """Finds what is to be delivered, and writes down what became of it."""
+
+    def __init__(self, database: Database, alerts: Alerts, clock: Clock) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._clock = clock
+        self._found = Together(self._find)
+        self._ended = Together(self._end)
+
+    async def find(self, id: str) -> Planned | None:
+        """None when there is nothing to do any more."""
+        return await self._found.ask(id)
+
+    async def end(self, ending: Ending) -> bool:
+        """Store how it ended, what the channel knows now, and the line in each alert's timeline.
+
+        False when it had ended already.
+        """
+        return await self._ended.ask(ending)
+
+    async def _find(self, ids: Sequence[str]) -> list[Planned | None]:
+        rows = await self._database.fetch(sql.find_deliveries, ids)
+        if not rows:
+            return [None] * len(ids)
+        deliveries = [delivery_of(row) for row in rows]
+        called = await self._database.fetch(sql.channels_to_tell, list({each.channel_id for each in deliveries}))
+        channels = {row["id"]: (channel_of(row), row["is_on"]) for row in called}
+        told = {planned.fingerprint for delivery in deliveries for planned in delivery.alerts}
+        alerts = {alert.fingerprint: alert for alert in await self._alerts.find(told)}
+        found = {}
+        for delivery in deliveries:
+            if delivery.channel_id in channels:
+                channel, is_on = channels[delivery.channel_id]
+                own = [alerts[each.fingerprint] for each in delivery.alerts if each.fingerprint in alerts]
+                found[delivery.id] = Planned(delivery=delivery, channel=channel, is_on=is_on, alerts=own)
+        return [found.get(id) for id in ids]
+
+    async def _end(self, endings: Sequence[Ending]) -> list[bool]:
+        by_id = {ending.delivery.id: ending for ending in endings}
+        ones = list(by_id.values())
+        async with self._database.transaction() as transaction:
+            await transaction.execute(sql.lock_told_groups, list({one.delivery.group_key for one in ones}))
+            await transaction.execute(sql.lock_told_channels, list({one.delivery.channel_id for one in ones}))
+            rows = await transaction.fetch(
+                sql.end_deliveries,
+                list(by_id),
+                [one.status for one in ones],
+                [one.outcome.code for one in ones],
+                [one.outcome.text for one in ones],
+                [one.outcome.message_id if isinstance(one.outcome, Delivered) else None for one in ones],
+                [one.latency // timedelta(milliseconds=1) for one in ones],
+                self._clock.now(),
+            )
+            ended = {row["id"] for row in rows}
+            if ended:
+                notices = [notice for one in ones if one.delivery.id in ended for notice in _notices(one)]
+                await self._alerts.notified(transaction, notices)
+        return [ending.delivery.id in ended for ending in endings]
+
+
+def delivery_of(row: Any) -> Delivery:
+    values = {name: row[name] for name in _FIELDS}
+    alerts = tuple(planned_alert(document) for document in row["alerts"])
+    return Delivery(**{**values, "alerts": alerts, "status": DeliveryStatus(row["status"])})
+
+
+def _notices(ending: Ending) -> list[Notice]:
+    status, detail = _NOTIFIED.get(ending.status), _detail(ending)
+    kind = f"notification.{ending.status}"
+    return [
+        Notice(fingerprint=alert.fingerprint, episode=alert.episode, kind=kind, status=status, detail=detail)
+        for alert in ending.delivery.alerts
+    ]
+
+
+def _detail(ending: Ending) -> Mapping[str, Any]:
+    return {
+        "delivery": ending.delivery.id,
+        "channel_id": ending.delivery.channel_id,
+        "group": ending.delivery.group_key,
+        "code": ending.outcome.code,
+        "text": ending.outcome.text,
+    }
