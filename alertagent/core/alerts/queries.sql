@@ -123,11 +123,6 @@ SELECT fingerprint, count(*) AS episodes FROM alert_events
 INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
 SELECT fingerprint, episode, $3, $4, $5, $6 FROM unnest($1::text[], $2::int[]) AS t (fingerprint, episode);
 
--- name: note_each
-INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
-SELECT fingerprint, episode, kind, $5, 'alertagent', detail
-  FROM unnest($1::text[], $2::int[], $3::text[], $4::jsonb[]) AS t (fingerprint, episode, kind, detail);
-
 -- name: timeline
 SELECT * FROM alert_events
  WHERE fingerprint = $1 AND ($2::bigint IS NULL OR id < $2)

@@ -223,13 +223,6 @@ class Alerts:
         await executor.execute(sql.note, *_columns(episodes), kind, self._clock.now(), actor, detail)
         executor.after_commit(lambda: self._tell([fingerprint for fingerprint, _ in episodes]))
 
-    async def note_each(self, executor: Executor, events: Sequence[tuple[Episode, str, Mapping[str, Any]]]) -> None:
-        """Write an event into the timeline of each of these alerts: its kind and its detail."""
-        episodes = [episode for episode, _, _ in events]
-        kinds, details = [kind for _, kind, _ in events], [detail for _, _, detail in events]
-        await executor.execute(sql.note_each, *_columns(episodes), kinds, details, self._clock.now())
-        executor.after_commit(lambda: self._tell([fingerprint for fingerprint, _ in episodes]))
-
     async def analyses_planned(self, executor: Executor, tasks: Mapping[str, str]) -> None:
         """`tasks`: by fingerprint, the id of the task that will analyse it."""
         await executor.execute(sql.analyses_planned, list(tasks), list(tasks.values()))

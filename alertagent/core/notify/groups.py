@@ -21,7 +21,6 @@ from alertagent.core.notify.holding import hold
 from alertagent.core.notify.inhibiting import learn_sources, note_sources
 from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, Deliver, Flush, Regroup
 from alertagent.core.notify.look import Group, Listener, Look, Tell, audience_of, groups_of
-from alertagent.core.notify.model import PlannedAlert
 from alertagent.core.notify.moving import move
 from alertagent.core.routing.model import Route, RoutingTable, Told
 from alertagent.core.routing.plan import next_flush, was_missed
@@ -259,18 +258,6 @@ def groups_from(rows: Iterable[Any]) -> list[Group]:
 
 def regroup_task() -> NewTask:
     return REGROUP.task(Regroup())
-
-
-def planned_alert(document: Mapping[str, Any]) -> PlannedAlert:
-    """Read back what `look.planned` wrote."""
-    ends_at = document["ends_at"]
-    return PlannedAlert(
-        fingerprint=document["fingerprint"],
-        episode=document["episode"],
-        status=document["status"],
-        starts_at=datetime.fromisoformat(document["starts_at"]),
-        ends_at=datetime.fromisoformat(ends_at) if ends_at is not None else None,
-    )
 
 
 def _flush_task(generations: Mapping[str, int], due: datetime) -> NewTask:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from alertagent.core.alerts.model import Alert
-from alertagent.core.alerts.service import Alerts
+from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.notify.inhibiting import inhibitors
 from alertagent.core.notify.look import Look
 from alertagent.core.routing.model import RoutingTable
@@ -64,12 +63,18 @@ async def _note(transaction: Transaction, changes: Sequence[tuple[Look, Alert, D
         [alert.fingerprint for _, alert, _ in changes],
         [drop.as_json() if drop is not None else None for _, _, drop in changes],
     )
-    await alerts.note_each(transaction, [_event(*change) for change in changes])
+    await alerts.notified(transaction, [_notice(*change) for change in changes])
 
 
-def _event(look: Look, alert: Alert, drop: Drop | None) -> tuple[tuple[str, int], str, Mapping[str, Any]]:
-    detail = {"group": look.key, "receiver": look.group.receiver}
-    episode = (alert.fingerprint, alert.episode)
-    if drop is None:
-        return episode, "notification.released", detail
-    return episode, "notification.held", detail | drop.as_json()
+def _notice(look: Look, alert: Alert, drop: Drop | None) -> Notice:
+    return Notice(
+        fingerprint=alert.fingerprint,
+        episode=alert.episode,
+        kind="notification.held" if drop is not None else "notification.released",
+        status=None,
+        detail={
+            "group": look.key,
+            "receiver": look.group.receiver,
+            **(drop.as_json() if drop is not None else {}),
+        },
+    )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from alertagent.core.alerts.model import Alert
+from alertagent.core.notify.model import PlannedAlert
 from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told
 from alertagent.core.routing.plan import group_of, is_settled, is_told_over, must_tell, next_look
 from alertagent.core.routing.stages import Drop
@@ -179,3 +180,15 @@ def planned(alert: Alert) -> dict[str, Any]:
         "starts_at": rfc3339(alert.starts_at),
         "ends_at": None if alert.is_firing else rfc3339(alert.ends_at),
     }
+
+
+def planned_alert(document: Mapping[str, Any]) -> PlannedAlert:
+    """Read back what `planned` wrote."""
+    ends_at = document["ends_at"]
+    return PlannedAlert(
+        fingerprint=document["fingerprint"],
+        episode=document["episode"],
+        status=document["status"],
+        starts_at=datetime.fromisoformat(document["starts_at"]),
+        ends_at=datetime.fromisoformat(ends_at) if ends_at is not None else None,
+    )
