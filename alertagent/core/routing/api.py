@@ -107,7 +107,7 @@ class RoutingApi:
         """The routing document in force, or what happens while none is stored."""
         current = await self._routing.current()
         if current.document is not None:
-            return await asyncio.to_thread(_reply, current)
+            return await _reply(current)
         values = default_values(await self._routing.everybody())
         tag = sha256(repr(values).encode()).hexdigest()[:16]
         return Reply(data=RoutingView(**values, version=None, stored=False), etag=f"{current.revision}-{tag}")
@@ -117,10 +117,8 @@ class RoutingApi:
         """Store the routing document: which channels hear of which alerts."""
         judged = await asyncio.to_thread(_judged, call.media_type, body)
         if query.dry_run:
-            return _proposed(await self._routing.propose(judged))
-        return await asyncio.to_thread(
-            _reply, await self._routing.put(actor_of(call), judged, call.expected, query.comment)
-        )
+            return await _proposed(await self._routing.propose(judged))
+        return await _reply(await self._routing.put(actor_of(call), judged, call.expected, query.comment))
 
     @delete("/routing", access=editor("routing:write"))
     async def remove(self, call: Call, query: RemoveQuery) -> None:
@@ -149,19 +147,15 @@ class RoutingApi:
     @post("/routing/rollback", access=editor("routing:write"))
     async def rollback(self, call: Call, body: RollbackRequest) -> Reply[RoutingView]:
         """Store an earlier version once more, as a new one."""
-        return await asyncio.to_thread(
-            _reply, await self._routing.rollback(actor_of(call), body.version, call.expected, body.comment)
-        )
+        return await _reply(await self._routing.rollback(actor_of(call), body.version, call.expected, body.comment))
 
     @post("/routing/import", access=editor("routing:write"), reads=YAML)
     async def take_in(self, call: Call, query: ImportQuery, body: bytes) -> Reply[RoutingView]:
         """Take in an existing alertmanager.yml; a receiver that is one plain webhook becomes a channel."""
         plan = await self._exchange.plan(body, query.map)
         if query.dry_run:
-            return _proposed(await self._exchange.propose(plan), plan)
-        return await asyncio.to_thread(
-            _reply, await self._exchange.take_in(actor_of(call), plan, call.expected, query.comment), plan
-        )
+            return await _proposed(await self._exchange.propose(plan), plan)
+        return await _reply(await self._exchange.take_in(actor_of(call), plan, call.expected, query.comment), plan)
 
 
 def _judged(media_type: str, body: bytes) -> Judged:
@@ -170,8 +164,17 @@ def _judged(media_type: str, body: bytes) -> Judged:
     return read_json(body) if media_type == JSON else read_yaml(body)
 
 
-def _reply(version: Version, plan: Plan | None = None) -> Reply[RoutingView]:
-    view = RoutingView(
+async def _reply(version: Version, plan: Plan | None = None) -> Reply[RoutingView]:
+    """What is stored. Of a large document the view takes a while to make."""
+    return Reply(data=await asyncio.to_thread(_stored, version, plan), etag=str(version.revision))
+
+
+async def _proposed(proposal: Proposal, plan: Plan | None = None) -> Reply[RoutingView]:
+    return Reply(data=await asyncio.to_thread(_proposal, proposal, plan))
+
+
+def _stored(version: Version, plan: Plan | None) -> RoutingView:
+    return RoutingView(
         **version.values or {},
         version=version.name,
         stored=True,
@@ -181,11 +184,10 @@ def _reply(version: Version, plan: Plan | None = None) -> Reply[RoutingView]:
         warnings=_findings([*version.warnings, *(plan.left_out if plan is not None else ())]),
         created_channels=tuple(plan.made) if plan is not None else None,
     )
-    return Reply(data=view, etag=str(version.revision))
 
 
-def _proposed(proposal: Proposal, plan: Plan | None = None) -> Reply[RoutingView]:
-    view = RoutingView(
+def _proposal(proposal: Proposal, plan: Plan | None) -> RoutingView:
+    return RoutingView(
         **values_of(proposal.document),
         version=proposal.version,
         stored=False,
@@ -194,7 +196,6 @@ def _proposed(proposal: Proposal, plan: Plan | None = None) -> Reply[RoutingView
         moves=_moves(proposal.moves),
         created_channels=tuple(plan.made) if plan is not None else None,
     )
-    return Reply(data=view)
 
 
 def _moves(moves: Moves) -> MovesView:

@@ -2,19 +2,7 @@
 
 from textwrap import dedent, indent
 
-SHOP = """\
-# The shop's Alertmanager.
-global:
-  resolve_timeout: 5m
-  smtp_smarthost: mail.shop.example:587
-  smtp_from: alerts@shop.example
-  smtp_auth_username: alerts
-  smtp_auth_password: "p4ss: word"   # rotated in May
-  slack_api_url: https://hooks.slack.example/services/AAA/BBB
-
-templates:
-- 'shop.tmpl'
-
+SHOP_TREE = """\
 route:
   receiver: everybody
   group_by: [alertname, cluster]
@@ -56,7 +44,25 @@ time_intervals:
     days_of_month: ['1:15', -3:-1]
     months: [january, 3, '5:august']
     years: [2024, '2026:2030']
+"""
 
+SHOP = (
+    """\
+# The shop's Alertmanager.
+global:
+  resolve_timeout: 5m
+  smtp_smarthost: mail.shop.example:587
+  smtp_from: alerts@shop.example
+  smtp_auth_username: alerts
+  smtp_auth_password: "p4ss: word"   # rotated in May
+  slack_api_url: https://hooks.slack.example/services/AAA/BBB
+
+templates:
+- 'shop.tmpl'
+
+"""
+    + SHOP_TREE
+    + """
 receivers:
 - name: everybody
   email_configs:
@@ -81,6 +87,7 @@ receivers:
           a-token-in-a-block
       tls_config: {insecure_skip_verify: false, server_name: hooks}
 """
+)
 
 SHOP_TEMPLATES = {"shop.tmpl": '{{ define "shop.title" }}{{ .Status }}: {{ .CommonLabels.alertname }}{{ end }}\n'}
 

@@ -1,11 +1,15 @@
 """What may be a routing document, and where what is wrong with it stands."""
 
+from pathlib import Path
+
 import orjson
 import pytest
 
 from alertagent.core.routing.document import Judged, channels_named, read_json, read_yaml, suspicions
 from alertagent.kernel.errors import Invalid
 from tests.core.routing.samples import SHOP, below, routed
+
+ROOT = Path(__file__).parents[3]
 
 GOOD = {
     "a root alone": routed(""),
@@ -210,3 +214,10 @@ def test_what_can_hardly_be_meant_is_told() -> None:
         (("receivers", 0), "no route names this "),
         (("inhibit_rules", 0), "the target has no ma"),
     ]
+
+
+def test_the_example_of_the_manual_is_a_document_without_warnings() -> None:
+    manual = (ROOT / "docs/howto/routing.md").read_text(encoding="utf-8")
+    example = manual.partition("```yaml\n")[2].partition("```")[0]
+
+    assert suspicions(read_yaml(example.encode()).document) == []

@@ -145,8 +145,10 @@ def table_matchers(*texts: str) -> Any:
     return table(below(f"routes: [{{matchers: [{', '.join(quoted)}]}}]\n")).root.routes[0].matchers
 
 
-def test_intervals_are_known_under_both_keys() -> None:
-    intervals = table(SHOP).intervals
+@pytest.mark.parametrize("older", [False, True])
+def test_intervals_are_known_under_either_key(older: bool) -> None:
+    text = SHOP.replace("\ntime_intervals:", "\nmute_time_intervals:") if older else SHOP
+    intervals = table(text).intervals
     monday_noon, evening = datetime(2026, 3, 2, 11, tzinfo=UTC), datetime(2026, 3, 1, 21, tzinfo=UTC)
 
     assert [intervals["office"].covers(at) for at in (monday_noon, evening)] == [True, False]

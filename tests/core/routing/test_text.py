@@ -4,7 +4,7 @@ import orjson
 
 from alertagent.core.routing.document import read_json, read_yaml
 from alertagent.core.routing.text import diff, values_of, yaml_text
-from tests.core.routing.samples import SHOP
+from tests.core.routing.samples import SHOP, routed
 
 
 def test_the_values_of_a_document_make_it_again() -> None:
@@ -22,7 +22,16 @@ def test_the_values_are_what_was_given_under_alertmanagers_names() -> None:
     assert list(values) == ["route", "inhibit_rules", "time_intervals", "receivers"]
     assert values["route"]["routes"][0] == {"receiver": "pager", "matchers": ['severity="page"'], "continue": True}
     assert (values["route"]["group_wait"], values["route"]["repeat_interval"]) == ("0s", "1d")
-    assert [interval["name"] for interval in values["time_intervals"]] == ["nights", "office"]
+    assert [interval["name"] for interval in values["time_intervals"]] == ["office", "nights"]
+
+
+def test_intervals_under_their_older_name_join_the_others() -> None:
+    text = routed("mute_time_intervals: [{name: old}]\ntime_intervals: [{name: new}]\n")
+
+    values = values_of(read_yaml(text.encode()).document)
+
+    assert [interval["name"] for interval in values["time_intervals"]] == ["old", "new"]
+    assert "mute_time_intervals" not in values
 
 
 def test_the_order_of_keys_makes_no_difference_to_a_diff() -> None:
