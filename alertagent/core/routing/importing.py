@@ -17,6 +17,7 @@ from alertagent.core.alertmanager.routes import (
     check_routes,
     repeated_intervals,
     routes_of,
+    unused_receivers,
 )
 from alertagent.core.alertmanager.walk import Loc
 from alertagent.core.routing.document import Judged, decoded, read_json
@@ -157,7 +158,8 @@ def document_of(foreign: Foreign, resolved: Resolved) -> Judged:
 def left_out(foreign: Foreign) -> list[Detail]:
     """What stands in the file and has no effect here."""
     given = [key for key in _LEFT_OUT if getattr(foreign.document, foreign.document.keys()[key])]
-    return placed(foreign.root, [((key,), _LEFT_OUT[key]) for key in given])
+    unused = unused_receivers(foreign.document, [receiver.name for receiver in foreign.document.receivers or ()])
+    return placed(foreign.root, [*(((key,), _LEFT_OUT[key]) for key in given), *unused])
 
 
 def _integrations(receiver: Receiver) -> dict[str, tuple[Integration, ...]]:

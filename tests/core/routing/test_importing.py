@@ -99,6 +99,9 @@ def test_a_receiver_that_no_route_leads_to_is_left_out() -> None:
     text = file(HOOK) + b"- name: spare\n  pagerduty_configs: [{routing_key: k}]\n"
 
     assert [each.name for each in resolved(text).new] == ["r0"]
+    assert [(each.loc, each.message) for each in left_out(read_alertmanager(text))] == [
+        (("receivers", 1), "no route names this receiver")
+    ]
 
 
 @pytest.mark.parametrize(
