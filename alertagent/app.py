@@ -61,6 +61,7 @@ from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
+from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.groups import Groups
 from alertagent.core.routing.api import RoutingApi
 from alertagent.core.routing.exchange import Exchange as RoutingExchange
@@ -223,10 +224,20 @@ class Parts:
         self.explanations = Explanations(
             database, self.alerts, routing=self.routing, silences=self.silences, clock=clock
         )
+        self.digests = Digests(
+            database,
+            self.alerts,
+            self.producer,
+            clock,
+            late_after=settings.notify.late_after,
+            at_least=settings.notify.digest_from,
+        )
         self.deliveries = Deliveries(
             database,
             self.alerts,
             self.channels,
+            self.digests,
+            self.producer,
             registry=self.registry,
             transport=transport,
             clock=clock,

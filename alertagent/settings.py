@@ -132,6 +132,22 @@ class AlertSettings(Section):
     ] = ()
 
 
+class NotifySettings(Section):
+    late_after: Annotated[
+        Duration,
+        Field(ge=timedelta(minutes=1), description="A message that could not be sent for this long is late."),
+    ] = timedelta(minutes=5)
+    digest_from: Annotated[
+        int,
+        Field(
+            ge=2,
+            le=1_000_000,
+            description="So many late messages to one channel are sent as digests, oldest alerts first, "
+            "instead of one by one.",
+        ),
+    ] = 5
+
+
 class ConfigSettings(Section):
     silent_after: Annotated[Duration, Field(description="A sidecar that has not reported for this long is silent.")] = (
         timedelta(minutes=2)
@@ -218,6 +234,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     alerts: AlertSettings = AlertSettings()
+    notify: NotifySettings = NotifySettings()
     configs: ConfigSettings = ConfigSettings()
     queue: QueueSettings = QueueSettings()
     log: LogSettings = LogSettings()

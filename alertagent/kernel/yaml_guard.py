@@ -25,6 +25,9 @@ _MERGE = "<<"
 # The one in C: Prometheus and Alertmanager read with a port of it, and it is twenty times faster.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# libyaml reads ahead, and newer ones have a limit of their own, far beyond ours.
+_TOO_DEEP = "exceeded maximum nesting depth"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -228,9 +231,10 @@ class _Builder:
             self._read(most)
         except yaml.MarkedYAMLError as error:
             found = error.problem_mark or error.context_mark
-            raise BadYaml(
-                error.problem or error.context or "not YAML", _mark(found) if found else Mark(1, 1, 0)
-            ) from error
+            problem = error.problem or error.context or "not YAML"
+            if problem == _TOO_DEEP:
+                problem = f"nested more than {self._limits.depth} deep"
+            raise BadYaml(problem, _mark(found) if found else Mark(1, 1, 0)) from error
         except yaml.reader.ReaderError as error:
             position = error.position if isinstance(error.position, int) else 0
             raise BadYaml(error.reason, self._at_byte(position)) from error

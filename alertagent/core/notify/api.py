@@ -96,7 +96,7 @@ class DeliveryView(Model):
     id: str
     channel_id: str
     group_key: str
-    receiver: Annotated[str, Field(description="The route's receiver, or `escalation`.")]
+    receiver: Annotated[str, Field(description="The route's receiver, or `escalation`, or `digest`.")]
     alerts: tuple[str, ...]
     status: DeliveryStatus
     attempts: int
@@ -104,6 +104,7 @@ class DeliveryView(Model):
     provider_message: str
     message_id: str | None
     latency_ms: int | None
+    digest_id: Annotated[str | None, Field(description="The digest that tells this, because it is late.")]
     created_at: datetime
     updated_at: datetime
 

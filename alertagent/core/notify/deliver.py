@@ -9,6 +9,7 @@ import structlog
 
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
@@ -19,6 +20,7 @@ from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.registry import Registry
 from alertagent.plugins.transport import Transport
+from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
@@ -52,6 +54,8 @@ class Deliveries:
         database: Database,
         alerts: Alerts,
         channels: Channels,
+        digests: Digests,
+        producer: Producer,
         *,
         registry: Registry,
         transport: Transport,
@@ -59,7 +63,8 @@ class Deliveries:
         external_url: str,
     ) -> None:
         self._database = database
-        self._records = Records(database, alerts, clock)
+        self._records = Records(database, alerts, producer, clock)
+        self._digests = digests
         self._channels = channels
         self._registry = registry
         self._transport = transport
@@ -81,6 +86,8 @@ class Deliveries:
         delivery = planned.delivery
         if not planned.is_on:
             await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
+            return
+        if await self._digests.take(delivery):
             return
         try:
             await self._attempt(planned, is_last_attempt=is_last_attempt)

@@ -1,10 +1,12 @@
 """From a planned delivery to the messages that a plugin is given. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.notify.model import ESCALATION, Delivery, PlannedAlert
+from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.message import Message, MessageAlert, MessageGroup
 
 # The annotations in which people write what happened, best first.
@@ -20,13 +22,33 @@ def messages(
     """
     known = {alert.fingerprint: alert for alert in alerts}
     told = [_message_alert(planned, known[planned.fingerprint]) for planned in delivery.alerts]
-    told.sort(key=lambda alert: (alert.status, alert.starts_at, alert.fingerprint))
+    if not delivery.is_digest:  # which tells what is oldest first
+        told.sort(key=lambda alert: (alert.status, alert.starts_at, alert.fingerprint))
     size = max_alerts or max(len(told), 1)
     parts = [told[start : start + size] for start in range(0, len(told), size)]
-    return [
+    found = [
         _message(delivery, part, part_id=f"{delivery.id}-{index}" if index else delivery.id, external_url=external_url)
         for index, part in enumerate(parts)
     ]
+    if not delivery.is_digest:
+        return found
+    return [_late(part, told, place, len(parts)) for place, part in enumerate(found, start=1)]
+
+
+def _late(message: Message, told: Sequence[MessageAlert], place: int, parts: int) -> Message:
+    """A part of a digest, under words that say what it is."""
+    firing = sum(alert.status == "firing" for alert in told)
+    title = f"Late: {len(told)} alert{'s' if len(told) > 1 else ''}"
+    content = (
+        f"These alerts could not be told in time. {firing} still firing, {len(told) - firing} over by now; "
+        f"the oldest began at {rfc3339(told[0].starts_at)}."
+    )
+    return replace(
+        message,
+        title=f"{title} ({place} of {parts})" if parts > 1 else title,
+        content=content,
+        extra={"digest": True},
+    )
 
 
 def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str, external_url: str) -> Message:

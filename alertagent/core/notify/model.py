@@ -1,10 +1,12 @@
 """Channels, groups and deliveries as they are kept. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from alertagent.kernel.clock import rfc3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class Channel:
 
 # The receiver of a delivery that tells of alerts which nobody acknowledged.
 ESCALATION = "escalation"
+# The receiver of a delivery that tells late what several others were to tell.
+DIGEST = "digest"
 
 
 class DeliveryStatus(StrEnum):
@@ -52,10 +56,15 @@ class PlannedAlert:
     def key(self) -> str:
         return f"{self.fingerprint}/{self.episode}"
 
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept."""
+        ends_at = None if self.ends_at is None else rfc3339(self.ends_at)
+        return {**asdict(self), "starts_at": rfc3339(self.starts_at), "ends_at": ends_at}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One channel is to be told of one group. Its id stays the same on every attempt."""
+    """One channel is to be told of one group, or by a digest of several. Its id stays the same on every attempt."""
 
     id: str
     channel_id: str
@@ -71,5 +80,10 @@ class Delivery:
     provider_message: str
     message_id: str | None
     latency_ms: int | None
+    digest_id: str | None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def is_digest(self) -> bool:
+        return self.receiver == DIGEST

@@ -139,12 +139,17 @@ SELECT * FROM notification_log WHERE group_key = ANY ($1);
 
 -- name: abandon_deliveries
 -- A delivery whose task has ended without ending it (its worker died again and again, say) would hold up everything
--- after it.
+-- after it. One that a digest tells has no task of its own any more, but somebody works on its channel's digests.
 UPDATE notification_deliveries AS delivery
    SET status = 'failed', provider_message = 'every attempt to deliver it broke down', updated_at = $2
  WHERE group_key = ANY ($1) AND status = 'pending'
    AND NOT EXISTS (SELECT FROM task_queue AS task
-                    WHERE task.id = delivery.id::uuid AND task.status IN ('pending', 'processing'));
+                    WHERE task.id = delivery.id::uuid AND task.status IN ('pending', 'processing'))
+   AND NOT (digest_id IS NOT NULL AND EXISTS (
+           SELECT FROM notification_deliveries AS digest
+             JOIN task_queue AS task ON task.id = digest.id::uuid AND task.status IN ('pending', 'processing')
+            WHERE digest.channel_id = delivery.channel_id AND digest.receiver = 'digest'
+              AND digest.status = 'pending'));
 
 -- name: open_deliveries
 SELECT group_key, channel_id FROM notification_deliveries WHERE group_key = ANY ($1) AND status = 'pending';
@@ -176,6 +181,76 @@ UPDATE notification_deliveries
 
 -- name: part_sent
 UPDATE notification_deliveries SET parts_sent = $2, is_ambiguous = false WHERE id = $1 AND status = 'pending';
+
+-- name: lock_chains
+-- Whoever makes, fills or ends digests of these channels.
+SELECT FROM user_notification_configs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: chain
+-- The digests of a channel in their order; one at most has a task, the one that is under way.
+SELECT id, EXISTS (SELECT FROM task_queue AS task
+                    WHERE task.id = digest.id::uuid AND task.status IN ('pending', 'processing')) AS has_task
+  FROM notification_deliveries AS digest
+ WHERE channel_id = $1 AND receiver = 'digest' AND status = 'pending'
+ ORDER BY created_at, id;
+
+-- name: next_digests
+-- The first one of each of these channels, unless it is under way.
+SELECT DISTINCT ON (channel_id) id
+  FROM notification_deliveries AS digest
+ WHERE channel_id = ANY ($1) AND receiver = 'digest' AND status = 'pending'
+   AND NOT EXISTS (SELECT FROM task_queue AS task
+                    WHERE task.id = digest.id::uuid AND task.status IN ('pending', 'processing'))
+ ORDER BY channel_id, created_at, id;
+
+-- name: break_chain
+-- The task of its first digest has ended without ending it. Members whose tasks are there go on by themselves, and
+-- the groups of the others find them abandoned.
+WITH broken AS (
+    UPDATE notification_deliveries
+       SET status = 'failed', provider_message = 'every attempt to deliver it broke down', updated_at = $2
+     WHERE channel_id = $1 AND receiver = 'digest' AND status = 'pending'
+)
+UPDATE notification_deliveries SET digest_id = NULL
+ WHERE channel_id = $1 AND status = 'pending' AND digest_id IS NOT NULL;
+
+-- name: late_deliveries
+-- What a digest may tell, oldest first: not what may have arrived, of which a receiver knows the id; and not what
+-- somebody attempts at this moment, or ends.
+SELECT id, alerts
+  FROM notification_deliveries AS delivery
+ WHERE channel_id = $1 AND status = 'pending' AND created_at <= $2 AND digest_id IS NULL
+   AND receiver NOT IN ('digest', 'escalation') AND parts_sent = 0 AND NOT is_ambiguous
+   AND (alone_since IS NULL OR alone_since <= updated_at OR alone_since < $3)
+   AND EXISTS (SELECT FROM task_queue AS task
+                WHERE task.id = delivery.id::uuid AND task.status IN ('pending', 'processing'))
+ ORDER BY created_at, id
+ LIMIT 5000
+   FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: members_of_digests
+SELECT * FROM notification_deliveries WHERE digest_id = ANY ($1) AND status = 'pending' ORDER BY created_at, id;
+
+-- name: add_digests
+-- Or fill one anew.
+INSERT INTO notification_deliveries (
+    id, channel_id, group_key, receiver, group_labels, alerts, created_at, updated_at
+)
+SELECT id, $2, 'digest:' || id, 'digest', '{}', told -> 'alerts', at, at
+  FROM unnest($1::text[], $3::jsonb[], $4::timestamptz[]) AS new (id, told, at)
+ON CONFLICT (id) DO UPDATE SET alerts = excluded.alerts;
+
+-- name: join_digests
+UPDATE notification_deliveries AS delivery
+   SET digest_id = joining.digest_id, alerts = joining.told -> 'alerts'
+  FROM unnest($1::text[], $2::text[], $3::jsonb[]) AS joining (id, digest_id, told)
+ WHERE delivery.id = joining.id;
+
+-- name: go_alone
+-- Those of these that no digest tells. A digest that is made meanwhile leaves them out until their attempt has ended.
+UPDATE notification_deliveries SET alone_since = $2
+ WHERE id = ANY ($1) AND status = 'pending' AND digest_id IS NULL
+RETURNING id;
 
 -- name: lock_told_groups
 -- Before the channels, and both in order, as whoever flushes or removes them does.

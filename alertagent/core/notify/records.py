@@ -1,11 +1,12 @@
 """Deliveries as rows: found and ended together.
 
 Deliveries whose tasks run at the same moment share the statements that find them and the transaction that ends them,
-so that a storm costs a commit for many messages instead of one for each.
+so that a storm costs a commit for many messages instead of one for each. With a digest all its members end, as if each
+had been told by itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,11 +14,13 @@ from alertagent.core.alerts.model import Alert, NotificationStatus
 from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.notify.channels import channel_of, sql
 from alertagent.core.notify.look import planned_alert
+from alertagent.core.notify.kinds import DELIVER, Deliver
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.together import Together
 from alertagent.plugins.outcome import Delivered, Outcome
-from alertagent.storage.database import Database
+from alertagent.queue.producer import Producer
+from alertagent.storage.database import Database, Transaction
 
 _FIELDS = tuple(field.name for field in fields(Delivery))
 
@@ -48,9 +51,10 @@ class Ending:
 class Records:
     """Finds what is to be delivered, and writes down what became of it."""
 
-    def __init__(self, database: Database, alerts: Alerts, clock: Clock) -> None:
+    def __init__(self, database: Database, alerts: Alerts, producer: Producer, clock: Clock) -> None:
         self._database = database
         self._alerts = alerts
+        self._producer = producer
         self._clock = clock
         self._found = Together(self._find)
         self._ended = Together(self._end)
@@ -84,26 +88,45 @@ class Records:
         return [found.get(id) for id in ids]
 
     async def _end(self, endings: Sequence[Ending]) -> list[bool]:
-        by_id = {ending.delivery.id: ending for ending in endings}
-        ones = list(by_id.values())
+        digests = {one.delivery.id: one for one in endings if one.delivery.is_digest}
         async with self._database.transaction() as transaction:
-            await transaction.execute(sql.lock_told_groups, list({one.delivery.group_key for one in ones}))
-            await transaction.execute(sql.lock_told_channels, list({one.delivery.channel_id for one in ones}))
-            rows = await transaction.fetch(
-                sql.end_deliveries,
-                list(by_id),
-                [one.status for one in ones],
-                [one.outcome.code for one in ones],
-                [one.outcome.text for one in ones],
-                [one.outcome.message_id if isinstance(one.outcome, Delivered) else None for one in ones],
-                [one.latency // timedelta(milliseconds=1) for one in ones],
-                self._clock.now(),
-            )
-            ended = {row["id"] for row in rows}
+            rows = await transaction.fetch(sql.members_of_digests, list(digests)) if digests else []
+            members = [replace(digests[row["digest_id"]], delivery=delivery_of(row)) for row in rows]
+            ones = {one.delivery.id: one for one in (*endings, *members)}
+            await self._lock(transaction, list(ones.values()), list(digests.values()))
+            ended = await self._written(transaction, list(ones.values()))
             if ended:
-                notices = [notice for one in ones if one.delivery.id in ended for notice in _notices(one)]
+                notices = [notice for id in ended if id not in digests for notice in _notices(ones[id])]
                 await self._alerts.notified(transaction, notices)
-        return [ending.delivery.id in ended for ending in endings]
+                await self._go_on(transaction, [one for id, one in digests.items() if id in ended])
+        return [one.delivery.id in ended for one in endings]
+
+    async def _lock(self, transaction: Transaction, ones: Sequence[Ending], digests: Sequence[Ending]) -> None:
+        await transaction.execute(sql.lock_told_groups, list({one.delivery.group_key for one in ones}))
+        await transaction.execute(sql.lock_told_channels, list({one.delivery.channel_id for one in ones}))
+        if digests:
+            await transaction.execute(sql.lock_chains, list({one.delivery.channel_id for one in digests}))
+
+    async def _written(self, transaction: Transaction, ones: Sequence[Ending]) -> list[str]:
+        """The ids of those that had not ended before."""
+        rows = await transaction.fetch(
+            sql.end_deliveries,
+            [one.delivery.id for one in ones],
+            [one.status for one in ones],
+            [one.outcome.code for one in ones],
+            [one.outcome.text for one in ones],
+            [one.outcome.message_id if isinstance(one.outcome, Delivered) else None for one in ones],
+            [one.latency // timedelta(milliseconds=1) for one in ones],
+            self._clock.now(),
+        )
+        return [row["id"] for row in rows]
+
+    async def _go_on(self, transaction: Transaction, digests: Sequence[Ending]) -> None:
+        """Behind a digest that has ended comes the next one of its channel."""
+        if digests:
+            channels = list({one.delivery.channel_id for one in digests})
+            following = [row["id"] for row in await transaction.fetch(sql.next_digests, channels)]
+            await self._producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in following))
 
 
 def delivery_of(row: Any) -> Delivery:
@@ -122,10 +145,12 @@ def _notices(ending: Ending) -> list[Notice]:
 
 
 def _detail(ending: Ending) -> Mapping[str, Any]:
+    digest = {} if ending.delivery.digest_id is None else {"digest": ending.delivery.digest_id}
     return {
         "delivery": ending.delivery.id,
         "channel_id": ending.delivery.channel_id,
         "group": ending.delivery.group_key,
         "code": ending.outcome.code,
         "text": ending.outcome.text,
+        **digest,
     }

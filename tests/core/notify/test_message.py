@@ -5,7 +5,7 @@ import pytest
 
 from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.notify.message import messages
-from alertagent.core.notify.model import ESCALATION, Delivery, DeliveryStatus, PlannedAlert
+from alertagent.core.notify.model import DIGEST, ESCALATION, Delivery, DeliveryStatus, PlannedAlert
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -58,6 +58,7 @@ def make_delivery(*alerts: PlannedAlert, **values: Any) -> Delivery:
             "provider_code": "",
             "provider_message": "",
             "message_id": None,
+            "digest_id": None,
             "latency_ms": None,
             "created_at": NOON,
             "updated_at": NOON,
@@ -156,3 +157,30 @@ def test_what_nobody_acknowledged_says_so_in_its_title() -> None:
     (message,) = messages(delivery, [make_alert("a"), make_alert("b")], max_alerts=None, external_url="http://us")
 
     assert (message.title, message.extra) == ("Escalated: A (2)", {"escalated": True})
+
+
+def test_a_digest_says_that_it_is_late_and_tells_the_oldest_first() -> None:
+    alerts = [planned("b", "resolved", 1), planned("a", minute=2), planned("c", minute=3)]
+
+    one, two = messages(
+        make_delivery(*alerts, receiver=DIGEST, group_key="digest:d1"),
+        [make_alert(name) for name in "abc"],
+        max_alerts=2,
+        external_url="",
+    )
+
+    assert [one.title, two.title] == ["Late: 3 alerts (1 of 2)", "Late: 3 alerts (2 of 2)"]
+    assert [alert.fingerprint for part in (one, two) for alert in part.group.alerts] == ["b", "a", "c"]
+    assert one.content == (
+        "These alerts could not be told in time. 2 still firing, 1 over by now; "
+        "the oldest began at 2026-11-22T12:01:00Z."
+    )
+    assert one.extra == {"digest": True}
+
+
+def test_a_digest_of_one_alert_speaks_of_one() -> None:
+    (message,) = messages(
+        make_delivery(planned("a"), receiver=DIGEST), [make_alert("a")], max_alerts=None, external_url=""
+    )
+
+    assert message.title == "Late: 1 alert"
