@@ -59,9 +59,9 @@ from alertagent.core.notify import tasks as notify_tasks
 from alertagent.core.notify.api import NotifyApi
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
+from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
-from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.groups import Groups
 from alertagent.core.routing.api import RoutingApi
 from alertagent.core.routing.exchange import Exchange as RoutingExchange

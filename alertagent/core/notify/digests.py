@@ -18,8 +18,8 @@ import structlog
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.backlog import Late, alerts_of, digests_of, refreshed
 from alertagent.core.notify.channels import sql
-from alertagent.core.notify.groups import planned_alert
 from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.look import planned_alert
 from alertagent.core.notify.model import DIGEST, ESCALATION, Delivery
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.ids import new_id

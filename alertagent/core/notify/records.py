@@ -13,8 +13,8 @@ from typing import Any
 from alertagent.core.alerts.model import Alert, NotificationStatus
 from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.notify.channels import channel_of, sql
-from alertagent.core.notify.look import planned_alert
 from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.look import planned_alert
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.together import Together
