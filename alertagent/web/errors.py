@@ -55,6 +55,12 @@ def envelope(problem: Problem, *, path: str, request_id: str) -> web.Response:
     )
 
 
+def bare(problem: Invalid) -> web.Response:
+    """The reason alone, as Alertmanager's API v2 gives it."""
+    body = orjson.dumps(problem.message)
+    return web.Response(status=STATUS[problem.type], body=body, content_type="application/json")
+
+
 def refusal(error: ValidationError, model: type[BaseModel] | None = None) -> Invalid:
     """Pydantic's findings as one problem with the place of each, or of the first hundred."""
     findings = error.errors(include_url=False, include_context=False, include_input=False)

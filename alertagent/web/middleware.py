@@ -1,5 +1,7 @@
 """What happens around every request: identity, errors, authentication, one log line, one observation."""
 
+import base64
+import binascii
 import time
 from typing import Protocol
 
@@ -12,7 +14,7 @@ from alertagent.kernel import trace
 from alertagent.kernel.errors import Invalid, MethodNotAllowed, NotFound, Problem, TooLarge, Unauthorized
 from alertagent.web.access import Principal
 from alertagent.web.call import CALL, open_call
-from alertagent.web.errors import envelope
+from alertagent.web.errors import bare, envelope
 from alertagent.web.express import Recaller
 from alertagent.web.routes import Route
 
@@ -67,9 +69,13 @@ def _observed(seconds: Histogram) -> Middleware:
 
 @web.middleware
 async def _explained(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever was raised into the envelope."""
+    """Turn whatever was raised into the envelope, or into what the clients of a foreign route understand."""
     try:
         return await handler(request)
+    except Invalid as problem:
+        if (route := _route(request)) is not None and route.foreign:
+            return bare(problem)
+        found: Problem = problem
     except Problem as problem:
         found = problem
     except web.HTTPMethodNotAllowed as error:
@@ -92,22 +98,46 @@ def _authenticated(authenticator: Authenticator) -> Middleware:
 
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route = request.app[ROUTE_OF].get(request.match_info.handler)
+        route = _route(request)
         if request.path.startswith("/api") and not (route and route.access.public):
-            request[CALL].principal = await _principal(request, authenticator)
+            token = _token(request.headers.get("Authorization", ""), foreign=route is not None and route.foreign)
+            request[CALL].principal = await _principal(token, authenticator)
         return await handler(request)
 
     return authenticated
 
 
-async def _principal(request: web.Request, authenticator: Authenticator) -> Principal:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorized('send "Authorization: Bearer <token>"')
-    principal = await authenticator.authenticate(token.strip())
-    if principal is None:
+async def _principal(token: str, authenticator: Authenticator) -> Principal:
+    principal = await authenticator.authenticate(token) if token else None
+    if principal is None and token:
         raise Unauthorized("this token is unknown, expired or revoked", code="auth.token_invalid")
+    if principal is None:
+        raise Unauthorized('send "Authorization: Bearer <token>"')
     return principal
+
+
+def _token(authorization: str, *, foreign: bool) -> str:
+    """The token that a request bears, or nothing.
+
+    No answer asks for a password, so a browser never learns to send one by itself, for pages of others too.
+    """
+    scheme, _, credential = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credential.strip()
+    return _password(credential.strip()) if foreign and scheme.lower() == "basic" else ""
+
+
+def _password(credential: str) -> str:
+    """The password of basic authentication, whoever is named as its user; nothing where it cannot be read."""
+    try:
+        _, _, password = base64.b64decode(credential, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return ""
+    return password
+
+
+def _route(request: web.Request) -> Route | None:
+    return request.app[ROUTE_OF].get(request.match_info.handler)
 
 
 def _template(request: web.Request) -> str:
@@ -122,7 +152,7 @@ def _method(request: web.Request) -> str:
 
 def _log(request: web.Request, response: web.StreamResponse, template: str, elapsed: float) -> None:
     """Reads and machine traffic are told at debug level, so that what people did stays visible."""
-    route = request.app[ROUTE_OF].get(request.match_info.handler)
+    route = _route(request)
     routine = request.method in {"GET", "HEAD"} or (route is not None and route.access.role is None)
     tell = log.warning if response.status >= 500 else log.debug if routine else log.info
     tell(

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made from the declared routes and their models."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -66,7 +66,10 @@ def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {"Error": _ERROR_SCHEMA, "Page": _PAGE_SCHEMA, **schemas.definitions},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "password": {"type": "http", "scheme": "basic", "description": "Any user; the password is a token."},
+            },
         },
     }
 
@@ -100,10 +103,10 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "summary": route.summary,
         "tags": [route.tag],
         "parameters": [*_path_parameters(route), *_query_parameters(route.query)],
-        "responses": {**_successes(route, schemas), "default": _failure()},
+        "responses": {**_successes(route, schemas), **_failures(route)},
     }
     if not route.access.public:
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{"token": []}, {"password": []}] if route.foreign else [{"token": []}]
         operation["x-role"] = route.access.role
         operation["x-scope"] = route.access.scope
     if route.body is not None:
@@ -154,6 +157,10 @@ def _success(route: Route, answers: Sequence[Any]) -> dict[str, Any]:
     return {"description": "Done.", "content": {"application/json": {"schema": content}}}
 
 
-def _failure() -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {"description": "Why not.", "content": content}
+def _failures(route: Route) -> dict[str, Any]:
+    refusal = {"400": _failure({"type": "string"})} if route.foreign else {}
+    return {**refusal, "default": _failure({"$ref": "#/components/schemas/Error"})}
+
+
+def _failure(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": "Why not.", "content": {"application/json": {"schema": schema}}}

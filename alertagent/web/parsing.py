@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from alertagent.kernel.errors import Detail, Invalid, TimedOut, TooLarge, UnsupportedMedia
 from alertagent.web.errors import did_you_mean, refusal
+from alertagent.web.models import ForeignModel
 from alertagent.web.routes import Route
 
 READ_TIMEOUT_SECONDS = 10.0
@@ -63,18 +64,23 @@ def parse_json(raw: bytes, model: type[M]) -> M:
 
 
 def read_query(request: web.BaseRequest, model: type[BaseModel] | None) -> BaseModel | None:
-    """The query string as a model; a parameter that the route does not know is refused by name."""
+    """The query string as a model; a parameter that the route does not know is refused by name.
+
+    Of a foreign route's, what is not known is ignored, and of a parameter that is repeated the last one counts.
+    """
     values = _grouped(request)
     if model is None:
         for name in values:
             raise _unknown_parameter(name, ())
         return None
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    lenient = issubclass(model, ForeignModel)
     for name in values:
-        if name not in fields:
+        if name not in fields and not lenient:
             raise _unknown_parameter(name, fields)
+    known = {name: given for name, given in values.items() if name in fields}
     try:
-        return model.model_validate(_scalars(values, fields))
+        return model.model_validate(_scalars(known, fields, lenient=lenient))
     except ValidationError as error:
         raise refusal(error, model) from error
 
@@ -115,15 +121,15 @@ def _grouped(request: web.BaseRequest) -> dict[str, list[str]]:
     return values
 
 
-def _scalars(values: Mapping[str, list[str]], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+def _scalars(values: Mapping[str, list[str]], fields: Mapping[str, FieldInfo], *, lenient: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, given in values.items():
         if get_origin(fields[name].annotation) is tuple:
             found[name] = given
-        elif len(given) > 1:
+        elif len(given) > 1 and not lenient:
             raise Invalid(f'the parameter "{name}" stands {len(given)} times', details=[Detail((name,), "repeated")])
         else:
-            found[name] = given[0]
+            found[name] = given[-1]
     return found
 
 

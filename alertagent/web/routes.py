@@ -41,6 +41,8 @@ class Route:
     """One method of one path. `reads` are the media types of a raw body; empty means any.
 
     `other_answer` is what it answers with 200 instead, in a dry run for instance.
+    `foreign` routes follow somebody else's protocol, whose clients we do not choose: what they sent wrong is answered
+    as a bare text, and a token may come as the password of HTTP basic authentication.
     `at_once` may answer a conditional GET from memory; see `express`.
     """
 
@@ -61,6 +63,7 @@ class Route:
     secret: bool
     handler: Callable[..., Awaitable[Any]]
     at_once: AtOnce | None = None
+    foreign: bool = False
 
     @property
     def name(self) -> str:
@@ -77,6 +80,7 @@ class _Declared:
     reads: tuple[str, ...]
     secret: bool
     at_once: str | None
+    foreign: bool
 
 
 def route(
@@ -90,14 +94,15 @@ def route(
     prefix: str = "/api/v1",
     secret: bool = False,
     at_once: str | None = None,
+    foreign: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Declare a handler. `secret`: its answer shows a secret once, so it is never kept for a repeated request.
 
-    `at_once` names a method beside it that may answer from memory; see `express`.
+    `at_once` names a method beside it that may answer from memory; see `express`. `foreign`: see `Route`.
     """
 
     def declare(handler: Handler) -> Handler:
-        declared = _Declared(method, prefix + path, access, status, body_limit, reads, secret, at_once)
+        declared = _Declared(method, prefix + path, access, status, body_limit, reads, secret, at_once, foreign)
         handler.__dict__["declared"] = declared
         return handler
 
@@ -151,6 +156,7 @@ def _route(api: object, declared: _Declared, method: Callable[..., Awaitable[Any
         secret=declared.secret,
         handler=method,
         at_once=getattr(api, declared.at_once) if declared.at_once else None,
+        foreign=declared.foreign,
     )
 
 

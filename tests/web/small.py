@@ -10,7 +10,7 @@ from pydantic import Field
 from alertagent.kernel.errors import Unavailable
 from alertagent.web.access import PUBLIC, Principal, Role, editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import Model
+from alertagent.web.models import ForeignModel, Model
 from alertagent.web.replies import Page, Raw, Reply
 from alertagent.web.routes import delete, get, post, put
 
@@ -44,6 +44,12 @@ class TrialQuery(Model):
 class NoteQuery(Model):
     word: str | None = None
     words: tuple[str, ...] = ()
+
+
+class ForeignQuery(ForeignModel):
+    word: str = ""
+    words: tuple[str, ...] = ()
+    size: int = 1
 
 
 class SmallApi:
@@ -114,6 +120,12 @@ class SmallApi:
     async def upload(self, call: Call, body: bytes) -> Raw:
         """Echo a file."""
         return Raw(body=body, content_type="application/yaml", etag="f", headers={"X-Of-Ours": "1"})
+
+    @get("/api/v2/notes", prefix="", access=viewer("notes:read"), foreign=True)
+    async def foreign_list(self, call: Call, query: ForeignQuery) -> Raw:
+        """The notes, as others would tell them."""
+        await self._enter(call)
+        return Raw(body=" ".join([query.word, *query.words]).encode(), content_type="text/plain")
 
     @get("/open", prefix="", access=PUBLIC)
     async def open(self, call: Call) -> Raw:

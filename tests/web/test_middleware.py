@@ -1,6 +1,7 @@
 """What surrounds every request: errors, authentication, identity, security headers, metrics, one log line."""
 
 import asyncio
+from base64 import b64encode
 
 import aiohttp
 import pytest
@@ -15,6 +16,8 @@ from tests.web.test_errors import CONTRACT
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NOTES = "/api/v1/notes"
+FOREIGN = "/api/v2/notes"
+BEARER = 'Bearer realm="alertagent"'
 
 
 @pytest.mark.parametrize(("kind", "status"), CONTRACT.items(), ids=lambda value: getattr(value, "__name__", value))
@@ -93,6 +96,50 @@ async def test_only_a_bearer_token_that_somebody_holds_opens_the_api(
 
     assert answer.status == status
     assert ("www-authenticate" in answer.headers) is (status == 401)
+
+
+@pytest.mark.parametrize(
+    ("credential", "status"),
+    [
+        (b64encode(b"anybody:ann"), 200),
+        (b64encode(b":ann"), 200),
+        (b64encode(b"ann:"), 401),
+        (b64encode(b"ann"), 401),
+        (b64encode(b"anybody:stranger"), 401),
+        (b64encode(b"anybody:ann:ann"), 401),
+        (b64encode(b"anybody:\xff"), 401),
+        (b"", 401),
+        (b"YW5uOmFub", 401),
+        (b"%%%%", 401),
+        (b"\xff\xfe", 401),
+    ],
+)
+async def test_a_foreign_route_takes_a_token_as_a_password(address: str, credential: bytes, status: int) -> None:
+    with capture_logs():
+        answer = await exchange(address, request("GET", FOREIGN, b"Authorization: Basic " + credential, token=b""))
+
+    assert answer.status == status
+    assert answer.headers.get("www-authenticate") == (BEARER if status == 401 else None)
+
+
+async def test_other_routes_take_no_password(address: str) -> None:
+    header = b"Authorization: Basic " + b64encode(b"anybody:ann")
+
+    assert (await exchange(address, request("GET", NOTES, header, token=b""))).status == 401
+    assert (await exchange(address, request("GET", "/api/v2/nothing", header, token=b""))).status == 401
+
+
+async def test_a_foreign_route_says_what_was_wrong_and_no_more(client: aiohttp.ClientSession, small: SmallApi) -> None:
+    mistaken = await client.get(f"{FOREIGN}?size=many")
+    small.problem = errors.Invalid("not so")
+    refused = await client.get(FOREIGN)
+    small.problem = errors.Unavailable("away")
+    with capture_logs():
+        away = await client.get(FOREIGN)
+
+    assert (mistaken.status, "size" in await mistaken.json()) == (400, True)
+    assert (refused.status, await refused.json()) == (400, "not so")
+    assert (away.status, (await away.json())["error"]["message"]) == (503, "away")
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1/nothing", NOTES, "/api/%76%31/notes", "//api/v1/notes"])

@@ -35,7 +35,9 @@ async def test_every_route_is_in_it_with_who_may_call_it(api: Api, service: Serv
         if route.access.public:
             assert "security" not in operation, route.name
         else:
-            assert operation["security"] == [{"token": []}], route.name
+            others = [{"password": []}] if route.foreign else []
+            assert operation["security"] == [{"token": []}, *others], route.name
+            assert ("400" in operation["responses"]) is route.foreign, route.name
             assert (operation["x-role"], operation["x-scope"]) == (route.access.role, route.access.scope), route.name
             assert operation["x-role"] or operation["x-scope"], route.name
         named = {part["name"] for part in operation["parameters"] if part["in"] == "path"}

@@ -191,6 +191,12 @@ async def test_a_parameter_that_may_repeat_is_a_list(client: aiohttp.ClientSessi
     assert [item["text"] for item in (await response.json())["data"]] == ["a", "b", ""]
 
 
+async def test_a_foreign_route_takes_what_it_knows_and_of_that_the_last(client: aiohttp.ClientSession) -> None:
+    response = await client.get("/api/v2/notes?word=first&other=1&word=last&words=a&words=b")
+
+    assert await response.text() == "last a b"
+
+
 async def test_a_route_without_parameters_takes_none(client: aiohttp.ClientSession) -> None:
     assert (await client.get(f"{NOTES}/1?word=a")).status == 400
     assert (await client.post(f"{NOTES}?dry_run=true", json={"text": "a"})).status == 400

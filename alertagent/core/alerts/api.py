@@ -5,7 +5,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-import orjson
 from prometheus_client import Counter
 from pydantic import Field, field_validator
 
@@ -19,7 +18,7 @@ from alertagent.storage.pages import PageRequest
 from alertagent.web.access import scoped, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import FilterQuery, ListQuery, Model
-from alertagent.web.replies import Page, Raw, Reply
+from alertagent.web.replies import Page, Reply
 from alertagent.web.routes import LARGE_BODY_LIMIT, get, post
 
 INGEST = scoped("ingest")
@@ -136,14 +135,10 @@ class AlertsApi:
         """Take alerts as Alertmanager's webhook sends them; answered once they are durable."""
         return await self._take(call, body, read_webhook)
 
-    @post("/api/v2/alerts", prefix="", access=INGEST, body_limit=LARGE_BODY_LIMIT)
-    async def api_v2(self, call: Call, body: bytes) -> Accepted | Raw:
+    @post("/api/v2/alerts", prefix="", access=INGEST, body_limit=LARGE_BODY_LIMIT, foreign=True)
+    async def api_v2(self, call: Call, body: bytes) -> Accepted:
         """Take alerts as Prometheus and vmalert post them to an Alertmanager; answered once they are durable."""
-        try:
-            return await self._take(call, body, read_api_v2)
-        except Invalid as problem:
-            # Alertmanager's own answer: a bare text. Source: prometheus/alertmanager, `api/v2/openapi.yaml`.
-            return Raw(body=orjson.dumps(problem.message), content_type="application/json", status=400)
+        return await self._take(call, body, read_api_v2)
 
     @get("/alerts", access=viewer("alerts:read"))
     async def list(self, call: Call, query: ListQuery) -> Page[AlertView]:
