@@ -53,6 +53,8 @@ from alertagent.core.events.api import EventsApi
 from alertagent.core.events.model import Topic
 from alertagent.core.events.observer import TaskHints
 from alertagent.core.events.service import Events
+from alertagent.core.gateway.api import GatewayApi
+from alertagent.core.gateway.service import Gateway, nobody_inhibits
 from alertagent.core.heartbeats.api import HeartbeatsApi
 from alertagent.core.heartbeats.service import Heartbeats
 from alertagent.core.notify import tasks as notify_tasks
@@ -211,6 +213,9 @@ class Parts:
         self.routing = Routing(database, self.alerts, self.channels, self.audit)
         self.channels.guard(self.routing)
         self.routing_exchange = RoutingExchange(self.routing, self.channels)
+        self.gateway = Gateway(
+            database, self.alerts, self.silences, self.routing, clock=clock, inhibitors=nobody_inhibits
+        )
         self.groups = Groups(
             database,
             self.alerts,
@@ -325,6 +330,7 @@ class Parts:
             AlertsApi(self.alerts, self.clock, timeouts, self.metrics.alerts_received, drop_labels=alerts.drop_labels),
             ActionsApi(self.alerts, self.handling),
             EventsApi(self.events),
+            GatewayApi(self.gateway, self.silences, self.clock),
             EscalationApi(self.escalations),
             HeartbeatsApi(self.heartbeats, self.clock),
             SilencesApi(self.silences, self.clock),

@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 
 from alertagent import __version__
+from alertagent.core.gateway.model import SPOKEN
 from alertagent.queue.statistics import InRedis, QueueStatistics
 from alertagent.queue.streams import LEVELS
 
@@ -33,6 +34,13 @@ class Metrics:
         GCCollector(registry=self.registry)
         build = Gauge("alertagent_build_info", "Which release runs.", ("version",), registry=self.registry)
         build.labels(__version__).set(1)
+        spoken = Gauge(
+            "alertmanager_build_info",
+            "The release of Alertmanager whose API v2 is spoken here: karma reads it before it asks for anything.",
+            ("version",),
+            registry=self.registry,
+        )
+        spoken.labels(SPOKEN).set(1)
         self.alerts_received = Counter(
             "alertagent_alerts_received", "Alerts made durable.", ("source", "status"), registry=self.registry
         )

@@ -68,6 +68,15 @@ SELECT fingerprint, transition FROM written WHERE transition <> '';
 -- name: firing_from
 SELECT * FROM alerts WHERE status = 'firing' AND source = $1;
 
+-- name: firing_after
+-- What fires, with the labels $2 at least.
+SELECT alerts.*
+  FROM firing_alerts AS firing
+  JOIN alerts USING (fingerprint)
+ WHERE fingerprint > $1 AND firing.labels @> $2
+ ORDER BY fingerprint
+ LIMIT $3;
+
 -- name: expire
 -- Silence ends an alert. After a start of ours nobody is blamed for the time in which nobody could post: an alert
 -- last seen before $2 gets until $3.

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from alertagent.kernel.backoff import full_jitter
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import NotFound, Unavailable
 from alertagent.kernel.ids import new_id
+from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher, Operator
 from alertagent.queue.producer import Producer
 from alertagent.queue.task import NewTask
@@ -57,6 +58,9 @@ PATIENCE = timedelta(minutes=5)
 # After a start, how long the sources get to repeat what fires: they could not reach us before.
 GRACE_AFTER_START = timedelta(minutes=1)
 SWEEP_EVERY = timedelta(seconds=1)
+
+# Who reads all that fires lets others have their turn after so many.
+AT_A_TIME = 500
 
 _CONFLICT_TRIES = 5
 
@@ -166,6 +170,13 @@ class Alerts:
     async def firing_from(self, source: str) -> list[Alert]:
         """The firing alerts that came through this door."""
         return [_alert(row) for row in await self._database.fetch(sql.firing_from, source)]
+
+    async def firing(self, labels: Labels) -> AsyncIterator[list[Alert]]:
+        """All firing alerts that have at least these labels, by fingerprint, some hundred at a time."""
+        last = ""
+        while rows := await self._database.fetch(sql.firing_after, last, labels, AT_A_TIME):
+            yield [_alert(row) for row in rows]
+            last = rows[-1]["fingerprint"]
 
     async def page(self, request: PageRequest) -> tuple[list[Alert], str | None, int | None]:
         listing, request = _narrowed(request)

@@ -1,0 +1,128 @@
+"""Answers of Alertmanager's API v2, written as bytes: what fires may be a hundred thousand alerts.
+
+Alerts are read, judged and written some hundred at a time, so that no request holds the process up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from heapq import merge
+from typing import Any, Protocol, TypeVar
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.alerts.service import Alerts
+from alertagent.core.gateway import original, render
+from alertagent.core.gateway.groups import Group, Grouping, Order
+from alertagent.core.gateway.model import Question, Standing
+from alertagent.core.routing.model import DEFAULT_ROUTE, RoutingTable
+from alertagent.core.routing.service import Routing
+from alertagent.core.silences.service import Silences
+from alertagent.kernel.clock import Clock
+from alertagent.storage.database import Database, Executor
+
+# After so many small steps others have their turn.
+STRETCH = 500
+
+T = TypeVar("T")
+
+
+class Inhibitors(Protocol):
+    async def __call__(
+        self, executor: Executor, table: RoutingTable, alerts: Sequence[Alert]
+    ) -> Mapping[str, Sequence[str]]:
+        """By fingerprint, which others hold each of these alerts back; one that nobody does is left out."""
+        ...
+
+
+async def nobody_inhibits(
+    executor: Executor, table: RoutingTable, alerts: Sequence[Alert]
+) -> Mapping[str, Sequence[str]]:
+    return {}
+
+
+class Gateway:
+    """What fires, as Alertmanager would tell it."""
+
+    def __init__(
+        self,
+        database: Database,
+        alerts: Alerts,
+        silences: Silences,
+        routing: Routing,
+        *,
+        clock: Clock,
+        inhibitors: Inhibitors,
+    ) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._silences = silences
+        self._routing = routing
+        self._clock = clock
+        self._inhibitors = inhibitors
+
+    async def alerts(self, question: Question) -> bytes:
+        """The alerts that are asked for, by fingerprint."""
+        table, written = await self._routing.table(), list[bytes]()
+        async for alert, standing in self._standing(question, table, self._clock.now()):
+            receivers = [route.receiver for route in table.takers(alert.labels)]
+            if any(map(question.hears, receivers)):
+                written.append(render.alert(alert, standing, receivers))
+        return render.array(written)
+
+    async def groups(self, question: Question) -> bytes:
+        """The alerts that are asked for by group, in Alertmanager's order."""
+        table, now = await self._routing.table(), self._clock.now()
+        grouping = Grouping(table, question, now)
+        async for alert, standing in self._standing(question, table, now):
+            grouping.add(alert, standing)
+        groups = grouping.groups
+        order = Order(group.labels for group in groups)
+        return render.array([await _written(group) async for group in in_order(groups, order.group)])
+
+    async def receivers(self) -> Sequence[str]:
+        """By name, as the configuration lists them."""
+        document = (await self._routing.current()).document
+        return await self._defaults() if document is None else original.names_of(document)
+
+    async def configuration(self) -> str:
+        """The routing in force, as YAML."""
+        document = (await self._routing.current()).document
+        if document is None:
+            return original.written_default(DEFAULT_ROUTE, await self._defaults())
+        return original.written(document)
+
+    async def _defaults(self) -> list[str]:
+        """The receiver of the default route, and the channels behind it."""
+        return list(dict.fromkeys([DEFAULT_ROUTE.receiver, *await self._routing.everybody()]))
+
+    async def _standing(
+        self, question: Question, table: RoutingTable, now: datetime
+    ) -> AsyncIterator[tuple[Alert, Standing]]:
+        """The alerts that are asked for, whoever hears of them, and what holds each back."""
+        silences = await self._silences.active(now)
+        async for some in self._alerts.firing(question.labels):
+            fitting = [alert for alert in some if question.fits(alert.labels)]
+            inhibited = await self._inhibitors(self._database, table, fitting)
+            for alert in fitting:
+                silenced_by = [silence.id for silence in silences.muting(alert.labels)]
+                standing = Standing(silenced_by=silenced_by, inhibited_by=inhibited.get(alert.fingerprint, ()))
+                if question.shows(standing):
+                    yield alert, standing
+
+
+async def _written(group: Group) -> bytes:
+    order = Order(member.labels for member in group.members)
+    alerts = [member.written async for member in in_order(group.members, order.member)]
+    return render.group(dict(group.labels), group.receiver, alerts)
+
+
+async def in_order(items: Sequence[T], key: Callable[[T], Any]) -> AsyncIterator[T]:
+    """The items sorted, without one long stretch of sorting."""
+    runs: list[list[T]] = []
+    for start in range(0, len(items), STRETCH):
+        runs.append(sorted(items[start : start + STRETCH], key=key))
+        await asyncio.sleep(0)
+    for count, item in enumerate(merge(*runs, key=key), 1):
+        if count % STRETCH == 0:
+            await asyncio.sleep(0)
+        yield item
