@@ -135,14 +135,23 @@ async def test_silences_are_added_changed_and_ended(both: Both) -> None:
     await both.silences("alertname=HostDown", "team!=db", "-c", "moving", "-a", "bob", "-d", "3h")
     assert len(await both.shown("alert", "query", count=1)) == 1
     assert len(await both.shown("alert", "query", "-s", count=2)) == 2
-    for arguments in ([], ["-q"], ["alertname=HostDown"], ["HostDown", "team=db"], ["--created-by=ann"], ["--within=150m"]):
+    for arguments in (
+        [],
+        ["-q"],
+        ["alertname=HostDown"],
+        ["HostDown", "team=db"],
+        ["--created-by=ann"],
+        ["--within=150m"],
+    ):
         await both.agree("silence", "query", *arguments)
         await both.agree("-o", "extended", "silence", "query", *arguments)
         await both.agree("-o", "json", "silence", "query", *arguments)
 
     theirs, ours = first
-    changed = [Said(*await amtool(*flags, "silence", "update", "-c", "it came", "-d", "4h", id))
-               for flags, id in ((both.theirs, theirs), (both.ours, ours))]
+    changed = [
+        Said(*await amtool(*flags, "silence", "update", "-c", "it came", "-d", "4h", id))
+        for flags, id in ((both.theirs, theirs), (both.ours, ours))
+    ]
     assert changed[0].plain == changed[1].plain
     assert changed[1].id == ours
     await both.agree("silence", "query")
