@@ -60,7 +60,7 @@ GRACE_AFTER_START = timedelta(minutes=1)
 SWEEP_EVERY = timedelta(seconds=1)
 
 # Who reads all that fires lets others have their turn after so many.
-AT_A_TIME = 500
+AT_A_TIME = 250
 
 _CONFLICT_TRIES = 5
 

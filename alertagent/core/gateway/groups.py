@@ -4,7 +4,6 @@ Order is Alertmanager's, so that two answers can be compared line by line. Sourc
 `dispatch/dispatch.go`, `types/types.go`; prometheus/common, `model/labelset.go`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,23 +13,27 @@ from alertagent.core.gateway.model import Question, Standing, muted_by
 from alertagent.core.routing.model import Route, RoutingTable
 from alertagent.kernel.labels import Labels
 
-Pairs = tuple[tuple[str, str], ...]
-"""Labels in the order of their names."""
+_INVERTED = bytes(255 - byte for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An alert, written already, and its labels."""
+    """An alert that is written already, and its place among others."""
 
-    labels: Pairs
+    place: bytes
     written: bytes
 
 
 @dataclass(slots=True)
 class Group:
-    labels: Pairs
+    labels: Labels
     receiver: str
     members: list[Member] = field(default_factory=list)
+
+    @property
+    def place(self) -> tuple[bytes, str]:
+        """Its place among others."""
+        return place_of(self.labels), self.receiver
 
 
 class Grouping:
@@ -41,7 +44,7 @@ class Grouping:
         self._question = question
         self._now = now
         self._muted: dict[str, tuple[str, ...]] = {}
-        self._groups: dict[tuple[str, Pairs], Group] = {}
+        self._groups: dict[tuple[str, tuple[tuple[str, str], ...]], Group] = {}
 
     @property
     def groups(self) -> list[Group]:
@@ -50,19 +53,24 @@ class Grouping:
     def add(self, alert: Alert, standing: Standing) -> None:
         routes = [route for route in self._table.takers(alert.labels) if self._question.hears(route.receiver)]
         receivers = sorted(route.receiver for route in routes)
-        labels = pairs(alert.labels)
-        written: dict[tuple[str, ...], Member] = {}
+        members: dict[tuple[str, ...], Member] = {}
         for route in routes:
             muted = self._muted_by(route)
             if muted and not self._question.muted:
                 continue
-            if muted not in written:
-                written[muted] = Member(labels, render.alert(alert, standing, receivers, muted))
-            self._group(route, labels).members.append(written[muted])
+            if muted not in members:
+                written = render.alert(alert, standing, receivers, muted)
+                # A copy: orjson leaves four kilobytes of room around what it has written.
+                members[muted] = Member(_place_of_member(alert.labels), bytes(memoryview(written)))
+            self._group(route, alert.labels).members.append(members[muted])
 
-    def _group(self, route: Route, labels: Pairs) -> Group:
-        by = labels if route.group_by is None else tuple(pair for pair in labels if pair[0] in route.group_by)
-        return self._groups.setdefault((route.key, by), Group(by, route.receiver))
+    def _group(self, route: Route, labels: Labels) -> Group:
+        common = {
+            name: labels[name]
+            for name in sorted(labels if route.group_by is None else route.group_by)
+            if name in labels
+        }
+        return self._groups.setdefault((route.key, tuple(common.items())), Group(common, route.receiver))
 
     def _muted_by(self, route: Route) -> tuple[str, ...]:
         if route.key not in self._muted:
@@ -70,26 +78,18 @@ class Grouping:
         return self._muted[route.key]
 
 
-def pairs(labels: Labels) -> Pairs:
-    return tuple(sorted(labels.items()))
+def place_of(labels: Labels) -> bytes:
+    """Bytes that sort as Alertmanager sorts sets of labels.
+
+    Fewer come first; then, at the first difference in the order of names, the greater name or the smaller value.
+    """
+    parts = [len(labels).to_bytes(4)]
+    for name, value in sorted(labels.items()):
+        parts += (name.encode().translate(_INVERTED), b"\xff", value.encode(), b"\0")
+    return b"".join(parts)
 
 
-class Order:
-    """Keys by which groups and their alerts are sorted, for all of whose labels the names are known."""
-
-    def __init__(self, all_labels: Iterable[Pairs]) -> None:
-        names = sorted({name for labels in all_labels for name, _ in labels}, reverse=True)
-        self._ranks: Mapping[str, int] = {name: rank for rank, name in enumerate(names)}
-
-    def group(self, group: Group) -> tuple[object, ...]:
-        return (*self._labels(group.labels), group.receiver)
-
-    def member(self, member: Member) -> tuple[object, ...]:
-        """Like those of one job and one instance, which stand together; those without come last."""
-        labels = dict(member.labels)
-        places = tuple((name not in labels, labels.get(name, "")) for name in ("job", "instance"))
-        return (*places, *self._labels(member.labels))
-
-    def _labels(self, labels: Pairs) -> tuple[int, Sequence[tuple[int, str]]]:
-        """Fewer labels come first; then, at the first difference, the greater name or the smaller value."""
-        return len(labels), tuple((self._ranks[name], value) for name, value in labels)
+def _place_of_member(labels: Labels) -> bytes:
+    """Those of one job, and of one instance, stand together; those without one come last."""
+    first = [b"\0" + labels[name].encode() + b"\0" if name in labels else b"\1" for name in ("job", "instance")]
+    return b"".join([*first, place_of(labels)])

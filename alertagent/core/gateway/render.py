@@ -5,6 +5,7 @@ Source: prometheus/alertmanager, `api/v2/compat.go` and `api/v2/openapi.yaml`.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -14,8 +15,9 @@ from alertagent.core.gateway.model import Standing
 from alertagent.kernel.labels import Labels
 
 
+@lru_cache(maxsize=4096)
 def moment(at: datetime) -> str:
-    """`2026-11-28T03:42:41.308Z`: always in milliseconds."""
+    """`2026-11-28T03:42:41.308Z`: always in milliseconds. Alerts of one post share their times."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

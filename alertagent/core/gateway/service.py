@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.gateway import original, render
-from alertagent.core.gateway.groups import Group, Grouping, Order
+from alertagent.core.gateway.groups import Group, Grouping
 from alertagent.core.gateway.model import Question, Standing
 from alertagent.core.routing.model import DEFAULT_ROUTE, RoutingTable
 from alertagent.core.routing.service import Routing
@@ -21,7 +22,7 @@ from alertagent.kernel.clock import Clock
 from alertagent.storage.database import Database, Executor
 
 # After so many small steps others have their turn.
-STRETCH = 500
+STRETCH = 250
 
 T = TypeVar("T")
 
@@ -62,22 +63,26 @@ class Gateway:
 
     async def alerts(self, question: Question) -> bytes:
         """The alerts that are asked for, by fingerprint."""
-        table, written = await self._routing.table(), list[bytes]()
-        async for alert, standing in self._standing(question, table, self._clock.now()):
-            receivers = [route.receiver for route in table.takers(alert.labels)]
-            if any(map(question.hears, receivers)):
-                written.append(render.alert(alert, standing, receivers))
-        return render.array(written)
+        table, parts = await self._routing.table(), list[bytes]()
+        async for some in self._standing(question, table, self._clock.now()):
+            written = []
+            for alert, standing in some:
+                receivers = [route.receiver for route in table.takers(alert.labels)]
+                if any(map(question.hears, receivers)):
+                    written.append(render.alert(alert, standing, receivers))
+            if written:
+                parts.append(b",".join(written))
+        return render.array(parts)
 
     async def groups(self, question: Question) -> bytes:
         """The alerts that are asked for by group, in Alertmanager's order."""
         table, now = await self._routing.table(), self._clock.now()
         grouping = Grouping(table, question, now)
-        async for alert, standing in self._standing(question, table, now):
-            grouping.add(alert, standing)
-        groups = grouping.groups
-        order = Order(group.labels for group in groups)
-        return render.array([await _written(group) async for group in in_order(groups, order.group)])
+        async for some in self._standing(question, table, now):
+            for alert, standing in some:
+                grouping.add(alert, standing)
+        groups = in_order(grouping.groups, attrgetter("place"))
+        return render.array([await _written(group) async for group in groups])
 
     async def receivers(self) -> Sequence[str]:
         """By name, as the configuration lists them."""
@@ -97,23 +102,24 @@ class Gateway:
 
     async def _standing(
         self, question: Question, table: RoutingTable, now: datetime
-    ) -> AsyncIterator[tuple[Alert, Standing]]:
-        """The alerts that are asked for, whoever hears of them, and what holds each back."""
+    ) -> AsyncIterator[list[tuple[Alert, Standing]]]:
+        """The alerts that are asked for, whoever hears of them, and what holds each back; some hundred at a time."""
         silences = await self._silences.active(now)
         async for some in self._alerts.firing(question.labels):
             fitting = [alert for alert in some if question.fits(alert.labels)]
             inhibited = await self._inhibitors(self._database, table, fitting)
+            found = []
             for alert in fitting:
                 silenced_by = [silence.id for silence in silences.muting(alert.labels)]
                 standing = Standing(silenced_by=silenced_by, inhibited_by=inhibited.get(alert.fingerprint, ()))
                 if question.shows(standing):
-                    yield alert, standing
+                    found.append((alert, standing))
+            yield found
 
 
 async def _written(group: Group) -> bytes:
-    order = Order(member.labels for member in group.members)
-    alerts = [member.written async for member in in_order(group.members, order.member)]
-    return render.group(dict(group.labels), group.receiver, alerts)
+    alerts = [member.written async for member in in_order(group.members, attrgetter("place"))]
+    return render.group(group.labels, group.receiver, alerts)
 
 
 async def in_order(items: Sequence[T], key: Callable[[T], Any]) -> AsyncIterator[T]:
