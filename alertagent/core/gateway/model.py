@@ -62,16 +62,18 @@ class Question:
 
 def read_filter(texts: Iterable[str]) -> tuple[Matcher, ...]:
     """The matchers of a filter, each text one of them or a whole `{a="b",c="d"}`. Raises ValueError."""
-    found: list[Matcher] = []
-    for text in texts:
-        try:
-            matchers = parse_matchers(text)
-        except ValueError as error:
-            raise ValueError(f"bad matcher format: {text}: {error}") from error
-        if not matchers or any("\x00" in matcher.name + matcher.value for matcher in matchers):
-            raise ValueError(f'bad matcher format: {text}; write it as name="value", with =, !=, =~ or !~')
-        found += matchers
-    return tuple(found)
+    return tuple(matcher for text in texts for matcher in _matchers(text))
+
+
+def _matchers(text: str) -> tuple[Matcher, ...]:
+    bare = text.strip()
+    try:
+        matchers = parse_matchers(bare) if bare.startswith("{") == bare.endswith("}") else ()
+    except ValueError as error:
+        raise ValueError(f"bad matcher format: {text}: {error}") from error
+    if not matchers or any("\x00" in matcher.name + matcher.value for matcher in matchers):
+        raise ValueError(f'bad matcher format: {text}; write it as name="value", with =, !=, =~ or !~')
+    return matchers
 
 
 def muted_by(table: RoutingTable, route: Route, now: datetime) -> tuple[str, ...]:
