@@ -9,21 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.alertmanager import Alertmanager, amtool, write
-from tests.support.prometheus import eventually, running
+from tests.acceptance.twins import DEFAULT, ROUTED, twins
+from tests.support.alertmanager import amtool
+from tests.support.prometheus import eventually
 from tests.support.serve import Serve
 from tests.support.service import ADMIN_TOKEN
-
-CONFIG = """\
-route:
-  receiver: default
-  group_by: [alertname]
-  group_wait: 10s
-  group_interval: 1m
-  repeat_interval: 4h
-receivers:
-- name: default
-"""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{3})?( UTC|Z)")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -83,14 +73,17 @@ class Both:
 
 @pytest.fixture
 async def both(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Both]:
-    write(tmp_path, CONFIG)
-    credentials = tmp_path / "http.yml"
+    async with twins(database_url, redis_url, tmp_path, DEFAULT, "default") as (theirs, ours):
+        yield flags(theirs, ours, tmp_path)
+
+
+def flags(theirs: str, ours: str, directory: Path) -> Both:
+    credentials = directory / "http.yml"
     credentials.write_text(f"authorization:\n  credentials: {ADMIN_TOKEN}\n")
-    async with Serve.on(database_url, redis_url) as serve, running(Alertmanager(tmp_path)) as alertmanager:
-        yield Both(
-            theirs=[f"--alertmanager.url={alertmanager.url}"],
-            ours=[f"--alertmanager.url={serve.address}", f"--http.config.file={credentials}"],
-        )
+    return Both(
+        theirs=[f"--alertmanager.url={theirs}"],
+        ours=[f"--alertmanager.url={ours}", f"--http.config.file={credentials}"],
+    )
 
 
 async def add_alerts(both: Both) -> None:
@@ -185,3 +178,35 @@ async def test_the_configuration_is_read_by_alertmanagers_own_parser(both: Both)
     await both.agree("cluster", "show")
     status, shown = await amtool(*both.ours, "config", "show")
     assert (status, "receivers:\n- name: default\n" in shown) == (0, True)
+
+
+async def test_a_tree_of_routes_is_shown_and_walked_alike(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    receivers = ("everyone", "on-call", "web", "hosts")
+    async with twins(database_url, redis_url, tmp_path, ROUTED, *receivers) as (theirs, ours):
+        both = flags(theirs, ours, tmp_path)
+
+        shown = await both.agree("config", "routes", "show")
+        assert (shown.status, shown.output.count("receiver: ")) == (0, 4)
+        for labels, leads_to in (
+            (["severity=critical"], "on-call"),
+            (["severity=critical", "team=web"], "on-call,hosts"),
+            (["alertname=DiskFull", "team=shop"], "web"),
+            (["alertname=DiskFull", "team=shop", "region=test"], "everyone"),
+            ([], "everyone"),
+        ):
+            tested = await both.agree("config", "routes", "test", *labels)
+            assert tested.plain == (0, f"{leads_to}\n"), labels
+        wrong = await both.agree("config", "routes", "test", "--verify.receivers=web", "severity=critical")
+        assert wrong.status == 1
+
+
+async def test_a_token_may_come_as_the_password_of_an_address(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with Serve.on(database_url, redis_url) as serve:
+        address = serve.address.replace("://", "://amtool:{}@")
+
+        assert (await amtool(f"--alertmanager.url={address.format(ADMIN_TOKEN)}", "alert", "add", "A")) == (0, "")
+        status, shown = await amtool(f"--alertmanager.url={address.format(ADMIN_TOKEN)}", "alert", "query", "A")
+        assert (status, shown.splitlines()[1].split()[0]) == (0, "A")
+        assert (await amtool(f"--alertmanager.url={address.format('wrong')}", "alert", "query", "A"))[0] == 1

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +12,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.support.alertmanager import Alertmanager, write
-from tests.support.prometheus import eventually, running
-from tests.support.serve import Serve
+from tests.acceptance.twins import DEFAULT, ROUTED, twins
+from tests.support.prometheus import eventually
 from tests.support.service import ADMIN_TOKEN
-
-CONFIG = """\
-route: {receiver: default, group_by: [alertname], group_wait: 0s}
-receivers: [{name: default}]
-"""
 
 FROM, TO = "2026-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 ALERTS = [
@@ -77,6 +71,17 @@ GOOD = [
     "silences?filter=alertname=DiskFull",
     "silences?filter=alertname=~DiskFull",
     "silences?filter=instance=db-1",
+    "receivers",
+]
+ROUTES = [
+    "alerts",
+    "alerts?receiver=on-call",
+    "alerts?receiver=hosts|web",
+    "alerts?filter=team=web&receiver=everyone",
+    "alerts/groups",
+    "alerts/groups?receiver=on-call",
+    "alerts/groups?receiver=hosts|web",
+    "alerts/groups?filter=severity=critical&receiver=.*o.*",
     "receivers",
 ]
 BAD = [
@@ -167,6 +172,21 @@ class Both:
         async with self.session.request(method, url, headers=headers, **options) as answer:
             return Told(answer.status, await answer.read())
 
+    async def agree(self, paths: Sequence[str], *, grouped: int) -> None:
+        """Both tell the same, once the Alertmanager, which groups later than it answers, has so many in its groups."""
+
+        async def settled() -> bool:
+            groups, _ = await self.ask("GET", "alerts/groups")
+            return sum(len(group["alerts"]) for group in json.loads(groups.body)) == grouped
+
+        await eventually(settled)
+        wrong = []
+        for path in paths:
+            theirs, ours = await self.ask("GET", path)
+            if theirs.shape != ours.shape or theirs.status != 200:
+                wrong.append(f"{path}\n  {theirs.shape}\n  {ours.shape}")
+        assert not wrong, "\n".join(wrong)
+
     async def silence(self, **changes: Any) -> tuple[str, str]:
         theirs, ours = await self.ask("POST", "silences", json={**SILENCE, **changes})
         assert (theirs.status, ours.status) == (200, 200)
@@ -175,13 +195,20 @@ class Both:
 
 @pytest.fixture
 async def both(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Both]:
-    write(tmp_path, CONFIG)
     async with (
-        Serve.on(database_url, redis_url) as serve,
-        running(Alertmanager(tmp_path)) as alertmanager,
+        twins(database_url, redis_url, tmp_path, DEFAULT, "default") as (theirs, ours),
         aiohttp.ClientSession() as session,
     ):
-        yield Both(session, alertmanager.url, serve.address)
+        yield Both(session, theirs, ours)
+
+
+@pytest.fixture
+async def routed(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Both]:
+    async with (
+        twins(database_url, redis_url, tmp_path, ROUTED, "everyone", "on-call", "web", "hosts") as (theirs, ours),
+        aiohttp.ClientSession() as session,
+    ):
+        yield Both(session, theirs, ours)
 
 
 async def test_alerts_groups_and_silences_are_told_alike(both: Both) -> None:
@@ -194,18 +221,21 @@ async def test_alerts_groups_and_silences_are_told_alike(both: Both) -> None:
     )
     await both.silence(startsAt="2098-01-01T00:00:00Z")
 
-    async def settled() -> bool:
-        """An Alertmanager groups a little later than it answers."""
-        groups, _ = await both.ask("GET", "alerts/groups")
-        return sum(len(group["alerts"]) for group in json.loads(groups.body)) == 5
+    await both.agree(GOOD, grouped=5)
 
-    await eventually(settled)
-    wrong = []
-    for path in GOOD:
-        theirs, ours = await both.ask("GET", path)
-        if theirs.shape != ours.shape or theirs.status != 200:
-            wrong.append(f"{path}\n  {theirs.shape}\n  {ours.shape}")
-    assert not wrong, "\n".join(wrong)
+
+async def test_routes_and_their_groups_are_told_alike(routed: Both) -> None:
+    alerts = [
+        {"labels": {"alertname": name, "team": team, **more}, "startsAt": FROM, "endsAt": TO}
+        for name in ("DiskFull", "HostDown", "Latency")
+        for team in ("web", "shop", "db")
+        for more in ({}, {"severity": "critical", "instance": "a"}, {"severity": "critical", "job": "b"})
+    ]
+    theirs, ours = await routed.ask("POST", "alerts", json=alerts)
+    assert (theirs.status, ours.status) == (200, 200)
+
+    # Critical ones of the shop and of the web are in two groups each.
+    await routed.agree(ROUTES, grouped=27 + 12)
 
 
 async def test_what_is_wrong_is_refused_alike(both: Both) -> None:

@@ -17,6 +17,8 @@ from alertagent.core.gateway.groups import Group, Grouping
 from alertagent.core.gateway.model import Question, Standing
 from alertagent.core.routing.model import DEFAULT_ROUTE, RoutingTable
 from alertagent.core.routing.service import Routing
+from alertagent.core.routing.table import default_values
+from alertagent.core.routing.text import values_of
 from alertagent.core.silences.service import Silences
 from alertagent.kernel.clock import Clock
 from alertagent.storage.database import Database, Executor
@@ -86,19 +88,20 @@ class Gateway:
 
     async def receivers(self) -> Sequence[str]:
         """By name, as the configuration lists them."""
-        document = (await self._routing.current()).document
-        return await self._defaults() if document is None else original.names_of(document)
+        _, names = await self._in_force()
+        return names
 
     async def configuration(self) -> str:
         """The routing in force, as YAML."""
-        document = (await self._routing.current()).document
-        if document is None:
-            return original.written_default(DEFAULT_ROUTE, await self._defaults())
-        return original.written(document)
+        return original.written(*await self._in_force())
 
-    async def _defaults(self) -> list[str]:
-        """The receiver of the default route, and the channels behind it."""
-        return list(dict.fromkeys([DEFAULT_ROUTE.receiver, *await self._routing.everybody()]))
+    async def _in_force(self) -> tuple[Mapping[str, Any], Sequence[str]]:
+        """The document and its receivers; of the default one also the channels behind it."""
+        document = (await self._routing.current()).document
+        if document is not None:
+            return values_of(document), original.names_of(document)
+        channels = await self._routing.everybody()
+        return default_values(channels), list(dict.fromkeys([DEFAULT_ROUTE.receiver, *channels]))
 
     async def _standing(
         self, question: Question, table: RoutingTable, now: datetime
