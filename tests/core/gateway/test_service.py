@@ -1,0 +1,170 @@
+"""What fires, told from real engines: in order, in slices, with what holds it back."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.alerts.service import AT_A_TIME
+from alertagent.core.audit.model import SYSTEM
+from alertagent.core.gateway.model import Question, read_filter
+from alertagent.core.gateway.service import STRETCH, Gateway, in_order
+from alertagent.core.routing.document import read_yaml
+from alertagent.core.routing.model import RoutingTable
+from alertagent.kernel.matchers import compile_pattern
+from alertagent.storage.database import Executor
+from tests.core.alerts.house import House
+from tests.core.gateway.samples import ROUTES
+from tests.core.silences.samples import draft
+
+
+async def told(house: House, *filter: str, **asked: Any) -> Any:
+    return orjson.loads(await house.parts.gateway.alerts(Question(matchers=read_filter(filter), **asked)))
+
+
+async def grouped(house: House, **asked: Any) -> Any:
+    return orjson.loads(await house.parts.gateway.groups(Question(**asked)))
+
+
+async def add_channel(house: House, name: str, *, is_default: bool = False) -> None:
+    values = {"plugin_name": "console", "config": {}, "enabled": True, "fallback": [], "user_id": None}
+    await house.parts.channels.add(SYSTEM, {**values, "name": name, "is_default": is_default})
+
+
+async def store(house: House, document: str, *channels: str) -> None:
+    for name in channels:
+        await add_channel(house, name)
+    await house.parts.routing.put(SYSTEM, read_yaml(document.encode()), None)
+
+
+async def test_what_fires_is_told_by_fingerprint_and_what_is_over_is_not(house: House) -> None:
+    fired = [await house.fire("DiskFull", instance=name) for name in "abc"]
+    await house.fire("Over")
+    await house.resolve("Over")
+
+    found = await told(house)
+
+    assert [alert["fingerprint"] for alert in found] == sorted(alert.fingerprint for alert in fired)
+    assert {alert["status"]["state"] for alert in found} == {"active"}
+    assert [alert["receivers"] for alert in found] == [[{"name": "default"}]] * 3
+
+
+async def test_more_alerts_than_are_read_at_a_time_are_all_told_once(house: House) -> None:
+    count = 2 * AT_A_TIME + 3
+    end = (house.clock.now() + timedelta(days=1)).isoformat()
+    await house.post(
+        *({"labels": {"alertname": "A", "instance": str(number)}, "endsAt": end} for number in range(count))
+    )
+
+    assert len({alert["fingerprint"] for alert in await told(house)}) == count
+    [group] = await grouped(house)
+    assert [alert["labels"]["instance"] for alert in group["alerts"]] == sorted(map(str, range(count)))
+
+
+async def test_a_label_may_be_named_like_a_field_of_ours(house: House) -> None:
+    meant = await house.fire("A", status="degraded", id="7")
+    await house.fire("A", status="firing")
+
+    found = await told(house, 'status="degraded"', "id=~\\d")
+
+    assert [alert["fingerprint"] for alert in found] == [meant.fingerprint]
+
+
+async def test_a_filter_may_ask_for_a_label_that_is_not_there(house: House) -> None:
+    await house.fire("A", team="web")
+    await house.fire("B")
+
+    assert [alert["labels"]["alertname"] for alert in await told(house, "team=")] == ["B"]
+    assert [alert["labels"]["alertname"] for alert in await told(house, 'team!=""')] == ["A"]
+    assert await told(house, "team=web", "team=db") == []
+
+
+async def test_silences_in_force_are_named(house: House) -> None:
+    silent, loud = await house.fire("DiskFull"), await house.fire("HostDown")
+    silence = await house.parts.silences.create(SYSTEM, draft('alertname="DiskFull"'))
+    later = draft('alertname="HostDown"', starts_at=house.clock.now() + timedelta(hours=1))
+    await house.parts.silences.create(SYSTEM, later)
+
+    by_id = {alert["fingerprint"]: alert["status"] for alert in await told(house)}
+
+    assert by_id[silent.fingerprint] == {
+        "state": "suppressed",
+        "silencedBy": [silence.id],
+        "inhibitedBy": [],
+        "mutedBy": [],
+    }
+    assert by_id[loud.fingerprint]["state"] == "active"
+    assert [alert["fingerprint"] for alert in await told(house, silenced=False)] == [loud.fingerprint]
+
+
+async def test_whoever_holds_an_alert_back_is_named(house: House) -> None:
+    source, target = await house.fire("HostDown", severity="critical"), await house.fire("Slow", severity="warning")
+    asked: list[str] = []
+
+    async def inhibitors(
+        executor: Executor, table: RoutingTable, alerts: Sequence[Alert]
+    ) -> Mapping[str, Sequence[str]]:
+        asked.extend(alert.fingerprint for alert in alerts)
+        return {target.fingerprint: [source.fingerprint]}
+
+    parts = house.parts
+    gateway = Gateway(
+        house.database, parts.alerts, parts.silences, parts.routing, clock=house.clock, inhibitors=inhibitors
+    )
+
+    shown = orjson.loads(await gateway.alerts(Question(active=False)))
+    left = orjson.loads(await gateway.alerts(Question(matchers=read_filter(["alertname=HostDown"]))))
+
+    assert [(alert["fingerprint"], alert["status"]["inhibitedBy"]) for alert in shown] == [
+        (target.fingerprint, [source.fingerprint])
+    ]
+    assert [alert["fingerprint"] for alert in left] == [source.fingerprint]
+    assert sorted(asked) == sorted([source.fingerprint, target.fingerprint, source.fingerprint])
+
+
+async def test_a_stored_document_says_who_hears(house: House) -> None:
+    await store(house, ROUTES, "everyone", "on-call", "web", "shop")
+    critical = await house.fire("A", severity="critical", team="web")
+    await house.fire("A", team="db")
+
+    found = await told(house, receiver=compile_pattern("web|on-call"))
+    assert [(alert["fingerprint"], alert["receivers"]) for alert in found] == [
+        (critical.fingerprint, [{"name": "on-call"}, {"name": "web"}])
+    ]
+    assert [(group["receiver"]["name"], group["labels"]) for group in await grouped(house)] == [
+        ("everyone", {"alertname": "A"}),
+        ("web", {"alertname": "A"}),
+        ("on-call", {"alertname": "A", "severity": "critical", "team": "web"}),
+    ]
+    assert await house.parts.gateway.receivers() == ["everyone", "on-call", "web", "shop"]
+    assert "- name: shop\n" in await house.parts.gateway.configuration()
+
+
+async def test_until_a_document_is_stored_the_default_channels_stand_behind_the_default_receiver(house: House) -> None:
+    await add_channel(house, "ops", is_default=True)
+    await add_channel(house, "other")
+
+    assert await house.parts.gateway.receivers() == ["default", "ops"]
+    assert (await house.parts.gateway.configuration()).endswith("receivers:\n- name: default\n- name: ops\n")
+
+
+async def test_sorting_gives_others_their_turn() -> None:
+    items = [(number * 7919) % (4 * STRETCH) for number in range(4 * STRETCH)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(others())
+        found = [item async for item in in_order(items, lambda item: item)]
+        task.cancel()
+
+    assert found == sorted(items)
+    assert turns >= 8
