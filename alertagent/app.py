@@ -54,7 +54,7 @@ from alertagent.core.events.model import Topic
 from alertagent.core.events.observer import TaskHints
 from alertagent.core.events.service import Events
 from alertagent.core.gateway.api import GatewayApi
-from alertagent.core.gateway.service import Gateway, nobody_inhibits
+from alertagent.core.gateway.service import Gateway
 from alertagent.core.heartbeats.api import HeartbeatsApi
 from alertagent.core.heartbeats.service import Heartbeats
 from alertagent.core.notify import tasks as notify_tasks
@@ -213,9 +213,7 @@ class Parts:
         self.routing = Routing(database, self.alerts, self.channels, self.audit)
         self.channels.guard(self.routing)
         self.routing_exchange = RoutingExchange(self.routing, self.channels)
-        self.gateway = Gateway(
-            database, self.alerts, self.silences, self.routing, clock=clock, inhibitors=nobody_inhibits
-        )
+        self.gateway = Gateway(database, self.alerts, self.silences, self.routing, clock)
         self.groups = Groups(
             database,
             self.alerts,

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.gateway import render
-from alertagent.core.gateway.model import Question, Standing, muted_by
+from alertagent.core.gateway.model import Question, Standing
 from alertagent.core.routing.model import Route, RoutingTable
+from alertagent.core.routing.stages import first_drop, off_time
 from alertagent.kernel.labels import Labels
 
 _INVERTED = bytes(255 - byte for byte in range(256))
@@ -73,8 +74,10 @@ class Grouping:
         return self._groups.setdefault((route.key, tuple(common.items())), Group(common, route.receiver))
 
     def _muted_by(self, route: Route) -> tuple[str, ...]:
+        """The time intervals because of which the route tells nobody now."""
         if route.key not in self._muted:
-            self._muted[route.key] = muted_by(self._table, route, self._now)
+            drop = first_drop(off_time(route, self._table, self._now))
+            self._muted[route.key] = drop.by if drop is not None else ()
         return self._muted[route.key]
 
 

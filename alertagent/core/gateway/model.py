@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from alertagent.core.alertmanager.matching import parse_matchers
-from alertagent.core.routing.model import Route, RoutingTable
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher, Operator
 
@@ -74,19 +72,3 @@ def _matchers(text: str) -> tuple[Matcher, ...]:
     if not matchers or any("\x00" in matcher.name + matcher.value for matcher in matchers):
         raise ValueError(f'bad matcher format: {text}; write it as name="value", with =, !=, =~ or !~')
     return matchers
-
-
-def muted_by(table: RoutingTable, route: Route, now: datetime) -> tuple[str, ...]:
-    """The time intervals because of which a route tells nobody now.
-
-    Those that cover this moment and mute, or, where none of the active ones covers it, all of those. Source:
-    prometheus/alertmanager, `notify/notify.go` (TimeMuteStage, TimeActiveStage).
-    """
-
-    def covers(name: str) -> bool:
-        calendar = table.intervals.get(name)
-        return calendar is not None and calendar.covers(now)
-
-    muting = tuple(name for name in route.mute_time_intervals if covers(name))
-    active = route.active_time_intervals
-    return muting if not active or any(map(covers, active)) else muting + active

@@ -8,39 +8,26 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.gateway import original, render
 from alertagent.core.gateway.groups import Group, Grouping
 from alertagent.core.gateway.model import Question, Standing
+from alertagent.core.notify.inhibiting import inhibitors
 from alertagent.core.routing.model import DEFAULT_ROUTE, RoutingTable
 from alertagent.core.routing.service import Routing
 from alertagent.core.routing.table import default_values
 from alertagent.core.routing.text import values_of
 from alertagent.core.silences.service import Silences
 from alertagent.kernel.clock import Clock
-from alertagent.storage.database import Database, Executor
+from alertagent.storage.database import Database
 
 # After so many small steps others have their turn.
 STRETCH = 250
 
 T = TypeVar("T")
-
-
-class Inhibitors(Protocol):
-    async def __call__(
-        self, executor: Executor, table: RoutingTable, alerts: Sequence[Alert]
-    ) -> Mapping[str, Sequence[str]]:
-        """By fingerprint, which others hold each of these alerts back; one that nobody does is left out."""
-        ...
-
-
-async def nobody_inhibits(
-    executor: Executor, table: RoutingTable, alerts: Sequence[Alert]
-) -> Mapping[str, Sequence[str]]:
-    return {}
 
 
 class Gateway:
@@ -52,16 +39,13 @@ class Gateway:
         alerts: Alerts,
         silences: Silences,
         routing: Routing,
-        *,
         clock: Clock,
-        inhibitors: Inhibitors,
     ) -> None:
         self._database = database
         self._alerts = alerts
         self._silences = silences
         self._routing = routing
         self._clock = clock
-        self._inhibitors = inhibitors
 
     async def alerts(self, question: Question) -> bytes:
         """The alerts that are asked for, by fingerprint."""
@@ -110,7 +94,9 @@ class Gateway:
         silences = await self._silences.active(now)
         async for some in self._alerts.firing(question.labels):
             fitting = [alert for alert in some if question.fits(alert.labels)]
-            inhibited = await self._inhibitors(self._database, table, fitting)
+            inhibited = await inhibitors(
+                self._database, table, ((alert.fingerprint, alert.labels) for alert in fitting)
+            )
             found = []
             for alert in fitting:
                 silenced_by = [silence.id for silence in silences.muting(alert.labels)]

@@ -11,7 +11,7 @@ from alertagent import __version__
 from alertagent.app import Service
 from tests.support.service import ADMIN_TOKEN, Answer, Api
 
-ALERTS = [
+ALERTS: list[dict[str, Any]] = [
     {
         "labels": {"alertname": "DiskFull", "instance": "db-1", "job": "node"},
         "annotations": {"summary": "the disk is full"},

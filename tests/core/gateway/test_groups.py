@@ -6,6 +6,7 @@ from functools import cmp_to_key
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,23 @@ def test_muted_groups_say_by_what_and_are_left_out_where_nobody_wants_them() -> 
 
     left = grouped(both, question=Question(muted=False), hours=0)
     assert [(group["receiver"], receivers(group)) for group in left] == [("on-call", [["on-call", "web"]])]
+
+
+@pytest.mark.parametrize(
+    ("team", "hours", "names"),
+    [
+        ("web", 0, ["lunch"]),
+        ("web", 2, []),
+        ("web", 9, ["nights"]),
+        ("shop", 0, ["nights"]),
+        ("shop", 9, []),
+        ("db", 0, []),
+    ],
+)
+def test_a_route_is_muted_by_intervals_and_outside_of_active_ones(team: str, hours: float, names: list[str]) -> None:
+    [group] = grouped(alert(team=team), hours=hours)
+
+    assert group["alerts"][0]["status"]["mutedBy"] == names
 
 
 def test_members_stand_by_job_and_instance_and_then_by_their_labels() -> None:

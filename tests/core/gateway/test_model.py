@@ -1,12 +1,11 @@
 """What is asked for, and what holds an alert back."""
 
-from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from alertagent.core.gateway.model import Question, Standing, muted_by, read_filter
+from alertagent.core.gateway.model import Question, Standing, read_filter
 from alertagent.kernel.matchers import compile_pattern
-from tests.core.gateway.samples import NOON, ROUTES, table
 
 ACTIVE, SILENCED, INHIBITED = Standing(), Standing(silenced_by=["s"]), Standing(inhibited_by=["f"])
 BOTH = Standing(silenced_by=["s"], inhibited_by=["f"])
@@ -76,34 +75,7 @@ def test_a_receiver_is_asked_for_by_its_whole_name() -> None:
         ({"active": False, "silenced": False, "inhibited": False}, []),
     ],
 )
-def test_alerts_are_shown_by_what_holds_them_back(asked: dict[str, bool], shown: list[Standing]) -> None:
+def test_alerts_are_shown_by_what_holds_them_back(asked: dict[str, Any], shown: list[Standing]) -> None:
     question = Question(**asked)
 
     assert [standing for standing in (ACTIVE, SILENCED, INHIBITED, BOTH) if question.shows(standing)] == shown
-
-
-@pytest.mark.parametrize(
-    ("team", "now", "names"),
-    [
-        ("web", NOON, ("lunch",)),
-        ("web", NOON + timedelta(hours=2), ()),
-        ("web", NOON + timedelta(hours=9), ("nights",)),
-        ("shop", NOON, ("nights",)),
-        ("shop", NOON + timedelta(hours=9), ()),
-        ("db", NOON, ()),
-    ],
-)
-def test_a_route_is_muted_by_intervals_and_outside_of_active_ones(
-    team: str, now: datetime, names: tuple[str, ...]
-) -> None:
-    routes = table()
-    [route] = routes.takers({"team": team})
-
-    assert muted_by(routes, route, now) == names
-
-
-def test_a_route_below_has_no_intervals_of_its_parent() -> None:
-    routes = table(ROUTES.replace('[team="shop"]', '[team="shop"]\n    routes: [{matchers: [a="b"]}]'))
-    [route] = routes.takers({"team": "shop", "a": "b"})
-
-    assert muted_by(routes, route, NOON) == ()

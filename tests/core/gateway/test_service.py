@@ -1,21 +1,17 @@
 """What fires, told from real engines: in order, in slices, with what holds it back."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import orjson
 
-from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import AT_A_TIME
 from alertagent.core.audit.model import SYSTEM
 from alertagent.core.gateway.model import Question, read_filter
-from alertagent.core.gateway.service import STRETCH, Gateway, in_order
+from alertagent.core.gateway.service import STRETCH, in_order
 from alertagent.core.routing.document import read_yaml
-from alertagent.core.routing.model import RoutingTable
 from alertagent.kernel.matchers import compile_pattern
-from alertagent.storage.database import Executor
 from tests.core.alerts.house import House
 from tests.core.gateway.samples import ROUTES
 from tests.core.silences.samples import draft
@@ -100,29 +96,29 @@ async def test_silences_in_force_are_named(house: House) -> None:
     assert [alert["fingerprint"] for alert in await told(house, silenced=False)] == [loud.fingerprint]
 
 
-async def test_whoever_holds_an_alert_back_is_named(house: House) -> None:
-    source, target = await house.fire("HostDown", severity="critical"), await house.fire("Slow", severity="warning")
-    asked: list[str] = []
-
-    async def inhibitors(
-        executor: Executor, table: RoutingTable, alerts: Sequence[Alert]
-    ) -> Mapping[str, Sequence[str]]:
-        asked.extend(alert.fingerprint for alert in alerts)
-        return {target.fingerprint: [source.fingerprint]}
-
-    parts = house.parts
-    gateway = Gateway(
-        house.database, parts.alerts, parts.silences, parts.routing, clock=house.clock, inhibitors=inhibitors
+async def test_whoever_inhibits_an_alert_is_named(house: House) -> None:
+    rules = [{"source_matchers": ['severity="critical"'], "target_matchers": ['severity="warning"'], "equal": ["host"]}]
+    await store(
+        house, ROUTES + f"inhibit_rules: {orjson.dumps(rules).decode()}\n", "everyone", "on-call", "web", "shop"
     )
+    source = await house.fire("HostDown", severity="critical", host="a")
+    target = await house.fire("Slow", severity="warning", host="a")
+    await house.fire("Slow", severity="warning", host="b")
+    await house.work("dispatch")
 
-    shown = orjson.loads(await gateway.alerts(Question(active=False)))
-    left = orjson.loads(await gateway.alerts(Question(matchers=read_filter(["alertname=HostDown"]))))
+    by_id = {alert["fingerprint"]: alert["status"] for alert in await told(house)}
 
-    assert [(alert["fingerprint"], alert["status"]["inhibitedBy"]) for alert in shown] == [
-        (target.fingerprint, [source.fingerprint])
-    ]
-    assert [alert["fingerprint"] for alert in left] == [source.fingerprint]
-    assert sorted(asked) == sorted([source.fingerprint, target.fingerprint, source.fingerprint])
+    assert by_id[target.fingerprint] == {
+        "state": "suppressed",
+        "silencedBy": [],
+        "inhibitedBy": [source.fingerprint],
+        "mutedBy": [],
+    }
+    assert [status["state"] for status in by_id.values()].count("active") == 2
+    assert len(await told(house, inhibited=False)) == 2
+    assert [alert["fingerprint"] for alert in await told(house, active=False)] == [target.fingerprint]
+    groups = await grouped(house, active=False)
+    assert [alert["status"]["inhibitedBy"] for group in groups for alert in group["alerts"]] == [[source.fingerprint]]
 
 
 async def test_a_stored_document_says_who_hears(house: House) -> None:
