@@ -208,6 +208,10 @@ def _answer(operation: Mapping[str, Any]) -> Iterator[str]:
         if schema is None:
             yield f"- Answers: {status}"
             continue
+        if "properties" not in schema:
+            # Somebody else's protocol has no envelope.
+            yield f"- Answers: {status}, {_shape(schema)}"
+            continue
         shape = f"`data`: {_shape(schema['properties']['data'])}"
         yield f"- Answers: {status}, {shape}{', `page`' if 'page' in schema['properties'] else ''}"
 
