@@ -8,10 +8,12 @@ groups instead of many for each.
 Whoever writes about a group holds its row's lock first: a flush, a dispatch, the end of a delivery.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
+
+import orjson
 
 from alertagent.core.alerts.firing import FiringAlerts
 from alertagent.core.alerts.model import Alert
@@ -36,8 +38,9 @@ from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.notify")
 
-# How many groups share a timer: their keys, of at most 500 bytes, must fit into an envelope.
-GROUPS_A_FLUSH = 50
+# How many groups share a timer, and how many bytes of keys, as an envelope holds them.
+GROUPS_A_FLUSH = 200
+KEYS_A_FLUSH = 48 * 1024
 
 # A flush this late is not coming any more: its task was buried.
 LOST_AFTER = timedelta(minutes=15)
@@ -269,9 +272,19 @@ def _deliver_task() -> NewTask:
     return DELIVER.task(Deliver(delivery=id), id=id)
 
 
-def _some(groups: Mapping[str, int]) -> Iterable[dict[str, int]]:
-    pairs = list(groups.items())
-    return (dict(pairs[start : start + GROUPS_A_FLUSH]) for start in range(0, len(pairs), GROUPS_A_FLUSH))
+def _some(groups: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """The groups in parts of which each can be one task."""
+    part: dict[str, int] = {}
+    size = 0
+    for key, generation in groups.items():
+        length = len(orjson.dumps(key)) + 24
+        if part and (len(part) >= GROUPS_A_FLUSH or size + length > KEYS_A_FLUSH):
+            yield part
+            part, size = {}, 0
+        part[key] = generation
+        size += length
+    if part:
+        yield part
 
 
 def _columns(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
