@@ -236,6 +236,7 @@ REPORT = {"cluster_id": "c1", "config_type": "prometheus", "status": "success", 
 CHANNEL = {"name": "c", "plugin_name": "webhook", "config": {"url": "http://127.0.0.1:1/"}}
 ALERT = {"labels": {"alertname": "A"}, "status": "firing"}
 SILENCE = {"matchers": ['alertname="A"'], "duration": "1h", "comment": "c"}
+NIGHTLY = {"rrule": "FREQ=DAILY", "timezone": "UTC", "duration": "1h"}
 WEBHOOK = {"version": "4", "status": "firing", "alerts": []}
 
 OPERATIONS: list[tuple[Any, str]] = [
@@ -252,6 +253,25 @@ OPERATIONS: list[tuple[Any, str]] = [
     ([{"op": "delete", "id": "x"}] * 2, "operations.1"),
     ([{"op": "create", **RULE, "labels": {"a": 1}}], "labels"),
     ([{"op": "delete", "id": "x"}] * 10_001, "operations"),
+]
+
+RECURRENCES: list[tuple[Any, str]] = [
+    ({"rrule": ""}, "rrule"),
+    ({"rrule": 5}, "rrule"),
+    ({"rrule": "FREQ=SECONDLY"}, "rrule"),
+    ({"rrule": "FREQ=DAILY;" * 50}, "rrule"),
+    ({"rrule": f"FREQ=DAILY;INTERVAL={'9' * 400}"}, "rrule"),
+    ({"rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}, "rrule"),
+    ({"timezone": ""}, "timezone"),
+    ({"timezone": "Mars/Olympus"}, "timezone"),
+    ({"timezone": "../../etc/passwd"}, "timezone"),
+    ({"timezone": "Asia"}, "timezone"),
+    ({"timezone": None}, "timezone"),
+    ({"duration": "0"}, "duration"),
+    ({"duration": "32d"}, "duration"),
+    ({"duration": 7200}, "duration"),
+    ({"dtstart": "2026-01-01"}, "dtstart"),
+    ({"current": None}, "current"),
 ]
 
 # What is wrong with an otherwise good body, and what the answer must name.
@@ -345,6 +365,9 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"comment": "x" * 2001}, "comment"),
             ({"created_by": ""}, "created_by"),
             ({"created_by": 5}, "created_by"),
+            *(({"recurrence": {**NIGHTLY, **change}}, name) for change, name in RECURRENCES),
+            ({"recurrence": []}, "recurrence"),
+            ({"recurrence": {}}, "rrule"),
             ({"mute_all": None}, "mute_all"),
             ({"state": "expired"}, "state"),
         ]

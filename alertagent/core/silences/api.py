@@ -8,6 +8,8 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, mo
 from alertagent.core.audit.model import actor_of
 from alertagent.core.silences.model import MAX_MATCHERS, OPEN_END, Draft, Silence, SilenceMatcher, State
 from alertagent.core.silences.preview import SHOWN
+from alertagent.core.silences.recurrence import Recurrence, Window, dtstart_of, is_zone
+from alertagent.core.silences.rrule import parse_rule
 from alertagent.core.silences.service import Silences
 from alertagent.kernel.clock import Clock
 from alertagent.storage.pages import PageRequest
@@ -23,6 +25,17 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 def _parsed(text: str) -> str:
     SilenceMatcher.parse(text)
     return text
+
+
+def _rule(text: str) -> str:
+    parse_rule(text)
+    return text
+
+
+def _zone(name: str) -> str:
+    if not is_zone(name):
+        raise ValueError("there is no such time zone; zones are named like Asia/Shanghai")
+    return name
 
 
 def _in_range(moment: datetime) -> datetime:
@@ -66,6 +79,33 @@ Comment = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 MuteAll = Annotated[bool, Field(description="Confirms matchers that would mute everything.")]
 
 
+class RecurrenceModel(Model):
+    """Mute only inside windows that come again, such as every Sunday night."""
+
+    rrule: Annotated[
+        str,
+        Field(
+            max_length=500, description="As in RFC 5545, without COUNT and UNTIL.", examples=["FREQ=WEEKLY;BYDAY=SU"]
+        ),
+        AfterValidator(_rule),
+    ]
+    timezone: Annotated[str, Field(max_length=100, examples=["Asia/Shanghai"]), AfterValidator(_zone)]
+    duration: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=31))]
+    dtstart: Annotated[
+        Moment | None,
+        Field(description="Where the rule counts from. Default: `starts_at`, or the last midnight in the zone."),
+    ] = None
+
+    def recurrence(self, starts_at: datetime | None, now: datetime) -> Recurrence:
+        """Of a silence that was asked to start then."""
+        return Recurrence(
+            rrule=self.rrule,
+            timezone=self.timezone,
+            duration=self.duration,
+            dtstart=dtstart_of(self.dtstart or starts_at, self.timezone, now),
+        )
+
+
 class Times(Model):
     """When a silence begins and ends."""
 
@@ -84,22 +124,26 @@ class SilenceRequest(Times):
     matchers: Matchers
     comment: Comment
     created_by: Annotated[Author | None, Field(description="Default: the name of the caller.")] = None
+    recurrence: Annotated[RecurrenceModel | None, Field(description="With it, an end may be left out.")] = None
     mute_all: MuteAll = False
 
 
 class SilenceChange(Times):
-    """What is given replaces, what is absent stays."""
+    """What is given replaces, what is absent stays; null ends a recurrence."""
 
     matchers: Matchers | None = None
     comment: Comment | None = None
     created_by: Author | None = None
+    recurrence: RecurrenceModel | None = None
     mute_all: MuteAll = False
 
-    def changes(self) -> dict[str, Any]:
+    def changes(self, now: datetime) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in self.model_fields_set - {"mute_all"}}
-        found = {name: value for name, value in given.items() if value is not None}
+        found = {name: value for name, value in given.items() if value is not None or name == "recurrence"}
         if self.matchers is not None:
             found["matchers"] = _matchers(self.matchers)
+        if self.recurrence is not None:
+            found["recurrence"] = self.recurrence.recurrence(self.starts_at, now)
         return found
 
 
@@ -107,8 +151,24 @@ class PreviewRequest(Model):
     matchers: Matchers
 
 
+class WindowView(Model):
+    starts_at: datetime
+    ends_at: datetime
+
+
+class RecurrenceView(Model):
+    """`current` is the window that now lies in, `next` the one that begins next."""
+
+    rrule: str
+    timezone: str
+    duration: Duration
+    dtstart: datetime
+    current: WindowView | None
+    next: WindowView | None
+
+
 class SilenceView(Model):
-    """`state` follows from the times: pending, active or expired."""
+    """`state` follows from the times; one that recurs is pending between its windows."""
 
     id: str
     state: State
@@ -117,6 +177,7 @@ class SilenceView(Model):
     ends_at: datetime
     created_by: str
     comment: str
+    recurrence: RecurrenceView | None
     created_at: datetime
     updated_at: datetime
 
@@ -158,6 +219,7 @@ class SilencesApi:
             starts_at=body.starts_at,
             ends_at=body.ends_at,
             duration=body.duration,
+            recurrence=body.recurrence.recurrence(body.starts_at, self._clock.now()) if body.recurrence else None,
         )
         return self._reply(await self._silences.create(actor_of(call), draft, mute_all=body.mute_all))
 
@@ -180,7 +242,9 @@ class SilencesApi:
     @put("/silences/{id}", access=editor("silences:write"))
     async def revise(self, call: Call, id: str, body: SilenceChange) -> Reply[SilenceView]:
         """Change a silence; one whose past would change ends, and the answer is a new one in its place."""
-        silence = await self._silences.revise(actor_of(call), id, body.changes(), call.expected, mute_all=body.mute_all)
+        silence = await self._silences.revise(
+            actor_of(call), id, body.changes(self._clock.now()), call.expected, mute_all=body.mute_all
+        )
         return self._reply(silence)
 
     @delete("/silences/{id}", access=editor("silences:write"))
@@ -190,13 +254,37 @@ class SilencesApi:
 
     def _reply(self, silence: Silence) -> Reply[SilenceView]:
         view = self._view(silence)
-        return Reply(data=view, etag=f"{silence.revision}-{view.state}")
+        etag = f"{silence.revision}-{view.state}"
+        if view.recurrence is not None and view.recurrence.next is not None:
+            etag += f"_{int(view.recurrence.next.starts_at.timestamp())}"
+        return Reply(data=view, etag=etag)
 
     def _view(self, silence: Silence) -> SilenceView:
-        own = {"state", "matchers"}
+        own, now = {"state", "matchers", "recurrence"}, self._clock.now()
         values = {name: getattr(silence, name) for name in SilenceView.model_fields if name not in own}
-        matchers = tuple(map(str, silence.matchers))
-        return SilenceView(**values, state=silence.state(self._clock.now()), matchers=matchers)
+        return SilenceView(
+            **values,
+            state=silence.state(now),
+            matchers=tuple(map(str, silence.matchers)),
+            recurrence=_recurrence(silence, now),
+        )
+
+
+def _recurrence(silence: Silence, now: datetime) -> RecurrenceView | None:
+    if silence.recurrence is None:
+        return None
+    return RecurrenceView(
+        rrule=silence.recurrence.rrule,
+        timezone=silence.recurrence.timezone,
+        duration=silence.recurrence.duration,
+        dtstart=silence.recurrence.dtstart_utc,
+        current=_window(silence.window(now)),
+        next=_window(silence.next_window(now)),
+    )
+
+
+def _window(window: Window | None) -> WindowView | None:
+    return WindowView(starts_at=window.starts_at, ends_at=window.ends_at) if window is not None else None
 
 
 def _matchers(given: tuple[str | MatcherModel, ...]) -> tuple[SilenceMatcher, ...]:

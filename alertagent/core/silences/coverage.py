@@ -78,8 +78,9 @@ class ActiveSilences:
         found = [silence for silence in self._coverage.fitting(labels) if self._mutes_now(silence)]
         return tuple(sorted(found, key=lambda silence: silence.id)) if len(found) > 1 else tuple(found)
 
-    def all(self) -> list[Silence]:
-        return [silence for silence in self._coverage.silences if self._mutes_now(silence)]
+    def resting(self) -> list[Silence]:
+        """Those that have begun and are between two of their windows."""
+        return [silence for silence in self._coverage.silences if not self._mutes_now(silence)]
 
     def _mutes_now(self, silence: Silence) -> bool:
         mutes = self._mutes.get(silence.id)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
+from alertagent.core.silences.recurrence import LOOK_AHEAD, Recurrence, Window
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.errors import Detail, Invalid
 from alertagent.kernel.labels import Labels
@@ -17,8 +18,11 @@ from alertagent.kernel.matchers import Matcher, Operator
 
 MAX_MATCHERS = 100
 
-# Times lie before this one, which stands for "until somebody ends it".
+# Times lie before this one. A silence that recurs may end then, which says: when somebody ends it.
 OPEN_END = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+_ENDLESS = Detail(("ends_at",), "say when it ends, by ends_at or by duration")
 
 
 class SilenceMatcher(Matcher):
@@ -36,7 +40,7 @@ class SilenceMatcher(Matcher):
 
 
 class State(StrEnum):
-    """PENDING: it mutes nothing yet."""
+    """PENDING: it will mute, and does not now; so is one that recurs, between its windows."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -45,7 +49,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A silence as somebody asks for it: from `starts_at`, or from now, to `ends_at` or for a `duration`."""
+    """A silence as somebody asks for it: from `starts_at`, or from now, to `ends_at` or for a `duration`.
+
+    One with a `recurrence` need not say when it ends.
+    """
 
     matchers: tuple[SilenceMatcher, ...]
     comment: str
@@ -53,17 +60,19 @@ class Draft:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     duration: timedelta | None = None
+    recurrence: Recurrence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a silence says."""
+    """What a silence says. With a `recurrence` it mutes only inside the windows of that."""
 
     matchers: tuple[SilenceMatcher, ...]
     starts_at: datetime
     ends_at: datetime
     created_by: str
     comment: str
+    recurrence: Recurrence | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -72,7 +81,32 @@ class Terms:
             "ends_at": rfc3339(self.ends_at),
             "created_by": self.created_by,
             "comment": self.comment,
+            "recurrence": self.recurrence.as_json() if self.recurrence is not None else None,
         }
+
+    def window(self, now: datetime) -> Window | None:
+        """From when to when it mutes, where that is now; of one that recurs the window, as far as it is its own."""
+        if not self.starts_at <= now < self.ends_at:
+            return None
+        return self._own(self.recurrence.current(now)) if self.recurrence is not None else self._whole
+
+    def next_window(self, now: datetime) -> Window | None:
+        """When it mutes next, after now."""
+        if now < self.starts_at:
+            return self.window(self.starts_at) or self._next(self.starts_at)
+        return self._next(now)
+
+    @property
+    def _whole(self) -> Window:
+        return Window(self.starts_at, self.ends_at)
+
+    def _next(self, now: datetime) -> Window | None:
+        return self._own(self.recurrence.next(now, self.ends_at)) if self.recurrence is not None else None
+
+    def _own(self, window: Window | None) -> Window | None:
+        if window is None or window.starts_at >= self.ends_at:
+            return None
+        return Window(max(window.starts_at, self.starts_at), min(window.ends_at, self.ends_at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,22 +125,20 @@ class Silence(Terms):
     def state(self, now: datetime) -> State:
         if self.ends_at <= now:
             return State.EXPIRED
-        return State.PENDING if now < self.starts_at else State.ACTIVE
+        return State.PENDING if self.window(now) is None else State.ACTIVE
 
     def fits(self, labels: Labels) -> bool:
         """Whether it is meant for such an alert, whatever the time."""
         return all(matcher.matches(labels) for matcher in self.matchers)
 
     def may_become(self, terms: Terms, now: datetime) -> bool:
-        """Whether these can be its own terms without a change of what it has muted so far.
-
-        Starts are compared by the second, because not everyone who sends one back keeps its fraction.
-        """
-        if set(terms.matchers) != set(self.matchers) or self.ends_at <= now:
+        """Whether these can be its own terms without a change of what it has muted so far."""
+        same = set(terms.matchers) == set(self.matchers) and terms.recurrence == self.recurrence
+        if not same or self.ends_at <= now:
             return False
         if now < self.starts_at:
             return terms.starts_at >= now
-        return int(terms.starts_at.timestamp()) == int(self.starts_at.timestamp())
+        return terms.starts_at == self.starts_at
 
 
 def agreed(draft: Draft, now: datetime) -> Terms:
@@ -118,18 +150,28 @@ def agreed(draft: Draft, now: datetime) -> Terms:
     ends_at = draft.ends_at
     if draft.duration is not None:
         ends_at = max(starts_at, now) + draft.duration
-    findings = [*_matchers(draft.matchers), *_times(starts_at, ends_at, now)]
-    if findings or ends_at is None:
+    elif ends_at is None and draft.recurrence is not None:
+        ends_at = OPEN_END
+    terms = Terms(
+        matchers=draft.matchers,
+        starts_at=starts_at,
+        ends_at=ends_at or starts_at,
+        created_by=draft.created_by,
+        comment=draft.comment,
+        recurrence=draft.recurrence,
+    )
+    findings = [*_matchers(draft.matchers), *(_times(terms, now) if ends_at is not None else [_ENDLESS])]
+    if findings:
         first = findings[0]
         message = f"{'.'.join(map(str, first.loc))}: {first.message}"
         raise Invalid(message, code="silence.invalid", details=findings)
-    return Terms(
-        matchers=draft.matchers,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        created_by=draft.created_by,
-        comment=draft.comment,
-    )
+    return terms
+
+
+def sent_back(terms: Terms, before: Terms) -> Terms:
+    """Terms made from those before: a start of the same second is the same, for not everyone keeps its fraction."""
+    is_same = int(terms.starts_at.timestamp()) == int(before.starts_at.timestamp())
+    return replace(terms, starts_at=before.starts_at) if is_same else terms
 
 
 def from_now(terms: Terms, now: datetime) -> Terms:
@@ -154,13 +196,15 @@ def _matchers(matchers: Sequence[SilenceMatcher]) -> list[Detail]:
     return []
 
 
-def _times(starts_at: datetime, ends_at: datetime | None, now: datetime) -> list[Detail]:
-    if ends_at is None:
-        return [Detail(("ends_at",), "say when it ends, by ends_at or by duration")]
-    if max(starts_at, ends_at) >= OPEN_END:
-        return [Detail(("ends_at",), f"a silence ends before {OPEN_END:%Y}")]
-    if ends_at <= starts_at:
+def _times(terms: Terms, now: datetime) -> list[Detail]:
+    latest = OPEN_END if terms.recurrence is not None else OPEN_END - timedelta.resolution
+    if terms.ends_at > latest:
+        return [Detail(("ends_at",), f"a silence ends before {OPEN_END:%Y}, unless it recurs")]
+    if terms.ends_at <= terms.starts_at:
         return [Detail(("ends_at",), "must be after starts_at")]
-    if ends_at <= now:
+    if terms.ends_at <= now:
         return [Detail(("ends_at",), "lies in the past")]
+    if terms.window(max(now, terms.starts_at)) is None and terms.next_window(now) is None:
+        years = LOOK_AHEAD.days // 365
+        return [Detail(("recurrence", "rrule"), f"no window begins before the silence ends, or within {years} years")]
     return []

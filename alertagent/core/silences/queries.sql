@@ -18,14 +18,14 @@ SELECT * FROM silences WHERE ends_at > $1 ORDER BY id;
 SELECT * FROM silences ORDER BY id;
 
 -- name: add
-INSERT INTO silences (id, matchers, starts_at, ends_at, created_by, comment, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+INSERT INTO silences (id, matchers, starts_at, ends_at, created_by, comment, recurrence, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 RETURNING *;
 
 -- name: replace
 UPDATE silences
-   SET matchers = $2, starts_at = $3, ends_at = $4, created_by = $5, comment = $6, updated_at = $7,
-       revision = revision + 1
+   SET matchers = $2, starts_at = $3, ends_at = $4, created_by = $5, comment = $6, recurrence = $7,
+       updated_at = $8, revision = revision + 1
  WHERE id = $1
 RETURNING *;
 
@@ -39,6 +39,9 @@ RETURNING *;
 DELETE FROM silences WHERE ends_at < $1;
 
 -- name: listing
--- As they stand at $1.
-SELECT silences.*, CASE WHEN ends_at <= $1 THEN 'expired' WHEN starts_at > $1 THEN 'pending' ELSE 'active' END AS state
+-- As they stand at $1; $2 are those that recur and are between two of their windows.
+SELECT silences.*,
+       CASE WHEN ends_at <= $1 THEN 'expired'
+            WHEN starts_at > $1 OR id = ANY ($2::text[]) THEN 'pending'
+            ELSE 'active' END AS state
   FROM silences

@@ -1,6 +1,7 @@
 """Keeping silences, and knowing which of them mute."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,19 @@ from alertagent.core.alerts.firing import FiringAlerts
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.silences.coverage import ActiveSilences, Coverage
-from alertagent.core.silences.model import Draft, Silence, SilenceMatcher, State, Terms, agreed, from_now, revised
+from alertagent.core.silences.model import (
+    Draft,
+    Silence,
+    SilenceMatcher,
+    State,
+    Terms,
+    agreed,
+    from_now,
+    revised,
+    sent_back,
+)
 from alertagent.core.silences.preview import Preview, preview, refuse_all
+from alertagent.core.silences.recurrence import read_recurrence
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import Conflict, NotFound, Stale
 from alertagent.kernel.ids import new_id
@@ -79,7 +91,9 @@ class Silences:
         return [_silence(row) for row in await self._database.fetch(sql.all)]
 
     async def page(self, request: PageRequest) -> tuple[list[Silence], str | None, int | None]:
-        page = await fetch_page(self._database, LISTING, request, self._clock.now())
+        now = self._clock.now()
+        resting = [silence.id for silence in (await self.active(now)).resting()]
+        page = await fetch_page(self._database, LISTING, request, now, resting)
         return [_silence(row) for row in page.rows], page.next_cursor, page.total
 
     async def active(self, now: datetime, executor: Executor | None = None) -> ActiveSilences:
@@ -107,12 +121,12 @@ class Silences:
     async def edit(self, actor: Actor, id: str, draft: Draft, *, mute_all: bool = False) -> Silence:
         """As Alertmanager edits: where the past would change, and where it has expired, there will be a new silence.
 
-        Raises NotFound, Invalid.
+        A recurrence, of which Alertmanager's API does not know, stays as it is. Raises NotFound, Invalid.
         """
         now = self._clock.now()
-        terms = agreed(draft, now)
         async with self._database.transaction() as transaction:
             before = await self._current(transaction, id, None)
+            terms = agreed(replace(draft, recurrence=draft.recurrence or before.recurrence), now)
             return await self._put(transaction, actor, before, terms, now, mute_all=mute_all)
 
     async def revise(
@@ -160,6 +174,7 @@ class Silences:
     async def _put(
         self, transaction: Transaction, actor: Actor, before: Silence, terms: Terms, now: datetime, *, mute_all: bool
     ) -> Silence:
+        terms = sent_back(terms, before)
         if terms == before.terms:
             return before
         if not mute_all and set(terms.matchers) != set(before.matchers):
@@ -218,6 +233,7 @@ def _silence(row: Any) -> Silence:
         ends_at=row["ends_at"],
         created_by=row["created_by"],
         comment=row["comment"],
+        recurrence=read_recurrence(row["recurrence"]) if row["recurrence"] is not None else None,
         revision=row["revision"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -226,7 +242,8 @@ def _silence(row: Any) -> Silence:
 
 def _columns(terms: Terms) -> list[Any]:
     matchers = [str(matcher) for matcher in terms.matchers]
-    return [matchers, terms.starts_at, terms.ends_at, terms.created_by, terms.comment]
+    recurrence = terms.recurrence.as_json() if terms.recurrence is not None else None
+    return [matchers, terms.starts_at, terms.ends_at, terms.created_by, terms.comment, recurrence]
 
 
 def _unknown(id: str) -> NotFound:

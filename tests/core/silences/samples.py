@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from alertagent.core.silences.model import Draft, Silence, SilenceMatcher
+from alertagent.core.silences.recurrence import Recurrence
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -14,6 +15,12 @@ def at(minutes: float) -> datetime:
 
 def matchers(*texts: str) -> tuple[SilenceMatcher, ...]:
     return tuple(map(SilenceMatcher.parse, texts))
+
+
+def daily_at(hour: int) -> Recurrence:
+    """For an hour."""
+    midnight = NOON.replace(hour=0, tzinfo=None)
+    return Recurrence(rrule=f"FREQ=DAILY;BYHOUR={hour}", timezone="UTC", duration=timedelta(hours=1), dtstart=midnight)
 
 
 def draft(*texts: str, **values: Any) -> Draft:

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from tests.support.service import Api
 
 REPAIR = {"matchers": ['alertname="DiskFull"'], "duration": "2h", "comment": "repair"}
+
+SUNDAYS = {"rrule": "FREQ=WEEKLY;BYDAY=SU;BYHOUR=2", "timezone": "Asia/Shanghai", "duration": "2h"}
+RECURRING = {"matchers": ['alertname="DiskFull"'], "comment": "backup", "recurrence": SUNDAYS}
 
 
 def moment(text: str) -> datetime:
@@ -63,9 +64,8 @@ async def test_times_are_those_that_were_asked_for(api: Api) -> None:
     assert (moment(made["starts_at"]), made["state"]) == (start, "pending")
 
 
-@pytest.mark.parametrize(
-    ("change", "place"),
-    [
+async def test_a_mistake_has_its_place(api: Api) -> None:
+    mistakes: list[tuple[dict[str, Any], list[Any]]] = [
         ({"matchers": ["alertname"]}, ["matchers", 0]),
         ({"matchers": ['a=~"("']}, ["matchers", 0]),
         ({"matchers": [{"name": "a", "value": "(", "isRegex": True}]}, ["matchers", 0]),
@@ -77,12 +77,54 @@ async def test_times_are_those_that_were_asked_for(api: Api) -> None:
         ({"duration": None, "ends_at": "2100-01-01T00:00:00Z"}, ["ends_at"]),
         ({"duration": "100y"}, ["ends_at"]),
         ({"comment": "  "}, ["comment"]),
-    ],
-)
-async def test_a_mistake_has_its_place(api: Api, change: dict[str, Any], place: list[Any]) -> None:
-    answer = await api.post("/silences", {**REPAIR, **change})
+        ({"recurrence": {**SUNDAYS, "rrule": "FREQ=DAILY;COUNT=2"}}, ["recurrence", "rrule"]),
+        ({"recurrence": {**SUNDAYS, "rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}}, ["recurrence", "rrule"]),
+        ({"recurrence": {**SUNDAYS, "timezone": "Mars/Olympus"}}, ["recurrence", "timezone"]),
+    ]
 
-    assert (answer.status, answer.error["details"][0]["loc"][: len(place)]) == (400, place)
+    for change, place in mistakes:
+        answer = await api.post("/silences", {**REPAIR, **change})
+        assert (answer.status, answer.error["details"][0]["loc"][: len(place)]) == (400, place), change
+
+
+async def test_a_maintenance_window_shows_when_it_comes_next(api: Api) -> None:
+    made = await api.post("/silences", RECURRING)
+    path = f"/silences/{made.data['id']}"
+    recurrence = made.data["recurrence"]
+    kept = await api.put(path, {"recurrence": {name: recurrence[name] for name in (*SUNDAYS, "dtstart")}})
+    cleared = await api.put(path, {"recurrence": None})
+    ended = await api.put(path, {"recurrence": None, "duration": "1h"})
+
+    assert (made.status, made.data["ends_at"]) == (201, "2100-01-01T00:00:00Z")
+    begins = moment(recurrence["next"]["starts_at"])
+    assert (begins.weekday(), begins.hour, begins.minute) == (5, 18, 0)
+    assert moment(recurrence["next"]["ends_at"]) - begins == timedelta(hours=2)
+    assert made.headers["ETag"] == f'"1-{made.data["state"]}_{int(begins.timestamp())}"'
+    assert {name: recurrence[name] for name in SUNDAYS} == SUNDAYS
+    assert (kept.data["id"], kept.headers["ETag"]) == (made.data["id"], made.headers["ETag"])
+    assert (cleared.status, cleared.error["details"][0]["loc"]) == (400, ["ends_at"])
+    assert (ended.data["recurrence"], ended.data["state"]) == (None, "active")
+
+
+async def test_a_maintenance_window_counts_from_its_start(api: Api) -> None:
+    start = (datetime.now(UTC) + timedelta(days=1)).replace(hour=9, minute=30, second=0, microsecond=0)
+    weekly = {**SUNDAYS, "rrule": "FREQ=WEEKLY", "timezone": "UTC"}
+
+    made = await api.post("/silences", {**RECURRING, "starts_at": start.isoformat(), "recurrence": weekly})
+
+    assert made.data["state"] == "pending"
+    assert moment(made.data["recurrence"]["dtstart"]) == start
+    assert moment(made.data["recurrence"]["next"]["starts_at"]) == start
+    assert made.data["recurrence"]["current"] is None
+
+
+async def test_a_window_that_is_open_is_shown(api: Api) -> None:
+    hourly = {"rrule": "FREQ=HOURLY", "timezone": "UTC", "duration": "1h"}
+
+    made = await api.post("/silences", {**RECURRING, "recurrence": hourly})
+
+    assert made.data["state"] == "active"
+    assert made.data["recurrence"]["current"]["starts_at"] == made.data["starts_at"]
 
 
 async def test_one_that_mutes_everything_must_be_meant(api: Api) -> None:

@@ -1,13 +1,11 @@
 """The silences that fit an alert: the same as trying each of them on it."""
 
-from datetime import timedelta
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alertagent.core.silences.coverage import ActiveSilences, Coverage
 from alertagent.core.silences.model import Silence
-from tests.core.silences.samples import NOON, at, silence
+from tests.core.silences.samples import NOON, at, daily_at, silence
 
 NAMES = st.sampled_from(["alertname", "cluster", "team"])
 VALUES = st.sampled_from(["a", "b", "ab", "", "c"])
@@ -58,9 +56,11 @@ def test_a_silence_is_found_by_the_value_that_the_fewest_others_demand() -> None
     assert tried == ["7"]
 
 
-def test_what_is_in_force_can_be_listed() -> None:
-    now, later = silence(id="1"), silence(id="2", starts_at=at(30))
-    coverage = Coverage([now, later])
+def test_one_that_recurs_rests_between_its_windows() -> None:
+    always, nightly = silence(id="1", ends_at=at(600)), silence(id="2", ends_at=at(600), recurrence=daily_at(14))
+    coverage = Coverage([always, nightly])
+    noon, two = ActiveSilences(coverage, NOON), ActiveSilences(coverage, at(120))
 
-    assert ActiveSilences(coverage, NOON).all() == [now]
-    assert ActiveSilences(coverage, NOON + timedelta(minutes=30)).all() == [now, later]
+    assert (noon.resting(), two.resting()) == ([nightly], [])
+    assert noon.muting({"alertname": "DiskFull"}) == (always,)
+    assert two.muting({"alertname": "DiskFull"}) == (always, nightly)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertagent.core.silences.model import OPEN_END, SilenceMatcher, State, agreed, from_now, revised
+from alertagent.core.silences.model import OPEN_END, SilenceMatcher, State, agreed, from_now, revised, sent_back
+from alertagent.core.silences.recurrence import Window
 from alertagent.kernel.errors import Invalid
-from tests.core.silences.samples import NOON, at, draft, matchers, silence
+from tests.core.silences.samples import NOON, at, daily_at, draft, matchers, silence
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,6 @@ def test_one_matcher_that_wants_something_is_enough() -> None:
         (10, {"ends_at": at(90)}, True),
         (10, {"ends_at": at(11)}, True),
         (10, {"comment": "longer", "created_by": "ben"}, True),
-        (10, {"starts_at": at(0) + timedelta(milliseconds=500)}, True),
         (10, {"starts_at": at(1)}, False),
         (10, {"starts_at": at(20)}, False),
         (10, {"matchers": matchers('alertname="Other"')}, False),
@@ -94,6 +94,57 @@ def test_what_has_been_muted_stays_on_record(now: float, changes: dict[str, Any]
     before = silence()
 
     assert before.may_become(replace(before.terms, **changes), at(now)) is in_place
+
+
+def test_one_that_recurs_is_active_in_its_windows_and_pending_between_them() -> None:
+    nightly = silence(ends_at=at(3 * 24 * 60), recurrence=daily_at(14))
+
+    states = [nightly.state(at(minutes)) for minutes in (-1, 0, 119, 120, 179, 180, 26 * 60, 3 * 24 * 60)]
+
+    pending, active, expired = State.PENDING, State.ACTIVE, State.EXPIRED
+    assert states == [pending, pending, pending, active, active, pending, active, expired]
+
+
+def test_the_windows_of_a_silence_are_cut_where_it_begins_and_ends() -> None:
+    nightly = silence(starts_at=at(150), ends_at=at(24 * 60 + 130), recurrence=daily_at(14))
+
+    assert (nightly.window(at(140)), nightly.next_window(at(140))) == (None, Window(at(150), at(180)))
+    assert nightly.window(at(150)) == Window(at(150), at(180))
+    assert nightly.next_window(at(150)) == Window(at(24 * 60 + 120), at(24 * 60 + 130))
+    assert (nightly.next_window(at(24 * 60 + 120)), nightly.window(at(24 * 60 + 130))) == (None, None)
+    assert (silence().window(at(5)), silence().next_window(at(-5))) == (Window(at(0), at(60)), Window(at(0), at(60)))
+    assert (silence().next_window(at(5)), silence().next_window(at(90))) == (None, None)
+
+
+def test_one_that_recurs_may_leave_its_end_open() -> None:
+    terms = agreed(draft(duration=None, recurrence=daily_at(14)), NOON)
+
+    assert (terms.starts_at, terms.ends_at) == (NOON, OPEN_END)
+    with pytest.raises(Invalid, match="unless it recurs"):
+        agreed(revised(silence(ends_at=OPEN_END, recurrence=daily_at(14)), {"recurrence": None}), NOON)
+
+
+def test_one_that_never_comes_is_refused() -> None:
+    for values in ({"duration": timedelta(hours=2)}, {"starts_at": at(3 * 60), "ends_at": at(24 * 60)}):
+        with pytest.raises(Invalid) as refused:
+            agreed(draft(recurrence=daily_at(14), **values), NOON)
+        assert refused.value.details[0].loc == ("recurrence", "rrule")
+    assert agreed(draft(recurrence=daily_at(14), duration=timedelta(minutes=121)), NOON).recurrence == daily_at(14)
+
+
+def test_another_recurrence_is_another_silence() -> None:
+    before = silence(ends_at=at(600), recurrence=daily_at(14))
+
+    assert before.may_become(replace(before.terms, ends_at=at(900)), at(10))
+    assert not before.may_become(replace(before.terms, recurrence=daily_at(15)), at(10))
+    assert not before.may_become(replace(before.terms, recurrence=None), at(10))
+
+
+def test_a_start_that_has_lost_its_fraction_on_the_way_is_the_same() -> None:
+    before = silence(starts_at=at(0) + timedelta(milliseconds=700))
+
+    assert sent_back(silence().terms, before) == before.terms
+    assert sent_back(silence(starts_at=at(1)).terms, before).starts_at == at(1)
 
 
 def test_the_order_of_matchers_is_no_change() -> None:
