@@ -17,6 +17,7 @@ from alertagent.check_rules import check_rules
 from alertagent.commands.alerts import alerts
 from alertagent.commands.options import FILE, read_token
 from alertagent.commands.rules import rules
+from alertagent.commands.silence import silence
 from alertagent.commands.tasks import tasks
 from alertagent.commands.token import token
 from alertagent.kernel.durations import parse_duration
@@ -190,7 +191,7 @@ def version() -> None:
     click.echo(f"alertagent {__version__}")
 
 
-for command in (rules, alerts, tasks, token, check_rules):
+for command in (rules, alerts, silence, tasks, token, check_rules):
     main.add_command(command)
 
 

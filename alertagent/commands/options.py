@@ -75,6 +75,12 @@ def read_token(file: Path | None) -> str | None:
         raise Problem(f"cannot read the token file {file}: {error.strerror}") from error
 
 
+def quoted(value: str) -> str:
+    """As a matcher has it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
 def complaint(problem: Problem) -> list[str]:
     """A problem in lines: what is wrong, and each finding with its place."""
     findings = [_finding(detail) for detail in problem.details if len(problem.details) > 1 or detail.line is not None]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from alertagent.commands.client import Client
-from alertagent.commands.options import Command, with_server
+from alertagent.commands.options import Command, quoted, with_server
 from alertagent.commands.output import Columns, Output, Row
 
 # As the server spells them; a typing mistake should not look like "there are none".
@@ -129,10 +129,4 @@ def _queues(client: Client, queue: str | None) -> list[str]:
 
 def _filter(type: str | None, why: str | None) -> list[str]:
     named = {"type": type, "why": why}
-    return [f"{name}={_quoted(value)}" for name, value in named.items() if value is not None]
-
-
-def _quoted(value: str) -> str:
-    """As a matcher has it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return [f"{name}={quoted(value)}" for name, value in named.items() if value is not None]
