@@ -1,20 +1,26 @@
 """Which silences fit an alert, fast where both are many. Pure.
 
-A silence is found by one of its matchers: by the value that it demands, and of several by the one that the fewest other
-silences demand; or else by the label that its regular expression demands. Only silences without either are tried on
-every alert.
+A silence is found by what one of its matchers demands: one of some values, or a beginning. Of several that is the one
+that the fewest other silences demand. Only silences that demand nothing are tried on every alert.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from alertagent.core.silences.demand import Demand, demand_of
 from alertagent.core.silences.model import Silence, State
 from alertagent.kernel.labels import Labels
-from alertagent.kernel.matchers import Matcher, Operator
+from alertagent.kernel.matchers import Matcher
+
+# Of so many values it is remembered what expressions say of them.
+REMEMBERED = 100_000
 
 Pair = tuple[str, str]
-"""The name and the value of a label."""
+"""The name of a label, and its value or the beginning of that."""
+
+Candidate = tuple[Silence, Sequence[Matcher]]
+"""A silence, and those of its matchers of which nothing is known yet."""
 
 
 class Coverage:
@@ -22,47 +28,56 @@ class Coverage:
 
     def __init__(self, silences: Iterable[Silence]) -> None:
         self.silences: Sequence[Silence] = tuple(silences)
-        self._by_value: dict[Pair, list[Silence]] = {}
-        self._by_label: dict[str, list[tuple[Matcher, Silence]]] = {}
-        self._others: list[Silence] = []
-        # What the expressions on a label say of a value; a storm has many alerts and few values.
-        self._said: dict[Pair, Sequence[Silence]] = {}
-        frequency = Counter(pair for silence in self.silences for pair in _values(silence))
-        for silence in self.silences:
-            self._place(silence, frequency)
+        self._by_value: dict[Pair, list[Candidate]] = {}
+        self._by_prefix: dict[Pair, list[tuple[Matcher, Candidate]]] = {}
+        self._lengths: dict[str, set[int]] = {}
+        self._others: list[Candidate] = []
+        # Alerts are many and their values few.
+        self._said: dict[Pair, Sequence[Candidate]] = {}
+        demands = [_demands(silence) for silence in self.silences]
+        frequency = Counter(key for each in demands for demand in each for key in _keys(demand))
+        for silence, each in zip(self.silences, demands, strict=True):
+            self._place(silence, min(each, key=lambda demand: max(map(frequency.get, _keys(demand))), default=None))
 
     def fitting(self, labels: Labels) -> list[Silence]:
         """The silences that fit such an alert, whatever the time."""
-        return [silence for silence in self._candidates(labels) if silence.fits(labels)]
+        return [silence for silence, rest in self._candidates(labels) if all(each.matches(labels) for each in rest)]
 
-    def _place(self, silence: Silence, frequency: Counter[Pair]) -> None:
-        pairs = _values(silence)
-        if pairs:
-            self._by_value.setdefault(min(pairs, key=lambda pair: frequency[pair]), []).append(silence)
-        elif (matcher := _demanding(silence)) is not None:
-            self._by_label.setdefault(matcher.name, []).append((matcher, silence))
-        else:
-            self._others.append(silence)
+    def _place(self, silence: Silence, demand: Demand | None) -> None:
+        if demand is None:
+            self._others.append((silence, silence.matchers))
+            return
+        name = demand.matcher.name
+        rest = [matcher for matcher in silence.matchers if matcher is not demand.matcher]
+        candidate = silence, sorted(rest, key=lambda matcher: matcher.operator.is_regex)
+        for value in demand.values:
+            self._by_value.setdefault((name, value), []).append(candidate)
+        if not demand.values:
+            self._by_prefix.setdefault((name, demand.prefix), []).append((demand.matcher, candidate))
+            self._lengths.setdefault(name, set()).add(len(demand.prefix))
 
-    def _candidates(self, labels: Labels) -> Iterator[Silence]:
+    def _candidates(self, labels: Labels) -> Iterator[Candidate]:
         yield from self._others
         for pair in labels.items():
             yield from self._by_value.get(pair, ())
-            if pair[0] in self._by_label:
+            if pair[0] in self._lengths:
                 yield from self._expressed(pair)
 
-    def _expressed(self, pair: Pair) -> Sequence[Silence]:
+    def _expressed(self, pair: Pair) -> Sequence[Candidate]:
+        """Those whose expression fits the value."""
         known = self._said.get(pair)
         if known is None:
-            if len(self._said) >= MAX_SAID:
+            if len(self._said) >= REMEMBERED:
                 self._said.clear()
-            label = dict([pair])
-            known = tuple(silence for matcher, silence in self._by_label[pair[0]] if matcher.matches(label))
-            self._said[pair] = known
+            known = self._said[pair] = tuple(self._by_expression(*pair))
         return known
 
-
-MAX_SAID = 100_000
+    def _by_expression(self, name: str, value: str) -> Iterator[Candidate]:
+        label = {name: value}
+        for length in self._lengths[name]:
+            if length <= len(value):
+                found = self._by_prefix.get((name, value[:length]), ())
+                yield from (candidate for matcher, candidate in found if matcher.matches(label))
 
 
 class ActiveSilences:
@@ -89,15 +104,11 @@ class ActiveSilences:
         return mutes
 
 
-def _values(silence: Silence) -> list[Pair]:
-    return [
-        (matcher.name, matcher.value)
-        for matcher in silence.matchers
-        if matcher.operator is Operator.EQUAL and matcher.value
-    ]
+def _demands(silence: Silence) -> Sequence[Demand]:
+    return [demand for matcher in silence.matchers if (demand := demand_of(matcher)) is not None]
 
 
-def _demanding(silence: Silence) -> Matcher | None:
-    """A regular expression that an alert without the label cannot fit."""
-    expressions = (matcher for matcher in silence.matchers if matcher.operator is Operator.MATCH)
-    return next((matcher for matcher in expressions if not matcher.matches({})), None)
+def _keys(demand: Demand) -> Sequence[tuple[str, str, bool]]:
+    """What others may demand, too: the values, or the beginning."""
+    name = demand.matcher.name
+    return [(name, value, True) for value in demand.values] or [(name, demand.prefix, False)]
