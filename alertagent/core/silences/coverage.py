@@ -19,6 +19,9 @@ REMEMBERED = 100_000
 Pair = tuple[str, str]
 """The name of a label, and its value or the beginning of that."""
 
+Key = tuple[str, str, bool]
+"""The same, and whether it is the whole value."""
+
 Candidate = tuple[Silence, Sequence[Matcher]]
 """A silence, and those of its matchers of which nothing is known yet."""
 
@@ -37,7 +40,7 @@ class Coverage:
         demands = [_demands(silence) for silence in self.silences]
         frequency = Counter(key for each in demands for demand in each for key in _keys(demand))
         for silence, each in zip(self.silences, demands, strict=True):
-            self._place(silence, min(each, key=lambda demand: max(map(frequency.get, _keys(demand))), default=None))
+            self._place(silence, _rarest(each, frequency))
 
     def fitting(self, labels: Labels) -> list[Silence]:
         """The silences that fit such an alert, whatever the time."""
@@ -108,7 +111,11 @@ def _demands(silence: Silence) -> Sequence[Demand]:
     return [demand for matcher in silence.matchers if (demand := demand_of(matcher)) is not None]
 
 
-def _keys(demand: Demand) -> Sequence[tuple[str, str, bool]]:
+def _rarest(demands: Sequence[Demand], frequency: Counter[Key]) -> Demand | None:
+    return min(demands, key=lambda demand: max(frequency[key] for key in _keys(demand)), default=None)
+
+
+def _keys(demand: Demand) -> Sequence[Key]:
     """What others may demand, too: the values, or the beginning."""
     name = demand.matcher.name
     return [(name, value, True) for value in demand.values] or [(name, demand.prefix, False)]
