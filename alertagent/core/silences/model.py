@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Self
 from alertagent.core.silences.recurrence import LOOK_AHEAD, Recurrence, Window
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.errors import Detail, Invalid
-from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher, Operator
 
 MAX_MATCHERS = 100
@@ -126,10 +125,6 @@ class Silence(Terms):
         if self.ends_at <= now:
             return State.EXPIRED
         return State.PENDING if self.window(now) is None else State.ACTIVE
-
-    def fits(self, labels: Labels) -> bool:
-        """Whether it is meant for such an alert, whatever the time."""
-        return all(matcher.matches(labels) for matcher in self.matchers)
 
     def may_become(self, terms: Terms, now: datetime) -> bool:
         """Whether these can be its own terms without a change of what it has muted so far."""

@@ -97,7 +97,10 @@ class Silences:
         return [_silence(row) for row in page.rows], page.next_cursor, page.total
 
     async def active(self, now: datetime, executor: Executor | None = None) -> ActiveSilences:
-        """What mutes at this moment: a look at an index, and at the rows of those that changed since the last call."""
+        """What mutes at this moment: a look at an index, and at the rows of those that changed since the last call.
+
+        Not for a transaction that writes silences: what it might take back would be remembered.
+        """
         executor = executor or self._database
         revisions = {row["id"]: row["revision"] for row in await executor.fetch(sql.in_force, now)}
         known = {silence.id: silence for silence in self._coverage.silences}
