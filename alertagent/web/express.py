@@ -94,7 +94,7 @@ class Express:
         question = self._questions.get(request.raw_path)
         if question is None and (route := self._routes.get(request.raw_path.partition("?")[0])) is not None:
             try:
-                question = (route, read_query(request, route.query))
+                question = (route, read_query(request, route))
             except Invalid:
                 return None
             _bounded(self._questions)[request.raw_path] = question

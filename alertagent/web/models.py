@@ -16,12 +16,6 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ForeignModel(BaseModel):
-    """What clients of somebody else's protocol send: what we do not know of it is their business."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
-
-
 class FilterQuery(Model):
     """Which things of a list are meant."""
 

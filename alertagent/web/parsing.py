@@ -13,7 +13,6 @@ from pydantic.fields import FieldInfo
 
 from alertagent.kernel.errors import Detail, Invalid, TimedOut, TooLarge, UnsupportedMedia
 from alertagent.web.errors import did_you_mean, refusal
-from alertagent.web.models import ForeignModel
 from alertagent.web.routes import Route
 
 READ_TIMEOUT_SECONDS = 10.0
@@ -63,24 +62,22 @@ def parse_json(raw: bytes, model: type[M]) -> M:
         raise refusal(error, model) from error
 
 
-def read_query(request: web.BaseRequest, model: type[BaseModel] | None) -> BaseModel | None:
+def read_query(request: web.BaseRequest, route: Route) -> BaseModel | None:
     """The query string as a model; a parameter that the route does not know is refused by name.
 
     Of a foreign route's, what is not known is ignored, and of a parameter that is repeated the last one counts.
     """
-    values = _grouped(request)
+    values, model = _grouped(request), route.query
+    known = model.model_fields if model is not None else {}
+    fields = {field.alias or name: field for name, field in known.items()}
+    unknown = [name for name in values if name not in fields]
+    if unknown and not route.foreign:
+        raise _unknown_parameter(unknown[0], fields)
     if model is None:
-        for name in values:
-            raise _unknown_parameter(name, ())
         return None
-    fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    lenient = issubclass(model, ForeignModel)
-    for name in values:
-        if name not in fields and not lenient:
-            raise _unknown_parameter(name, fields)
-    known = {name: given for name, given in values.items() if name in fields}
+    given = {name: given for name, given in values.items() if name in fields}
     try:
-        return model.model_validate(_scalars(known, fields, lenient=lenient))
+        return model.model_validate(_scalars(given, fields, last_counts=route.foreign))
     except ValidationError as error:
         raise refusal(error, model) from error
 
@@ -121,19 +118,19 @@ def _grouped(request: web.BaseRequest) -> dict[str, list[str]]:
     return values
 
 
-def _scalars(values: Mapping[str, list[str]], fields: Mapping[str, FieldInfo], *, lenient: bool) -> dict[str, Any]:
+def _scalars(values: Mapping[str, list[str]], fields: Mapping[str, FieldInfo], *, last_counts: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, given in values.items():
         if get_origin(fields[name].annotation) is tuple:
             found[name] = given
-        elif len(given) > 1 and not lenient:
+        elif len(given) > 1 and not last_counts:
             raise Invalid(f'the parameter "{name}" stands {len(given)} times', details=[Detail((name,), "repeated")])
         else:
             found[name] = given[-1]
     return found
 
 
-def _unknown_parameter(name: str, known: Mapping[str, object] | tuple[()]) -> Invalid:
+def _unknown_parameter(name: str, known: Mapping[str, object]) -> Invalid:
     message = f'unknown parameter "{name[:80]}".{did_you_mean(name, known)}'
     return Invalid(message, code="request.parameter_unknown", details=[Detail((name,), message)])
 

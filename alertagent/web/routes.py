@@ -41,8 +41,9 @@ class Route:
     """One method of one path. `reads` are the media types of a raw body; empty means any.
 
     `other_answer` is what it answers with 200 instead, in a dry run for instance.
-    `foreign` routes follow somebody else's protocol, whose clients we do not choose: what they sent wrong is answered
-    as a bare text, and a token may come as the password of HTTP basic authentication.
+    `foreign` routes follow somebody else's protocol, whose clients we do not choose: parameters that we do not know are
+    their business, what they sent wrong is answered as a bare text, and a token may come as the password of HTTP basic
+    authentication.
     `at_once` may answer a conditional GET from memory; see `express`.
     """
 

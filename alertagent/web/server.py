@@ -68,7 +68,7 @@ def _endpoint(route: Route, replies: KeptReplies) -> Any:
         if not route.access.permits(call.principal):
             raise Forbidden(f"{call.principal.name} may not {route.method} {request.path}")
         arguments: dict[str, Any] = {"call": call, **read_path(request, route.path_parameters)}
-        query = read_query(request, route.query)
+        query = read_query(request, route)
         if query is not None:
             arguments["query"] = query
         raw = await read_body(request, route)

@@ -72,6 +72,7 @@ GOOD = [
     "silences?filter=alertname=~DiskFull",
     "silences?filter=instance=db-1",
     "receivers",
+    "receivers?surprise=1",
 ]
 ROUTES = [
     "alerts",
@@ -83,6 +84,14 @@ ROUTES = [
     "alerts/groups?receiver=hosts|web",
     "alerts/groups?filter=severity=critical&receiver=.*o.*",
     "receivers",
+]
+INHIBITED = [
+    "alerts",
+    "alerts?inhibited=false",
+    "alerts?active=false",
+    "alerts?active=false&inhibited=false",
+    "alerts/groups?inhibited=false",
+    "alerts/groups?active=false",
 ]
 BAD = [
     "alerts?filter=foo",
@@ -236,6 +245,25 @@ async def test_routes_and_their_groups_are_told_alike(routed: Both) -> None:
 
     # Critical ones of the shop and of the web are in two groups each.
     await routed.agree(ROUTES, grouped=27 + 12)
+
+
+async def test_inhibited_alerts_name_who_inhibits_them_alike(routed: Both) -> None:
+    source = {"labels": {"alertname": "Maintenance", "team": "web"}, "startsAt": FROM, "endsAt": TO}
+    targets = [
+        {"labels": {"alertname": "Slow", "severity": severity, "team": team}, "startsAt": FROM, "endsAt": TO}
+        for severity in ("warning", "info")
+        for team in ("web", "shop")
+    ]
+    theirs, ours = await routed.ask("POST", "alerts", json=[source, *targets])
+    assert (theirs.status, ours.status) == (200, 200)
+
+    async def inhibited() -> bool:
+        """AlertAgent knows what inhibits once it is in its groups."""
+        answers = await routed.ask("GET", "alerts?active=false")
+        return all(len(json.loads(answer.body)) == 1 for answer in answers)
+
+    await eventually(inhibited)
+    await routed.agree(INHIBITED, grouped=5)
 
 
 async def test_what_is_wrong_is_refused_alike(both: Both) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from alertagent.kernel.errors import Unavailable
 from alertagent.web.access import PUBLIC, Principal, Role, editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import ForeignModel, Model
+from alertagent.web.models import Model
 from alertagent.web.replies import Page, Raw, Reply
 from alertagent.web.routes import delete, get, post, put
 
@@ -46,7 +46,7 @@ class NoteQuery(Model):
     words: tuple[str, ...] = ()
 
 
-class ForeignQuery(ForeignModel):
+class ForeignQuery(Model):
     word: str = ""
     words: tuple[str, ...] = ()
     size: int = 1

@@ -23,7 +23,7 @@ from alertagent.kernel.errors import Invalid, NotFound
 from alertagent.kernel.matchers import Matcher, compile_pattern
 from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import ForeignModel
+from alertagent.web.models import Model
 from alertagent.web.replies import Raw
 from alertagent.web.routes import delete, get, post
 
@@ -35,7 +35,7 @@ _TRUE = frozenset({"", "true", "1", "yes", "ok", "y", "on", "selected", "checked
 Yes = Annotated[bool, BeforeValidator(lambda value: str(value).lower() in _TRUE)]
 
 
-class FilterQuery(ForeignModel):
+class FilterQuery(Model):
     filter: Annotated[
         tuple[Annotated[str, Field(max_length=2048)], ...],
         Field(max_length=100, description='Matchers, all of which must hold: `severity="critical"`.'),

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alertagent.core.alerts.intake import Moment
 from alertagent.core.gateway.render import moment
 from alertagent.core.silences.model import Draft, Silence, SilenceMatcher, State
 from alertagent.kernel.errors import Invalid
 from alertagent.kernel.matchers import Matcher
-from alertagent.web.models import ForeignModel
 
 # What go-openapi calls them: no JSON or of another type, missing, too few, not a UUID.
 MALFORMED, REQUIRED, TOO_FEW, NO_UUID = 400, 602, 612, 601
@@ -33,7 +32,11 @@ def _text(value: str) -> str:
 Text = Annotated[str, AfterValidator(_text)]
 
 
-class _Posted(ForeignModel):
+class _Posted(BaseModel):
+    """What we do not know is the client's business."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, value: Any) -> Any:
