@@ -151,10 +151,10 @@ class Serve(Running):
         super().__init__("serve", "--port", str(port), *flags, environment=settings)
 
     @classmethod
-    def on(cls, database_url: str, redis_url: str) -> Self:
-        """On engines that run already."""
+    def on(cls, database_url: str, redis_url: str, **environment: str) -> Self:
+        """On engines that run already; `environment` are more settings."""
         urls = {"ALERTAGENT_DATABASE__URL": database_url, "ALERTAGENT_REDIS__URL": redis_url}
-        return cls(environment={**LOOPBACK, **TOKEN, **urls})
+        return cls(environment={**LOOPBACK, **TOKEN, **urls, **environment})
 
     @classmethod
     def in_(cls, data_dir: Path) -> Self:

@@ -1,10 +1,13 @@
 """One routing document for all scenarios, and the same once more as Alertmanager's configuration. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from math import ceil
 from typing import Any
 
 import yaml
 
+from alertagent.kernel.durations import parse_duration
 from tests.acceptance.parity.scenario import Differs, Quiet, Scenario, Step
 
 SENTINEL = "sentinel"
@@ -22,7 +25,8 @@ TIME_INTERVALS = [
 
 def document(scenarios: Sequence[Scenario]) -> dict[str, Any]:
     """Each scenario has a branch of the tree and inhibitions of its own."""
-    waits = sorted({step.seconds for scenario in scenarios for step in flat(scenario.steps) if isinstance(step, Quiet)})
+    quiet = {step.seconds for scenario in scenarios for step in flat(scenario.steps) if isinstance(step, Quiet)}
+    waits = sorted(quiet | {longest_interval(scenario) + 1 for scenario in scenarios})
     routes = [*map(_sentinel, waits), *map(_branch, scenarios)]
     return {
         "route": {"receiver": "one", "repeat_interval": "1h", "routes": routes},
@@ -50,6 +54,14 @@ def flat(steps: Iterable[Step]) -> Iterable[Step]:
             yield from flat([*step.alertmanager, *step.alertagent])
         else:
             yield step
+
+
+def longest_interval(scenario: Scenario) -> int:
+    """The longest time in seconds between two looks at a group, but for those that nobody is meant to wait for."""
+    own = {**USUAL, **scenario.route}
+    routes = [own, *own.get("routes", ())]
+    intervals = [parse_duration(route["group_interval"]) for route in routes if "group_interval" in route]
+    return max(ceil(each.total_seconds()) for each in intervals if each < timedelta(minutes=1))
 
 
 def _sentinel(seconds: int) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """Alertmanager's API v2, which both servers have, and the sink that their webhooks reach."""
 
-import asyncio
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -51,6 +51,7 @@ class Message:
 
 def read(body: Mapping[str, Any], moments: Mapping[datetime, str]) -> Message:
     """`moments` has names for the times that were posted. The alerts come in the order of their labels."""
+    alerts = [_alert(alert, moments) for alert in body["alerts"]]
     return Message(
         version=body["version"],
         receiver=body["receiver"],
@@ -60,7 +61,7 @@ def read(body: Mapping[str, Any], moments: Mapping[datetime, str]) -> Message:
         common_labels=body["commonLabels"],
         common_annotations=body["commonAnnotations"],
         truncated_alerts=body["truncatedAlerts"],
-        alerts=sorted((_alert(alert, moments) for alert in body["alerts"]), key=lambda alert: sorted(alert.labels.items())),
+        alerts=sorted(alerts, key=lambda alert: sorted(alert.labels.items())),
     )
 
 

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any, assert_never
 
 from alertagent.kernel.clock import rfc3339
-from tests.acceptance.parity.document import SENTINEL
+from tests.acceptance.parity.document import SENTINEL, longest_interval
 from tests.acceptance.parity.gateway import OWNER, Gateway
 from tests.acceptance.parity.message import Message, read
 from tests.acceptance.parity.scenario import (
@@ -23,7 +23,6 @@ from tests.acceptance.parity.scenario import (
 )
 
 PATIENCE = 15
-CLOSING = Quiet(2)
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -45,7 +44,7 @@ class Player:
         self.heard: list[Message] = []
 
     async def play(self) -> Sequence[Message]:
-        for step in (*self._scenario.steps, CLOSING):
+        for step in (*self._scenario.steps, Quiet(longest_interval(self._scenario) + 1)):
             await self._play(step)
         return self.heard
 

@@ -1,6 +1,6 @@
 """Alerts that others hold back."""
 
-from tests.acceptance.parity.scenario import Differs, Fire, Hears, Quiet, Resolve, Scenario, alert
+from tests.acceptance.parity.scenario import Fire, Hears, Quiet, Resolve, Scenario, alert
 
 SOURCE, TARGET = alert("Down", host="a"), alert("Slow", host="a")
 ELSEWHERE = alert("Slow", host="b")

@@ -3,7 +3,7 @@
 from tests.acceptance.parity.scenario import Fire, Hears, Quiet, Resolve, Scenario, alert
 
 A, B, C = alert("A", team="x"), alert("B", team="y"), alert("C")
-A2 = alert("A", team="x", zone="2")
+A1, A2 = alert("A", team="x", zone="1"), alert("A", team="x", zone="2")
 
 
 def to(receiver: str, *matchers: str, **fields: object) -> dict[str, object]:
@@ -70,7 +70,11 @@ SCENARIOS = [
     ),
     Scenario(
         "a child has from its parent what it does not say itself",
-        [Fire([A, {**A, "zone": "1"}, A2]), Hears([A, {**A, "zone": "1"}], receiver="two"), Hears([A2], receiver="three")],
+        [
+            Fire([A, A1, A2]),
+            Hears([A, A1], receiver="two"),
+            Hears([A2], receiver="three"),
+        ],
         {
             "receiver": "two",
             "group_by": ["team"],
@@ -97,7 +101,7 @@ SCENARIOS = [
         {
             "group_wait": "1h",
             "group_interval": "1h",
-            "routes": [to("two", 'team="x"', group_wait="500ms", group_interval="1s")],
+            "routes": [to("two", 'team="x"', group_wait="500ms", group_interval="2s")],
         },
     ),
     Scenario(
