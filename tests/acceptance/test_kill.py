@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -31,6 +32,25 @@ def posts(names: list[str]) -> list[tuple[str, Any]]:
     return [("//api/v2/alerts", alerts), ("/alerts/webhook", webhook)]
 
 
+async def keep_posting_at_pace(api: Api, accepted: Inbox[str]) -> None:
+    """A hundred alerts a second, however long the answers take."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with asyncio.TaskGroup() as batches:
+        for number in count():
+            batches.create_task(post_one(api, [f"Tick{number}Alert{index}" for index in range(10)], accepted))
+            await asyncio.sleep(began + (number + 1) / 10 - loop.time())
+
+
+async def post_one(api: Api, names: list[str], accepted: Inbox[str]) -> None:
+    """A batch without an answer is given up, accepted or not."""
+    with suppress(aiohttp.ClientError):
+        answer = await api.post(*posts(names)[0])
+        if answer.status == 200:
+            for name in names:
+                accepted.add(name)
+
+
 async def keep_posting(api: Api, dice: random.Random, accepted: Inbox[str]) -> None:
     """Post batch after batch and note what was accepted. A batch without an answer is given up, accepted or not."""
     for number in count():
@@ -44,6 +64,19 @@ async def keep_posting(api: Api, dice: random.Random, accepted: Inbox[str]) -> N
         if answer.status == 200:
             for name in names:
                 accepted.add(name)
+
+
+def all_of(names: set[str]) -> Callable[[list[Received]], bool]:
+    """Whether a sink has heard of all of these. Each request is read once."""
+    missing, read = set(names), 0
+
+    def holds(requests: list[Received]) -> bool:
+        nonlocal read
+        missing.difference_update(name for name, _ in deliveries(requests[read:]))
+        read = len(requests)
+        return not missing
+
+    return holds
 
 
 def deliveries(requests: Iterable[Received]) -> list[tuple[str, str]]:
@@ -73,12 +106,48 @@ async def test_every_accepted_alert_is_delivered_through_any_kills(seed: int, da
             await some_more(dice, accepted, sink)
             client.cancel()
 
-        expected = {*accepted.items}
-        await sink.wait_for(lambda requests: expected <= {name for name, _ in deliveries(requests)}, 40)
+        await sink.wait_for(all_of({*accepted.items}), 40)
 
+    assert caught, "no kill fell between an acceptance and its delivery"
+    nothing_is_told_oftener_than_kills_excuse(sink)
+
+
+async def test_alerts_that_are_groups_of_their_own_survive_kills_under_steady_load(data_dir: Path) -> None:
+    dice, accepted, caught = random.Random(3), Inbox[str](), 0
+    async with Serve.in_(data_dir) as serve, Sink() as sink, aiohttp.ClientSession() as session:
+        api = Api(session, serve.address)
+        channel = {"name": "sink", "plugin_name": "webhook", "config": {"url": sink.url}}
+        assert (await api.post("/channels", channel)).status == 201
+        route = {"receiver": "sink", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}
+        stored = await api.put("/routing", {"route": route})
+        assert stored.status == 200, stored.body
+
+        async with asyncio.TaskGroup() as group:
+            client = group.create_task(keep_posting_at_pace(api, accepted))
+            for _ in range(KILLS):
+                await some_more(dice, accepted, sink)
+                await serve.kill()
+                caught += len({*accepted.items} - {name for name, _ in deliveries(sink.requests)})
+                await serve.start()
+            await some_more(dice, accepted, sink)
+            client.cancel()
+
+        await sink.wait_for(all_of({*accepted.items}), 40)
+
+    assert caught, "no kill fell between an acceptance and its delivery"
+    assert max(map(len, named(sink.requests))) == 1
+    nothing_is_told_oftener_than_kills_excuse(sink)
+
+
+def named(requests: Iterable[Received]) -> list[list[str]]:
+    """The alerts of each message."""
+    return [[alert["labels"]["alertname"] for alert in orjson.loads(request.body)["alerts"]] for request in requests]
+
+
+def nothing_is_told_oftener_than_kills_excuse(sink: Sink) -> None:
+    """Each alert was planned for delivery once; a kill may repeat the attempts that were under way, each once."""
     heard = deliveries(sink.requests)
     attempts = Counter(heard)
-    assert caught, "no kill fell between an acceptance and its delivery"
     assert max(Counter(name for name, _ in attempts).values()) == 1, "an alert was planned for delivery twice"
     assert max(attempts.values()) <= 1 + KILLS
     assert len(heard) - len(attempts) <= KILLS * NOTIFICATION_WORKERS

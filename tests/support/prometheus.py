@@ -94,20 +94,24 @@ class Prometheus(RuleServer):
         return [*command, "--web.enable-lifecycle"] if self._lifecycle else command
 
 
+_NOBODY = "http://127.0.0.1:1"
+
+
 class Vmalert(RuleServer):
     """Loads one file. Its data source and notifier need not answer for it to load rules."""
 
-    def __init__(self, directory: Path, live: Path) -> None:
+    def __init__(self, directory: Path, live: Path, *, datasource: str = _NOBODY, notifier: str = _NOBODY) -> None:
         super().__init__(directory)
         self._live = live
+        self._datasource = datasource
+        self._notifier = notifier
 
     def command(self) -> list[str]:
-        nobody = "http://127.0.0.1:1"
         return [
             "vmalert",
             f"-rule={self._live}",
-            f"-datasource.url={nobody}",
-            f"-notifier.url={nobody}",
+            f"-datasource.url={self._datasource}",
+            f"-notifier.url={self._notifier}",
             f"-httpListenAddr=127.0.0.1:{self.port}",
             # Until a group's first evaluation, up to an interval after the start, vmalert takes no reload.
             "-evaluationInterval=1s",

@@ -70,11 +70,9 @@ class Player:
 
     async def _fire(self, step: Fire) -> None:
         number = next(self._posts)
-        fields: dict[str, Any] = {
-            "startsAt": rfc3339(self._moment(f"the start of post {number}", -step.began)),
-            "annotations": step.annotations,
-            "generatorURL": step.generator,
-        }
+        fields: dict[str, Any] = {"annotations": step.annotations, "generatorURL": step.generator}
+        if step.began is not None:
+            fields["startsAt"] = rfc3339(self._moment(f"the start of post {number}", -step.began))
         if step.ends_in is not None:
             fields["endsAt"] = rfc3339(self._moment(f"the end of post {number}", step.ends_in))
         for labels in step.alerts:

@@ -23,12 +23,12 @@ def alert(alertname: str, **labels: str) -> Labels:
 class Fire:
     """One post with these alerts, as Prometheus makes it: with a start, and an end that lies ahead.
 
-    `began` is how many seconds ago they began to fire; `ends_in` None leaves the end to the receiver.
+    `began` is how many seconds ago they began to fire. None, there and in `ends_in`, leaves it to the receiver.
     """
 
     alerts: Sequence[Labels]
     annotations: Labels = field(default_factory=dict)
-    began: float = 0
+    began: float | None = 0
     ends_in: float | None = HOUR
     generator: str = "http://prometheus.example/graph"
 

@@ -101,6 +101,10 @@ SCENARIOS = [
         {"receiver": NO_ENDS},
     ),
     Scenario(
+        "an alert without any time begins now, and may end without a start",
+        [Fire([A], began=None, ends_in=None), Hears([A]), Resolve([A]), Hears(resolved=[A])],
+    ),
+    Scenario(
         "an alert without an end counts as over after resolve_timeout",
         [Fire([A], ends_in=None), Hears([A]), Hears(resolved=[A])],
     ),
