@@ -10,6 +10,7 @@ from tests.acceptance.parity.document import SENTINEL, longest_interval
 from tests.acceptance.parity.gateway import OWNER, Gateway
 from tests.acceptance.parity.message import Message, read
 from tests.acceptance.parity.scenario import (
+    Again,
     Differs,
     EndSilence,
     Fire,
@@ -39,6 +40,7 @@ class Player:
         self._sentinels = count()
         self._silence = ""
         self._posted: dict[str, Mapping[str, Any]] = {}
+        self._fired: dict[str, Mapping[str, Any]] = {}
         self._moments: dict[datetime, str] = {}
         self._posts = count(1)
         self.heard: list[Message] = []
@@ -54,6 +56,9 @@ class Player:
                 await self._fire(step)
             case Resolve():
                 await self._resolve(step)
+            case Again():
+                posted = self._fired if step.firing else self._posted
+                await self._gateway.post_alerts([posted[str(labels)] for labels in step.alerts])
             case Silence():
                 scope = {"scenario": self._scenario.label}
                 self._silence = await self._gateway.silence(step.matchers, scope, timedelta(seconds=step.lasts))
@@ -76,13 +81,15 @@ class Player:
         if step.ends_in is not None:
             fields["endsAt"] = rfc3339(self._moment(f"the end of post {number}", step.ends_in))
         for labels in step.alerts:
-            self._posted[str(labels)] = {**fields, "labels": self._own(labels)}
+            self._fired[str(labels)] = self._posted[str(labels)] = {**fields, "labels": self._own(labels)}
         await self._gateway.post_alerts([self._posted[str(labels)] for labels in step.alerts])
 
     async def _resolve(self, step: Resolve) -> None:
         """As Prometheus says it: the alert as it was, with an end."""
         ends_at = rfc3339(self._moment(f"the end of post {next(self._posts)}"))
-        await self._gateway.post_alerts([{**self._posted[str(labels)], "endsAt": ends_at} for labels in step.alerts])
+        for labels in step.alerts:
+            self._posted[str(labels)] = {**self._posted[str(labels)], "endsAt": ends_at}
+        await self._gateway.post_alerts([self._posted[str(labels)] for labels in step.alerts])
 
     def _own(self, labels: Labels) -> Labels:
         return {**labels, "scenario": self._scenario.label}

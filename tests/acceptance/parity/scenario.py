@@ -41,6 +41,17 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """One post with these alerts just as they were posted before, by a sender that repeats itself.
+
+    `firing`: as they were when they fired last, by a sender that lags behind.
+    """
+
+    alerts: Sequence[Labels]
+    firing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """A silence over all alerts of the scenario that fit; it is in force when the step is over."""
 
@@ -79,7 +90,7 @@ class Differs:
     alertagent: Sequence["Step"] = ()
 
 
-Step = Fire | Resolve | Silence | EndSilence | Hears | Quiet | Differs
+Step = Fire | Resolve | Again | Silence | EndSilence | Hears | Quiet | Differs
 
 
 @dataclass(frozen=True, slots=True)

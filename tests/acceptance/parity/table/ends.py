@@ -1,7 +1,7 @@
 """How the end of an alert is told, and what an alert is when it comes back."""
 
 from tests.acceptance.parity.document import NO_ENDS
-from tests.acceptance.parity.scenario import Differs, Fire, Hears, Quiet, Resolve, Scenario, alert
+from tests.acceptance.parity.scenario import Again, Differs, Fire, Hears, Quiet, Resolve, Scenario, alert
 
 A, B, C = alert("A", zone="1"), alert("A", zone="2"), alert("A", zone="3")
 
@@ -34,13 +34,13 @@ SCENARIOS = [
     ),
     Scenario(
         "what ends before group_wait is over is told along with what goes on",
-        [Fire([A, B]), Resolve([A]), Hears([B], [A])],
-        {"group_wait": "2s"},
+        [Fire([A, B]), Quiet(1), Resolve([A]), Hears([B], [A])],
+        {"group_wait": "4s"},
     ),
     Scenario(
         "what begins and ends between two messages is told with the next change",
-        [Fire([A]), Hears([A]), Fire([B]), Resolve([B]), Hears([A], [B])],
-        {"group_interval": "3s"},
+        [Fire([A]), Hears([A]), Fire([B]), Quiet(1), Resolve([B]), Hears([A], [B])],
+        {"group_interval": "5s"},
     ),
     Scenario(
         "an end that nobody saw begin is not told",
@@ -71,6 +71,60 @@ SCENARIOS = [
             Hears(resolved=[A]),
         ],
         {"group_interval": "4s"},
+    ),
+    Scenario(
+        "what flaps within group_wait is told as it stands",
+        [Fire([A]), Resolve([A]), Fire([A]), Hears([A])],
+        {"group_wait": "2s"},
+    ),
+    Scenario(
+        "a sender that repeats an end",
+        [
+            Fire([A, B]),
+            Hears([A, B]),
+            Resolve([A]),
+            Hears([B], [A]),
+            Again([A]),
+            Fire([C]),
+            Differs(
+                "AlertAgent tells of an end once; Prometheus repeats it for a quarter of an hour",
+                alertmanager=[Hears([B, C], [A])],
+                alertagent=[Hears([B, C])],
+            ),
+        ],
+        {"group_interval": "3s"},
+    ),
+    Scenario(
+        "a sender that repeats an end long after others were told of",
+        [
+            Fire([A, B]),
+            Hears([A, B]),
+            Resolve([A]),
+            Hears([B], [A]),
+            Fire([C]),
+            Hears([B, C]),
+            Again([A]),
+            Differs(
+                "AlertAgent tells of an end once",
+                alertmanager=[Hears([B, C], [A])],
+                alertagent=[Quiet(3)],
+            ),
+        ],
+    ),
+    Scenario(
+        "one of two senders has not noticed the end yet",
+        [
+            Fire([A]),
+            Hears([A]),
+            Resolve([A]),
+            Hears(resolved=[A]),
+            Again([A], firing=True),
+            Differs(
+                "AlertAgent does not let old news overturn newer",
+                alertmanager=[Hears([A])],
+                alertagent=[Quiet(3)],
+            ),
+        ],
     ),
     Scenario(
         "ends that nobody wants to hear of",
@@ -136,5 +190,36 @@ SCENARIOS = [
     Scenario(
         "an end without a beginning is not told",
         [Fire([A], began=60, ends_in=-1), Quiet(3)],
+    ),
+    Scenario(
+        "an end without a beginning is not told beside what goes on",
+        [
+            Fire([A]),
+            Hears([A]),
+            Fire([B], began=60, ends_in=-1),
+            Differs(
+                "nobody heard of it, and AlertAgent did not see it last",
+                alertmanager=[Hears([A], [B])],
+                alertagent=[Quiet(3)],
+            ),
+        ],
+    ),
+    Scenario(
+        "what fell silent comes back with its old start",
+        [
+            Fire([A], ends_in=3),
+            Hears([A]),
+            Hears(resolved=[A]),
+            Fire([A], began=20),
+            Differs(
+                "to AlertAgent an episode begins when the one before it is over",
+                alertmanager=[Hears([A])],
+                alertagent=[Hears([A])],
+            ),
+        ],
+    ),
+    Scenario(
+        "the same alert twice in one post",
+        [Fire([A, A]), Hears([A]), Resolve([A, A]), Hears(resolved=[A])],
     ),
 ]

@@ -1,6 +1,6 @@
 """Which alerts are told together."""
 
-from tests.acceptance.parity.scenario import Fire, Hears, Quiet, Resolve, Scenario, alert
+from tests.acceptance.parity.scenario import Differs, Fire, Hears, Quiet, Resolve, Scenario, alert
 
 A1, A2 = alert("A", zone="1"), alert("A", zone="2")
 B1, B2 = alert("B", zone="1"), alert("B", zone="2")
@@ -48,9 +48,25 @@ SCENARIOS = [
         {"group_by": ["zone"]},
     ),
     Scenario(
-        "a quotation mark and a backslash in the label that groups",
-        [Fire([odd := alert("A", path='C:\\x "y"\n{},=')]), Hears([odd])],
+        "the label that groups has quotation marks, a backslash, a line break and more",
+        [Fire([odd := alert("A", path='C:\\x "y"\n{},= é 中')]), Hears([odd])],
         {"group_by": ["path"]},
+    ),
+    Scenario(
+        "the labels that group are very long",
+        [
+            Fire([long := alert("A", path="x" * 600)]),
+            Differs(
+                "AlertAgent shortens a long group key and ends it with a digest",
+                alertmanager=[Hears([long])],
+                alertagent=[Hears([long])],
+            ),
+        ],
+        {"group_by": ["path"]},
+    ),
+    Scenario(
+        "annotations without a value stay",
+        [Fire([A1], {"summary": "", "runbook": "x"}), Hears([A1], annotations={"summary": "", "runbook": "x"})],
     ),
     Scenario(
         "common labels and annotations are those that all have alike",

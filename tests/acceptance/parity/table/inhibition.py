@@ -111,6 +111,62 @@ SCENARIOS = [
         [RULE],
     ),
     Scenario(
+        "source and target end together: of a target that was held back nothing is told",
+        [
+            Fire([SOURCE]),
+            Hears([SOURCE]),
+            Fire([TARGET]),
+            Quiet(2),
+            Resolve([TARGET, SOURCE]),
+            Hears(resolved=[SOURCE]),
+            Quiet(2),
+        ],
+        inhibit_rules=[RULE],
+    ),
+    Scenario(
+        "a source that comes and goes between two looks changes nothing",
+        [
+            Fire([TARGET]),
+            Hears([TARGET]),
+            Fire([SOURCE]),
+            Hears([SOURCE]),
+            Resolve([TARGET]),
+            Resolve([SOURCE]),
+            Hears(resolved=[SOURCE]),
+            Hears(resolved=[TARGET]),
+        ],
+        {"routes": [{"matchers": ['alertname="Slow"'], "group_interval": "6s"}]},
+        [RULE],
+    ),
+    Scenario(
+        "several equal labels must all agree, and what both lack agrees",
+        [
+            Fire([SOURCE]),
+            Hears([SOURCE]),
+            Fire([TARGET, {**TARGET, "rack": "1"}, ELSEWHERE]),
+            Hears([{**TARGET, "rack": "1"}, ELSEWHERE]),
+            Quiet(2),
+        ],
+        inhibit_rules=[{**RULE, "equal": ["host", "rack"]}],
+    ),
+    Scenario(
+        "targets are whatever is not the source",
+        [
+            Fire([SOURCE]),
+            Hears([SOURCE]),
+            Fire([TARGET, alert("Late", host="a"), alert("Late")]),
+            Hears([alert("Late")]),
+            Quiet(2),
+        ],
+        inhibit_rules=[{**RULE, "target_matchers": ['alertname!="Down"']}],
+    ),
+    Scenario(
+        "a source whose route is muted holds its target back all the same",
+        [Fire([SOURCE]), Quiet(2), Fire([TARGET]), Quiet(2)],
+        {"routes": [{"matchers": ['alertname="Down"'], "mute_time_intervals": ["always"]}]},
+        [RULE],
+    ),
+    Scenario(
         "one source of two goes on: the target stays held back",
         [
             Fire([SOURCE, {**SOURCE, "rack": "1"}]),

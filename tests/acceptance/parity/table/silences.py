@@ -72,7 +72,52 @@ SCENARIOS = [
     ),
     Scenario(
         "of two that were told, one is silenced, and the other ends",
-        [Fire([A, B]), Hears([A, B]), Silence(FIRST), Resolve([B]), Hears(resolved=[B])],
+        [
+            Fire([A, B]),
+            Hears([A, B]),
+            Silence(FIRST),
+            Resolve([B]),
+            Hears(resolved=[B]),
+            Quiet(2),
+            EndSilence(),
+            Hears([A]),
+        ],
+    ),
+    Scenario(
+        "a silence that comes and goes between two looks changes nothing",
+        [Fire([A]), Hears([A]), Silence(FIRST), Resolve([A]), EndSilence(), Hears(resolved=[A])],
+        {"group_interval": "4s"},
+    ),
+    Scenario(
+        "of two that are repeated, one is silenced",
+        [
+            Fire([A, B]),
+            Hears([A, B]),
+            Silence(FIRST),
+            Hears([B]),
+            EndSilence(),
+            Hears([A, B]),
+            Resolve([A, B]),
+            Hears(resolved=[A, B]),
+        ],
+        {"repeat_interval": "4s"},
+    ),
+    Scenario(
+        "two receivers, and the alert is silenced for both",
+        [
+            Fire([A]),
+            Hears([A], receiver="two"),
+            Hears([A], receiver="three"),
+            Silence(FIRST),
+            Resolve([A]),
+            Quiet(3),
+        ],
+        {
+            "routes": [
+                {"matchers": ['alertname="A"'], "receiver": "two", "continue": True},
+                {"matchers": ['zone="1"'], "receiver": "three"},
+            ]
+        },
     ),
     Scenario(
         "when a silence ends, the whole group is told",

@@ -98,4 +98,17 @@ SCENARIOS = [
         ],
         {"repeat_interval": "6s"},
     ),
+    Scenario(
+        "a repetition is without what ended",
+        [
+            Fire([A, B]),
+            Hears([A, B]),
+            Resolve([A]),
+            Hears([B], [A]),
+            Hears([B]),
+            Resolve([B]),
+            Hears(resolved=[B]),
+        ],
+        {"repeat_interval": "4s"},
+    ),
 ]
