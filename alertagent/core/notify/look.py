@@ -148,6 +148,7 @@ class Look:
             now,
             send_resolved=self.audience.send_resolved,
             others=self._known,
+            held=self.was_held,
         )
 
     def _is_settled(self, alert: Alert) -> bool:

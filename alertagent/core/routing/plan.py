@@ -82,18 +82,21 @@ def must_tell(
     *,
     send_resolved: bool = True,
     others: Iterable[Told] = (),
+    held: Collection[str] = (),
 ) -> bool:
     """Whether a channel that was told this must hear of the group now.
 
     `others` is what the other channels were told: an alert that is over and that one of them knew was not missed,
-    and a channel that came later need not hear of it.
+    and a channel that came later need not hear of it. Nor was one of `held` missed, the fingerprints of those that
+    were held back so far.
     """
     members = list(alerts)
     firing = {alert.key for alert in members if alert.is_firing}
     resolved = {alert.key for alert in members if not alert.is_firing}
     if told is None:
         known = frozenset[str]().union(*(other.firing | other.resolved for other in others))
-        return bool(firing) or any(was_missed(route, alert) and alert.key not in known for alert in members)
+        unknown = [alert for alert in members if alert.key not in known and alert.fingerprint not in held]
+        return bool(firing) or any(was_missed(route, alert) for alert in unknown)
     if not firing <= told.firing:
         return True
     if not firing and told.firing:

@@ -166,6 +166,19 @@ def test_a_channel_that_came_later_hears_of_an_end_only_if_nobody_knew_the_alert
 
 
 @pytest.mark.parametrize(
+    ("alerts", "tells"),
+    [
+        ([over(lasted=60)], False),
+        ([over("b/1", lasted=60)], True),
+        ([over(lasted=60), over("b/1", lasted=60)], True),
+        ([alert()], True),
+    ],
+)
+def test_an_end_is_not_told_of_what_was_held_back_until_then(alerts: Sequence[Alert], tells: bool) -> None:
+    assert must_tell(ROUTE, alerts, None, at(minutes=1), held={"a"}) is tells
+
+
+@pytest.mark.parametrize(
     ("alerts", "known", "tells"),
     [
         ([over(), alert("b/1")], told("a/1 b/1"), False),

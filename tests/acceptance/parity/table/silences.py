@@ -20,6 +20,16 @@ SCENARIOS = [
         [Silence(FIRST), Fire([A]), Quiet(2), Resolve([A]), Quiet(2), EndSilence(), Quiet(3)],
     ),
     Scenario(
+        "silenced before it fires and over as soon as the silence is: never told",
+        [Silence(FIRST), Fire([A]), Quiet(2), EndSilence(), Resolve([A]), Quiet(3)],
+        {"group_interval": "5s"},
+    ),
+    Scenario(
+        "silenced before it fires and over as soon as the silence is: named beside what goes on",
+        [Silence(FIRST), Fire([A, B]), Hears([B]), EndSilence(), Resolve([A]), Hears([B], [A])],
+        {"group_interval": "3s"},
+    ),
+    Scenario(
         "silenced after it was told: nothing follows from the end of the silence",
         [Fire([A]), Hears([A]), Silence(FIRST), Quiet(2), EndSilence(), Quiet(3)],
     ),
