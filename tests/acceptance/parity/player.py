@@ -23,7 +23,7 @@ from tests.acceptance.parity.scenario import (
     Step,
 )
 
-PATIENCE = 15
+PATIENCE = 20
 
 _MILLISECOND = timedelta(milliseconds=1)
 

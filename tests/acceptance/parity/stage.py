@@ -14,7 +14,7 @@ from tests.support.prometheus import running
 from tests.support.serve import Serve
 from tests.support.service import ADMIN_TOKEN, Api
 
-RESOLVE_TIMEOUT = "6s"
+RESOLVE_TIMEOUT = "8s"
 
 
 @asynccontextmanager

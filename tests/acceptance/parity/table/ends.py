@@ -25,12 +25,12 @@ SCENARIOS = [
     Scenario(
         "one ends while another begins",
         [Fire([A]), Hears([A]), Resolve([A]), Fire([B]), Hears([B], [A])],
-        {"group_interval": "3s"},
+        {"group_interval": "4s"},
     ),
     Scenario(
         "what ends before group_wait is over is never told",
-        [Fire([A]), Resolve([A]), Quiet(4)],
-        {"group_wait": "2s"},
+        [Fire([A]), Resolve([A]), Quiet(5)],
+        {"group_wait": "3s"},
     ),
     Scenario(
         "what ends before group_wait is over is told along with what goes on",
@@ -44,8 +44,8 @@ SCENARIOS = [
     ),
     Scenario(
         "an end that nobody saw begin is not told",
-        [Fire([A]), Hears([A]), Resolve([A]), Hears(resolved=[A]), Fire([B]), Resolve([B]), Quiet(4)],
-        {"group_interval": "3s"},
+        [Fire([A]), Hears([A]), Resolve([A]), Hears(resolved=[A]), Fire([B]), Resolve([B]), Quiet(5)],
+        {"group_wait": "3s", "group_interval": "4s"},
     ),
     Scenario(
         "what comes back after its end was told is told anew",
@@ -75,7 +75,7 @@ SCENARIOS = [
     Scenario(
         "what flaps within group_wait is told as it stands",
         [Fire([A]), Resolve([A]), Fire([A]), Hears([A])],
-        {"group_wait": "2s"},
+        {"group_wait": "3s"},
     ),
     Scenario(
         "a sender that repeats an end",
@@ -92,7 +92,7 @@ SCENARIOS = [
                 alertagent=[Hears([B, C])],
             ),
         ],
-        {"group_interval": "3s"},
+        {"group_interval": "4s"},
     ),
     Scenario(
         "a sender that repeats an end long after others were told of",
@@ -140,7 +140,7 @@ SCENARIOS = [
             Fire([C]),
             Hears([B, C], receiver=NO_ENDS),
         ],
-        {"receiver": NO_ENDS, "group_interval": "3s"},
+        {"receiver": NO_ENDS, "group_interval": "4s"},
     ),
     Scenario(
         "what comes back after an end that nobody wanted to hear of is told anew",
@@ -177,11 +177,11 @@ SCENARIOS = [
     ),
     Scenario(
         "an end that lies ahead comes true by itself",
-        [Fire([A], ends_in=4), Hears([A]), Quiet(2), Hears(resolved=[A])],
+        [Fire([A], ends_in=8), Hears([A]), Quiet(3), Hears(resolved=[A])],
     ),
     Scenario(
         "a repetition puts off the end that was told before",
-        [Fire([A], ends_in=4), Hears([A]), Fire([A]), Quiet(6), Resolve([A]), Hears(resolved=[A])],
+        [Fire([A], ends_in=5), Hears([A]), Fire([A]), Quiet(6), Resolve([A]), Hears(resolved=[A])],
     ),
     Scenario(
         "an earlier end does not overturn a later one, unless it has passed",
@@ -207,7 +207,7 @@ SCENARIOS = [
     Scenario(
         "what fell silent comes back with its old start",
         [
-            Fire([A], ends_in=3),
+            Fire([A], ends_in=4),
             Hears([A]),
             Hears(resolved=[A]),
             Fire([A], began=20),

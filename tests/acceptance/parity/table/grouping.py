@@ -77,7 +77,7 @@ SCENARIOS = [
             Resolve([{**A2, "team": "x"}]),
             Hears([{**A1, "team": "x", "host": "a"}], [{**A2, "team": "x"}]),
         ],
-        {"group_wait": "2s"},
+        {"group_wait": "3s"},
     ),
     Scenario(
         "groups keep their own time",

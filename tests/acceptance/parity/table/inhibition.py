@@ -36,7 +36,7 @@ SCENARIOS = [
     ),
     Scenario(
         "a source that ends by itself lets its target be told",
-        [Fire([SOURCE], ends_in=5), Hears([SOURCE]), Fire([TARGET]), Hears(resolved=[SOURCE]), Hears([TARGET])],
+        [Fire([SOURCE], ends_in=6), Hears([SOURCE]), Fire([TARGET]), Hears(resolved=[SOURCE]), Hears([TARGET])],
         inhibit_rules=[RULE],
     ),
     Scenario(
@@ -66,7 +66,7 @@ SCENARIOS = [
             Hears([TARGET]),
             Fire([SOURCE]),
             Hears([SOURCE]),
-            Quiet(6),
+            Quiet(8),
             Resolve([SOURCE]),
             Hears(resolved=[SOURCE]),
             Hears([TARGET]),
@@ -75,7 +75,7 @@ SCENARIOS = [
         ],
         {
             "routes": [
-                {"matchers": ['alertname="Slow"'], "repeat_interval": "4s"},
+                {"matchers": ['alertname="Slow"'], "repeat_interval": "6s"},
             ]
         },
         [RULE],

@@ -13,7 +13,7 @@ SCENARIOS = [
     ),
     Scenario(
         "silenced before it fires, told when the silence runs out",
-        [Silence(FIRST, lasts=5), Fire([A]), Quiet(2), Hears([A])],
+        [Silence(FIRST, lasts=6), Fire([A]), Quiet(2), Hears([A])],
     ),
     Scenario(
         "silenced before it fires and over before the silence is: never told",
@@ -27,7 +27,7 @@ SCENARIOS = [
     Scenario(
         "silenced before it fires and over as soon as the silence is: named beside what goes on",
         [Silence(FIRST), Fire([A, B]), Hears([B]), EndSilence(), Resolve([A]), Hears([B], [A])],
-        {"group_interval": "3s"},
+        {"group_interval": "4s"},
     ),
     Scenario(
         "silenced after it was told: nothing follows from the end of the silence",
@@ -35,7 +35,7 @@ SCENARIOS = [
     ),
     Scenario(
         "silenced while it is repeated: the repetition comes when the silence has run out",
-        [Fire([A]), Hears([A]), Silence(FIRST, lasts=7), Quiet(5), Hears([A]), Resolve([A]), Hears(resolved=[A])],
+        [Fire([A]), Hears([A]), Silence(FIRST, lasts=9), Quiet(6), Hears([A]), Resolve([A]), Hears(resolved=[A])],
         {"repeat_interval": "4s"},
     ),
     Scenario(
@@ -51,7 +51,7 @@ SCENARIOS = [
             Resolve([A]),
             Hears(resolved=[A]),
         ],
-        {"repeat_interval": "7s"},
+        {"repeat_interval": "9s"},
     ),
     Scenario(
         "an end during a silence is not told, nor afterwards",
@@ -96,7 +96,7 @@ SCENARIOS = [
     Scenario(
         "a silence that comes and goes between two looks changes nothing",
         [Fire([A]), Hears([A]), Silence(FIRST), Resolve([A]), EndSilence(), Hears(resolved=[A])],
-        {"group_interval": "4s"},
+        {"group_interval": "5s"},
     ),
     Scenario(
         "of two that are repeated, one is silenced",
@@ -110,7 +110,7 @@ SCENARIOS = [
             Resolve([A, B]),
             Hears(resolved=[A, B]),
         ],
-        {"repeat_interval": "4s"},
+        {"repeat_interval": "5s"},
     ),
     Scenario(
         "two receivers, and the alert is silenced for both",

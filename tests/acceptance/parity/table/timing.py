@@ -8,7 +8,7 @@ SCENARIOS = [
     Scenario(
         "group_wait collects what comes one by one",
         [Fire([A]), Fire([B]), Fire([C]), Hears([A, B, C])],
-        {"group_wait": "2s"},
+        {"group_wait": "3s"},
     ),
     Scenario(
         "a group that waits is not told early",
@@ -33,12 +33,12 @@ SCENARIOS = [
     Scenario(
         "group_interval collects later joiners, and they are told with the whole group",
         [Fire([A]), Hears([A]), Fire([B]), Fire([C]), Hears([A, B, C])],
-        {"group_interval": "3s"},
+        {"group_interval": "4s"},
     ),
     Scenario(
         "an old alert does not hurry a group that was told already",
         [Fire([A]), Hears([A]), Fire([B], began=60), Quiet(2), Hears([A, B])],
-        {"group_interval": "5s"},
+        {"group_interval": "6s"},
     ),
     Scenario(
         "nothing is repeated before it is time",
@@ -91,12 +91,12 @@ SCENARIOS = [
             Quiet(3),
             Fire([B]),
             Hears([A, B]),
-            Quiet(3),
+            Quiet(6),
             Hears([A, B]),
             Resolve([A, B]),
             Hears(resolved=[A, B]),
         ],
-        {"repeat_interval": "6s"},
+        {"repeat_interval": "9s"},
     ),
     Scenario(
         "a repetition is without what ended",
