@@ -1,6 +1,6 @@
 """Keeping silences, and knowing which of them mute."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,26 +57,13 @@ log = structlog.get_logger()
 
 
 class Silences:
-    """All silences.
+    """All silences. Nobody is told when one changes: a group whose alerts are held back looks again by itself."""
 
-    `changed` is awaited inside each transaction that writes: whoever holds alerts back must look again once it is
-    committed.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        firing: FiringAlerts,
-        audit: Audit,
-        clock: Clock,
-        *,
-        changed: Callable[[Transaction], Awaitable[None]] | None = None,
-    ) -> None:
+    def __init__(self, database: Database, firing: FiringAlerts, audit: Audit, clock: Clock) -> None:
         self._database = database
         self._firing = firing
         self._audit = audit
         self._clock = clock
-        self._changed = changed
         self._coverage = Coverage(())
 
     async def get(self, id: str) -> Silence:
@@ -118,7 +105,6 @@ class Silences:
             if not mute_all:
                 await refuse_all(terms.matchers, self._firing, transaction)
             silence = await self._add(transaction, actor, terms, now)
-            await self._tell(transaction)
         return silence
 
     async def edit(self, actor: Actor, id: str, draft: Draft, *, mute_all: bool = False) -> Silence:
@@ -161,7 +147,6 @@ class Silences:
             if before.state(now) is State.EXPIRED:
                 return before
             ended = await self._end(transaction, actor, before, now)
-            await self._tell(transaction)
         return ended
 
     async def preview(self, matchers: tuple[SilenceMatcher, ...]) -> Preview:
@@ -189,7 +174,6 @@ class Silences:
             if before.state(now) is not State.EXPIRED:
                 await self._end(transaction, actor, before, now)
             after = await self._add(transaction, actor, terms, now)
-        await self._tell(transaction)
         return after
 
     async def _add(self, transaction: Transaction, actor: Actor, terms: Terms, now: datetime) -> Silence:
@@ -202,10 +186,6 @@ class Silences:
         ended = _silence(await transaction.fetchrow(sql.end, before.id, now))
         await self._note(transaction, actor, "silence.expired", before, ended)
         return ended
-
-    async def _tell(self, transaction: Transaction) -> None:
-        if self._changed is not None:
-            await self._changed(transaction)
 
     async def _current(self, transaction: Executor, id: str, expected: frozenset[int] | None) -> Silence:
         row = await transaction.fetchrow(sql.find_for_change, id)

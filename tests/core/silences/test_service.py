@@ -13,7 +13,6 @@ from alertagent.core.audit.model import Actor
 from alertagent.core.silences.model import Draft, Silence, State
 from alertagent.core.silences.service import Silences
 from alertagent.kernel.errors import Conflict, Invalid, NotFound, Stale
-from alertagent.storage.database import Transaction
 from alertagent.storage.pages import PageRequest
 from tests.core.alerts.house import House
 from tests.core.silences.samples import NOON, daily_at, draft, matchers
@@ -149,22 +148,6 @@ async def test_a_revision_is_counted_guarded_and_only_for_what_has_not_expired(h
     await silences.expire(ANNA, silence.id, frozenset({2}))
     with pytest.raises(Conflict, match="make a new one"):
         await silences.revise(ANNA, silence.id, {"comment": "x"}, None)
-
-
-async def test_whoever_holds_alerts_back_is_told_inside_the_transaction(house: House) -> None:
-    told: list[int] = []
-
-    async def changed(transaction: Transaction) -> None:
-        told.append(await transaction.fetchval("SELECT count(*) FROM silences"))
-
-    silences = Silences(house.database, FiringAlerts(house.database), house.parts.audit, house.clock, changed=changed)
-    silence = await silences.create(ANNA, draft())
-    await silences.revise(ANNA, silence.id, {"comment": "x"}, None)
-    await silences.revise(ANNA, silence.id, {"comment": "x"}, None)
-    await silences.revise(ANNA, silence.id, {"matchers": matchers('a="b"')}, None)
-    await silences.expire(ANNA, silence.id)
-
-    assert told == [1, 1, 2]
 
 
 async def test_one_that_mutes_all_of_many_alerts_is_refused_unless_it_is_meant(house: House) -> None:
