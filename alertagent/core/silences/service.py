@@ -104,8 +104,7 @@ class Silences:
         async with self._database.transaction() as transaction:
             if not mute_all:
                 await refuse_all(terms.matchers, self._firing, transaction)
-            silence = await self._add(transaction, actor, terms, now)
-        return silence
+            return await self._add(transaction, actor, terms, now)
 
     async def edit(self, actor: Actor, id: str, draft: Draft, *, mute_all: bool = False) -> Silence:
         """As Alertmanager edits: where the past would change, and where it has expired, there will be a new silence.
@@ -146,8 +145,7 @@ class Silences:
             before = await self._current(transaction, id, expected)
             if before.state(now) is State.EXPIRED:
                 return before
-            ended = await self._end(transaction, actor, before, now)
-        return ended
+            return await self._end(transaction, actor, before, now)
 
     async def preview(self, matchers: tuple[SilenceMatcher, ...]) -> Preview:
         """What a silence with these matchers would mute now."""
