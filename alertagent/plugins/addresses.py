@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from aiohappyeyeballs import start_connection
 from aiohttp import AddrInfoType, TCPConnector, ThreadedResolver
 from aiohttp.abc import AbstractResolver
 from yarl import URL
@@ -56,6 +57,14 @@ _HOST_NAME = re.compile(
 )
 # The C library reads a name that ends like this as an IPv4 address in an old spelling.
 _NUMERIC_END = re.compile(r"(?:.*\.)?(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?")
+
+
+# How long the next address of a name waits for the one before it, in seconds: RFC 8305, section 8.
+_NEXT_ADDRESS_AFTER = 0.25
+
+
+class Unresolvable(OSError):
+    """A name without an address."""
 
 
 class ForbiddenAddress(OSError):
@@ -138,6 +147,28 @@ class AddressGuard:
         """A connector that opens no socket to an address which is not permitted."""
         return TCPConnector(resolver=self._resolver, socket_factory=self._open)
 
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A connection to the first of the host's addresses that answers, each judged before its socket is made.
+
+        Raises OSError: Unresolvable, ForbiddenAddress, or what the system says.
+        """
+        return await start_connection(
+            await self._addresses(host, port), happy_eyeballs_delay=_NEXT_ADDRESS_AFTER, socket_factory=self._open
+        )
+
+    async def _addresses(self, host: str, port: int) -> list[AddrInfoType]:
+        if _is_address(host):
+            found = [host]
+        else:
+            try:
+                resolver = self._resolver or ThreadedResolver()
+                found = [entry["host"] for entry in await resolver.resolve(host, port, family=socket.AF_UNSPEC)]
+            except (OSError, UnicodeError) as error:
+                raise Unresolvable(str(error)) from error
+        if not found:
+            raise Unresolvable("no address")
+        return [_addr_info(address, port) for address in found]
+
     def _open(self, addr_info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = addr_info
         if not self.permits(str(address[0])):
@@ -180,6 +211,12 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _addr_info(address: str, port: int) -> AddrInfoType:
+    if ":" in address:
+        return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port, 0, 0)
+    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)
 
 
 def _forbidden(host: str, *, public: bool) -> str:

@@ -1,8 +1,12 @@
 """The only place that sends HTTP on behalf of users: guarded addresses, no redirects, bounded time and size.
 
+A POST, as nearly every message is one, goes the short way (`wire.py`); everything else goes by aiohttp.
+
 Nothing of a URL but its origin ever appears in an error: robots carry their credentials in path and query.
 """
 
+import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,9 +28,19 @@ from aiohttp import (
 from alertagent import __version__
 from alertagent.kernel.errors import External, Permanent
 from alertagent.kernel.trace import child_of
-from alertagent.plugins.addresses import SETTING, AddressGuard, ForbiddenAddress, origin, parse_url
+from alertagent.plugins.addresses import SETTING, AddressGuard, ForbiddenAddress, Unresolvable, origin, parse_url
+from alertagent.plugins.wire import BrokenOff, Connections, Endpoint, NotConnected, endpoint_of
 
 MAX_BODY = 64 * 1024
+
+# `identity` and no decompression: a small answer must not unfold into a large one.
+_DEFAULTS = {"User-Agent": f"AlertAgent/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+# Who sets one of these leaves the plain path.
+_RESERVED = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "expect", *map(str.lower, _DEFAULTS)}
+)
+_BREAKING = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CLOSED = "the transport is not open; use it as `async with Transport(...)`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,23 +95,27 @@ class Transport:
     ) -> None:
         self._guard = guard
         self._timeout = ClientTimeout(total=timeout.total_seconds(), connect=connect_timeout.total_seconds())
+        self._total, self._connect_timeout = timeout, connect_timeout
         self._trace = trace
         self._session: ClientSession | None = None
+        self._connections: Connections | None = None
 
     async def __aenter__(self) -> Self:
-        # `Accept-Encoding: identity` and no decompression: a small answer must not unfold into a large one.
         self._session = ClientSession(
             connector=self._guard.connector(),
             timeout=self._timeout,
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
-            headers={"User-Agent": f"AlertAgent/{__version__}", "Accept-Encoding": "identity"},
+            headers=_DEFAULTS,
         )
+        self._connections = Connections(self._guard, connect_timeout=self._connect_timeout)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._connections is not None:
+            self._connections.close()
         if self._session is not None:
             await self._session.close()
 
@@ -106,22 +124,27 @@ class Transport:
 
         Raises Unreachable, Unanswered, or Permanent where the address is forbidden or the request malformed.
         """
-        where = origin(request.url)
         try:
             return await self._exchange(request)
+        except NotConnected as problem:
+            raise _not_connected(origin(request.url), problem.__cause__) from problem
+        except BrokenOff as error:
+            raise Unanswered(f"{origin(request.url)} broke off before it had answered ({error})") from error
         except ClientConnectorError as error:
-            raise _unconnected(where, error) from error
+            raise _unconnected(origin(request.url), error) from error
         except ConnectionTimeoutError as error:
-            raise Unreachable(f"{where} did not accept a connection in time") from error
+            raise Unreachable(f"{origin(request.url)} did not accept a connection in time") from error
         except TimeoutError as error:
-            raise Unanswered(f"{where} did not answer in {self._patience(request).total:g} s") from error
+            seconds = self._patience(request).total
+            raise Unanswered(f"{origin(request.url)} did not answer in {seconds:g} s") from error
         except ValueError:
             # aiohttp's InvalidURL is one, and repeats the URL.
             raise Permanent(
-                f"{where} cannot be called: the URL or a header is malformed", code="outgoing.malformed"
+                f"{origin(request.url)} cannot be called: the URL or a header is malformed", code="outgoing.malformed"
             ) from None
         except (ClientError, OSError) as error:
-            raise Unanswered(f"{where} broke off before it had answered ({type(error).__name__})") from error
+            reason = type(error).__name__
+            raise Unanswered(f"{origin(request.url)} broke off before it had answered ({reason})") from error
 
     def _patience(self, request: HttpRequest) -> ClientTimeout:
         if request.timeout is None:
@@ -130,8 +153,12 @@ class Transport:
 
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
         if self._session is None:
-            raise RuntimeError("the transport is not open; use it as `async with Transport(...)`")
+            raise RuntimeError(_CLOSED)
         headers = {**request.headers, "traceparent": child_of(self._trace())}
+        if request.method == "POST" and _RESERVED.isdisjoint(name.lower() for name in request.headers):
+            endpoint = endpoint_of(request.url)
+            if endpoint is not None:
+                return await self._post(endpoint, request, headers)
         async with self._session.request(
             request.method,
             parse_url(request.url),
@@ -143,6 +170,27 @@ class Transport:
             body = await _read(response, request.answer_limit)
             return HttpResponse(status=response.status, headers=response.headers, body=body)
 
+    async def _post(self, endpoint: Endpoint, request: HttpRequest, headers: Mapping[str, str]) -> HttpResponse:
+        if self._connections is None:
+            raise RuntimeError(_CLOSED)
+        answer = await self._connections.ask(
+            endpoint,
+            _head(endpoint, headers, len(request.body)) + request.body,
+            timeout=(request.timeout or self._total).total_seconds(),
+            limit=request.answer_limit,
+        )
+        return HttpResponse(status=answer.status, headers=answer.headers, body=answer.body)
+
+
+def _head(endpoint: Endpoint, headers: Mapping[str, str], length: int) -> bytes:
+    """The request line and all headers of a POST. Raises ValueError for a header that would become several."""
+    lines = [f"POST {endpoint.target} HTTP/1.1", f"Host: {endpoint.authority}"]
+    lines += [f"{name}: {value}" for name, value in {**_DEFAULTS, **headers}.items()]
+    lines.append(f"Content-Length: {length}")
+    if any(_BREAKING.search(line) for line in lines):
+        raise ValueError("a header has a control character in it")
+    return "\r\n".join([*lines, "", ""]).encode()
+
 
 async def _read(response: ClientResponse, limit: int) -> bytes:
     body = bytearray()
@@ -153,14 +201,30 @@ async def _read(response: ClientResponse, limit: int) -> bytes:
     return bytes(body[:limit])
 
 
+def _not_connected(where: str, error: BaseException | None) -> Unreachable | Permanent:
+    if isinstance(error, ForbiddenAddress):
+        return _forbidden(where)
+    if isinstance(error, TimeoutError):
+        return Unreachable(f"{where} did not accept a connection in time")
+    if isinstance(error, ssl.SSLError):
+        return Unreachable(f"{where} could not be reached: the TLS handshake failed")
+    if isinstance(error, Unresolvable):
+        return Unreachable(f"{where} does not resolve to any address")
+    return Unreachable(f"{where} could not be reached: {type(error).__name__}")
+
+
+def _forbidden(where: str) -> Permanent:
+    return Permanent(
+        f"{where} leads to an address that is not public; add its network to `{SETTING}` to allow it",
+        code="outgoing.forbidden",
+    )
+
+
 def _unconnected(where: str, error: ClientConnectorError) -> Unreachable | Permanent:
     if isinstance(error, ClientSSLError):
         return Unreachable(f"{where} could not be reached: the TLS handshake failed")
     if isinstance(error.os_error, ForbiddenAddress):
-        return Permanent(
-            f"{where} leads to an address that is not public; add its network to `{SETTING}` to allow it",
-            code="outgoing.forbidden",
-        )
+        return _forbidden(where)
     if isinstance(error, ClientConnectorDNSError):
         return Unreachable(f"{where} does not resolve to any address")
     return Unreachable(f"{where} could not be reached: {type(error.os_error).__name__}")
