@@ -59,6 +59,7 @@ from alertagent.core.heartbeats.api import HeartbeatsApi
 from alertagent.core.heartbeats.service import Heartbeats
 from alertagent.core.notify import tasks as notify_tasks
 from alertagent.core.notify.api import NotifyApi
+from alertagent.core.notify.budgets import Budgets
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.digests import Digests
@@ -239,8 +240,9 @@ class Parts:
             database,
             self.alerts,
             self.channels,
-            self.digests,
-            self.producer,
+            digests=self.digests,
+            budgets=Budgets(redis, clock),
+            producer=self.producer,
             registry=self.registry,
             transport=transport,
             clock=clock,

@@ -55,6 +55,10 @@ class NotificationPlugin(Plugin[ConfigT]):
 
     limits: ClassVar[Limits] = Limits()
 
+    def account(self, config: ConfigT) -> str | None:
+        """To whom `limits` apply, as far as the settings tell: channels of one account share them. May hold secrets."""
+        return None
+
     @abstractmethod
     async def send(self, config: ConfigT, message: Message, transport: Transport, *, now: datetime) -> Outcome:
         """Make one attempt to deliver. Whatever goes wrong outside AlertAgent is an Outcome, not an exception."""
@@ -86,6 +90,9 @@ class HttpNotifier(NotificationPlugin[ConfigT]):
         """The address that will be called."""
         value: str | SecretStr = getattr(config, self.url_field)
         return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+    def account(self, config: ConfigT) -> str | None:
+        return self.endpoint(config)
 
     async def check_config(self, config: ConfigT, guard: AddressGuard) -> None:
         url = self.endpoint(config)

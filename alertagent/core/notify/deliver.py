@@ -8,13 +8,15 @@ from typing import Any, assert_never
 import structlog
 
 from alertagent.core.alerts.service import Alerts
+from alertagent.core.notify.budgets import SHORT, Budgets, Use
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.message import messages
-from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.core.notify.model import DIGEST, Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import External, NotFound, Permanent, Problem
+from alertagent.kernel.ids import digest
 from alertagent.kernel.message import Message
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
@@ -42,6 +44,7 @@ LISTING = Listing(
 )
 
 AMBIGUOUS = "ambiguous"
+NO_ROOM = "channel.rate"
 
 log = structlog.get_logger()
 
@@ -54,9 +57,10 @@ class Deliveries:
         database: Database,
         alerts: Alerts,
         channels: Channels,
-        digests: Digests,
-        producer: Producer,
         *,
+        digests: Digests,
+        budgets: Budgets,
+        producer: Producer,
         registry: Registry,
         transport: Transport,
         clock: Clock,
@@ -65,6 +69,7 @@ class Deliveries:
         self._database = database
         self._records = Records(database, alerts, producer, clock)
         self._digests = digests
+        self._budgets = budgets
         self._channels = channels
         self._registry = registry
         self._transport = transport
@@ -87,10 +92,9 @@ class Deliveries:
         if not planned.is_on:
             await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
             return
-        if await self._digests.take(delivery):
-            return
         try:
-            await self._attempt(planned, is_last_attempt=is_last_attempt)
+            if not await self._is_merged(planned):
+                await self._attempt(planned, is_last_attempt=is_last_attempt)
         except Permanent:
             raise
         except Problem as problem:
@@ -99,10 +103,30 @@ class Deliveries:
             await self._end(delivery, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
             raise Permanent(problem.message, code="delivery.exhausted") from problem
 
+    async def _is_merged(self, planned: Planned) -> bool:
+        """Whether a digest tells it. Otherwise it may be sent now; raises External where its channel has no room."""
+        delivery, channel = planned.delivery, planned.channel
+        plugin = self._plugin(channel)
+        if await self._digests.take(delivery, may_crowd=bool(plugin.limits.rates)):
+            return True
+        self._require_open(channel)
+        use = Use.DIGEST if delivery.receiver == DIGEST else Use.GROUP
+        wait = await self._budget(channel, plugin, use)
+        if wait > SHORT and await self._digests.crowd(delivery):
+            return True
+        if wait:
+            raise _no_room(channel, wait)
+        return False
+
+    async def _budget(self, channel: Channel, plugin: NotificationPlugin[Any], use: Use) -> timedelta:
+        if not plugin.limits.rates:
+            return timedelta()
+        account = plugin.account(plugin.validate_config(channel.config)) or channel.id
+        return await self._budgets.take(digest(f"{plugin.name} {account}"), plugin.limits.rates, use)
+
     async def _attempt(self, planned: Planned, *, is_last_attempt: bool) -> None:
         channel = planned.channel
         plugin = self._plugin(channel)
-        self._require_open(channel)
         outcome, delivery, latency = await self._send(planned, plugin)
         await self._conclude(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
 
@@ -128,7 +152,11 @@ class Deliveries:
         parts = messages(delivery, planned.alerts, max_alerts=plugin.limits.max_alerts, external_url=self._external_url)
         started = time.perf_counter()
         outcome: Outcome = Delivered()
-        for number, part in enumerate(parts[delivery.parts_sent :], start=delivery.parts_sent + 1):
+        first = delivery.parts_sent + 1
+        for number, part in enumerate(parts[delivery.parts_sent :], start=first):
+            if number > first and (wait := await self._budget(planned.channel, plugin, Use.CONTINUATION)):
+                outcome = RetryAfter(after=wait, code=NO_ROOM, text=_no_room(planned.channel, wait).message)
+                break
             outcome = await self._send_part(planned.channel, plugin, part)
             if not isinstance(outcome, Delivered):
                 break
@@ -200,3 +228,12 @@ class Deliveries:
         if await self._records.end(ending):
             alerts = len(delivery.alerts)
             log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=alerts)
+
+
+def _no_room(channel: Channel, wait: timedelta) -> External:
+    seconds = wait.total_seconds()
+    return External(
+        f'channel "{channel.name}" has had as many messages as its provider bears; the next one in {seconds:.1f} s',
+        code=NO_ROOM,
+        retry_after=wait,
+    )

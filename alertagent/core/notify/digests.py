@@ -34,6 +34,9 @@ LOOK_FROM = timedelta(minutes=1)
 # An attempt that has not ended after this died with its worker.
 ABANDONED_AFTER = timedelta(minutes=6)
 
+# Fewer deliveries than these wait for room by themselves.
+CROWD = 2
+
 log = structlog.get_logger()
 
 
@@ -57,36 +60,60 @@ class Digests:
         self._late_after = late_after
         self._at_least = at_least
         self._asked = Together(self._merge)
+        self._crowded = Together(self._crowd)
 
-    async def take(self, delivery: Delivery) -> bool:
-        """Whether a digest tells this; otherwise it is to be attempted now."""
+    async def take(self, delivery: Delivery, *, may_crowd: bool = False) -> bool:
+        """Whether a digest tells this; otherwise it is to be attempted now.
+
+        `may_crowd`: others of its channel may be merged at any moment, so that an attempt must be known of.
+        """
         if delivery.receiver in {DIGEST, ESCALATION}:
             return False
         age = self._clock.now() - delivery.created_at
-        if delivery.digest_id is None and age < min(LOOK_FROM, self._late_after):
+        if delivery.digest_id is None and age < min(LOOK_FROM, self._late_after) and not may_crowd:
             return False
         return await self._asked.ask(delivery)
 
+    async def crowd(self, delivery: Delivery) -> bool:
+        """Merge all that waits for its channel, which bears no more messages; whether a digest tells this now.
+
+        It was to be attempted and was not: otherwise it waits by itself.
+        """
+        if delivery.receiver in {DIGEST, ESCALATION}:
+            return False
+        return await self._crowded.ask(delivery)
+
     async def _merge(self, deliveries: Sequence[Delivery]) -> list[bool]:
         alone = set[str]()
-        for channel in sorted({delivery.channel_id for delivery in deliveries}):
-            ids = [delivery.id for delivery in deliveries if delivery.channel_id == channel]
-            alone |= await self._alone(channel, ids)
+        for channel, ids in _by_channel(deliveries):
+            now = self._clock.now()
+            async with self._database.transaction() as transaction:
+                await self._merge_since(transaction, channel, now - self._late_after, now, at_least=self._at_least)
+                alone |= {row["id"] for row in await transaction.fetch(sql.go_alone, ids, now)}
         return [delivery.id not in alone for delivery in deliveries]
 
-    async def _alone(self, channel: str, ids: Sequence[str]) -> set[str]:
-        """Merge what is late for a channel; those of these deliveries that go out by themselves all the same."""
-        now = self._clock.now()
-        async with self._database.transaction() as transaction:
-            await transaction.execute(sql.lock_chains, [channel])
-            chain = await transaction.fetch(sql.chain, channel)
-            if chain and not any(digest["has_task"] for digest in chain):
-                await transaction.execute(sql.break_chain, channel, now)
-                chain = []
-            late = await transaction.fetch(sql.late_deliveries, channel, now - self._late_after, now - ABANDONED_AFTER)
-            if late and (chain or len(late) >= self._at_least):
-                await self._plan(transaction, channel, chain, late, now)
-            return {row["id"] for row in await transaction.fetch(sql.go_alone, ids, now)}
+    async def _crowd(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        alone = set[str]()
+        for channel, ids in _by_channel(deliveries):
+            now = self._clock.now()
+            async with self._database.transaction() as transaction:
+                await transaction.execute(sql.wait_again, ids)
+                await self._merge_since(transaction, channel, now, now, at_least=CROWD)
+                alone |= {row["id"] for row in await transaction.fetch(sql.untold, ids)}
+        return [delivery.id not in alone for delivery in deliveries]
+
+    async def _merge_since(
+        self, transaction: Transaction, channel: str, planned_by: datetime, now: datetime, *, at_least: int
+    ) -> None:
+        """Merge what waits for a channel and was planned by then, if that is enough or digests are under way."""
+        await transaction.execute(sql.lock_chains, [channel])
+        chain = await transaction.fetch(sql.chain, channel)
+        if chain and not any(digest["has_task"] for digest in chain):
+            await transaction.execute(sql.break_chain, channel, now)
+            chain = []
+        waiting = await transaction.fetch(sql.late_deliveries, channel, planned_by, now - ABANDONED_AFTER)
+        if waiting and (chain or len(waiting) >= at_least):
+            await self._plan(transaction, channel, chain, waiting, now)
 
     async def _plan(
         self, transaction: Transaction, channel: str, chain: Sequence[Any], late: Sequence[Any], now: datetime
@@ -119,3 +146,9 @@ class Digests:
         told = {planned.fingerprint for member in members for planned in member.alerts}
         known = {alert.fingerprint: alert for alert in await self._alerts.find(told, transaction)}
         return [refreshed(member, known) for member in members]
+
+
+def _by_channel(deliveries: Sequence[Delivery]) -> list[tuple[str, list[str]]]:
+    """The channels in order, with the ids of their deliveries."""
+    channels = sorted({delivery.channel_id for delivery in deliveries})
+    return [(channel, [each.id for each in deliveries if each.channel_id == channel]) for channel in channels]

@@ -252,6 +252,13 @@ UPDATE notification_deliveries SET alone_since = $2
  WHERE id = ANY ($1) AND status = 'pending' AND digest_id IS NULL
 RETURNING id;
 
+-- name: wait_again
+-- They were to be attempted and were not.
+UPDATE notification_deliveries SET alone_since = NULL WHERE id = ANY ($1) AND status = 'pending';
+
+-- name: untold
+SELECT id FROM notification_deliveries WHERE id = ANY ($1) AND status = 'pending' AND digest_id IS NULL;
+
 -- name: lock_told_groups
 -- Before the channels, and both in order, as whoever flushes or removes them does.
 SELECT FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;

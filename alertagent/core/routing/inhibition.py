@@ -7,7 +7,8 @@ silence each other. Source: prometheus/alertmanager, `inhibit/inhibit.go`.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from alertagent.core.routing.model import Inhibition, digest
+from alertagent.core.routing.model import Inhibition
+from alertagent.kernel.ids import digest
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher
 

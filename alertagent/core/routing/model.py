@@ -7,16 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from hashlib import blake2b
 from typing import Protocol
 
+from alertagent.kernel.ids import digest
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher
-
-
-def digest(text: str) -> str:
-    """A short name for a text of any length."""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
