@@ -59,7 +59,14 @@ LISTS = {
     "… of instances too": "/alerts/facets?by=severity,cluster,alertname,instance",
     "… within one severity": '/alerts/facets?by=cluster,alertname,team&filter=severity="critical"',
     "counts": "/alerts/counts",
+    "API v2, of one instance": '/api/v2/alerts?filter=instance="10.1.150.0:9100"',
 }
+# Whole answers take seconds, so they are asked for a few times only.
+WHOLE = {
+    "API v2, all that fires": "/api/v2/alerts",
+    "API v2, all that fires, by group": "/api/v2/alerts/groups",
+}
+FEW = 3
 
 
 class Client:
@@ -70,7 +77,8 @@ class Client:
         self._address = address
 
     async def get(self, path: str) -> None:
-        async with self._session.get(f"{self._address}/api/v1{path}") as response:
+        whole = path if path.startswith("/api/") else f"/api/v1{path}"
+        async with self._session.get(f"{self._address}{whole}") as response:
             await response.read()
             response.raise_for_status()
 
@@ -105,6 +113,23 @@ async def timed(rounds: int, work: Callable[[int], Awaitable[None]]) -> tuple[fl
         await work(number)
         took.append((time.perf_counter() - started) * 1000)
     return min(took), statistics.median(took), statistics.quantiles(took, n=20)[-1]
+
+
+async def held_up(work: Awaitable[None]) -> float:
+    """The longest time in milliseconds for which the process had no turn for others while it worked."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            started = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest = max(longest, (time.perf_counter() - started) * 1000 - 1)
+
+    watching = asyncio.create_task(watch())
+    await work
+    watching.cancel()
+    return longest
 
 
 def show(what: str, figures: tuple[float, float, float]) -> None:
@@ -151,6 +176,9 @@ async def measure(options: argparse.Namespace, data_dir: Path) -> None:
         await settled(service)
         for name, path in LISTS.items():
             show(name, await timed(options.rounds, lambda _, path=path: client.get(path)))
+        for name, path in WHOLE.items():
+            show(name, await timed(FEW, lambda _, path=path: client.get(path)))
+            print(f"    others waited {await held_up(client.get(path)):.0f} ms at most")  # noqa: T201
 
 
 def main() -> None:

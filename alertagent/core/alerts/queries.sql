@@ -68,14 +68,9 @@ SELECT fingerprint, transition FROM written WHERE transition <> '';
 -- name: firing_from
 SELECT * FROM alerts WHERE status = 'firing' AND source = $1;
 
--- name: firing_after
--- What fires, with the labels $2 at least.
-SELECT alerts.*
-  FROM firing_alerts AS firing
-  JOIN alerts USING (fingerprint)
- WHERE fingerprint > $1 AND firing.labels @> $2
- ORDER BY fingerprint
- LIMIT $3;
+-- name: firing_keys
+-- What fires with these labels at least.
+SELECT fingerprint FROM firing_alerts WHERE labels @> $1 ORDER BY fingerprint;
 
 -- name: expire
 -- Silence ends an alert. After a start of ours nobody is blamed for the time in which nobody could post: an alert

@@ -172,11 +172,14 @@ class Alerts:
         return [_alert(row) for row in await self._database.fetch(sql.firing_from, source)]
 
     async def firing(self, labels: Labels) -> AsyncIterator[list[Alert]]:
-        """All firing alerts that have at least these labels, by fingerprint, some hundred at a time."""
-        last = ""
-        while rows := await self._database.fetch(sql.firing_after, last, labels, AT_A_TIME):
-            yield [_alert(row) for row in rows]
-            last = rows[-1]["fingerprint"]
+        """All firing alerts that have at least these labels, by fingerprint, some hundred at a time.
+
+        Which they are is asked once: to go on from the last one would have the database read all before it again.
+        """
+        keys = [row["fingerprint"] for row in await self._database.fetch(sql.firing_keys, labels)]
+        for start in range(0, len(keys), AT_A_TIME):
+            found = await self.find(keys[start : start + AT_A_TIME])
+            yield [alert for alert in found if alert.is_firing]
 
     async def page(self, request: PageRequest) -> tuple[list[Alert], str | None, int | None]:
         listing, request = _narrowed(request)
