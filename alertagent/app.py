@@ -66,6 +66,7 @@ from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
+from alertagent.core.notify.retrying import Retries
 from alertagent.core.routing.api import RoutingApi
 from alertagent.core.routing.exchange import Exchange as RoutingExchange
 from alertagent.core.routing.service import Routing
@@ -95,6 +96,7 @@ from alertagent.queue.options import QueueOptions
 from alertagent.queue.pressure import Bounds, Pressure
 from alertagent.queue.producer import Producer
 from alertagent.queue.statistics import Statistics
+from alertagent.queue.tasks import Tasks
 from alertagent.queue.traced import traced
 from alertagent.queue.worker import Handler, Workers
 from alertagent.settings import Settings
@@ -184,6 +186,14 @@ class Parts:
         self.queues = Queues(
             QUEUES, database=database, redis=redis, ledger=self.ledger, statistics=self.statistics, audit=self.audit
         )
+        self._govern(database, transport, guard)
+        self._take_in(database)
+        self._tell(database, transport, guard)
+        self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
+
+    def _govern(self, database: Database, transport: Transport, guard: AddressGuard) -> None:
+        """Rules, clusters and what they must run."""
+        clock = self.clock
         self.clusters = Clusters(database, self.audit, check_url=guard.check_url)
         self.query_proxy = QueryProxy(self.clusters, transport)
         self.journal = Journal(self.producer, self.audit)
@@ -202,12 +212,33 @@ class Parts:
         self.clusters.guard(self.configs)
         self.previews = ConfigPreviews(self.clusters, self.rules, self.configs)
         self.adoption = Adoption(self.clusters, self.exchange, self.alertmanager)
+
+    def _take_in(self, database: Database) -> None:
+        """Alerts, and what people do with them."""
+        clock = self.clock
         self.alerts = Alerts(database, self.producer, clock, partial(self.events.changed, Topic.ALERTS))
-        self.retention = Retention(database, clock, keep=settings.alerts.keep_ended)
+        self.retention = Retention(database, clock, keep=self.settings.alerts.keep_ended)
         self.firing = FiringAlerts(database)
         self.silences = Silences(database, self.firing, self.audit, clock)
         self.heartbeats = Heartbeats(database, self.alerts, self.audit, clock)
         self.handling = Handling(database, self.alerts, self.audit, self.producer, clock)
+        watched = self.settings.configs
+        self.selfwatch = SelfWatch(
+            database,
+            self.configs,
+            self.alerts,
+            clock,
+            patience=Patience(
+                silent_after=watched.silent_after,
+                stale_after=watched.stale_after,
+                drift_shown_for=watched.drift_shown_for,
+            ),
+            url=_external_url(self.settings),
+        )
+
+    def _tell(self, database: Database, transport: Transport, guard: AddressGuard) -> None:
+        """Who hears of alerts, and when."""
+        clock, settings = self.clock, self.settings
         self.channels = Channels(
             database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport
         )
@@ -241,12 +272,15 @@ class Parts:
             self.alerts,
             self.channels,
             digests=self.digests,
-            budgets=Budgets(redis, clock),
+            budgets=Budgets(self.redis, clock),
             producer=self.producer,
             registry=self.registry,
             transport=transport,
             clock=clock,
             external_url=_external_url(settings),
+        )
+        self.retries = Retries(
+            database, self.alerts, Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger), self.audit
         )
         self.escalations = Escalations(
             database,
@@ -261,20 +295,6 @@ class Parts:
         self.analyses = Analyses(
             self.alerts, self.rules, analyzer=self.registry.analyzer("heuristic"), transport=transport, clock=clock
         )
-        watched = settings.configs
-        self.selfwatch = SelfWatch(
-            database,
-            self.configs,
-            self.alerts,
-            clock,
-            patience=Patience(
-                silent_after=watched.silent_after,
-                stale_after=watched.stale_after,
-                drift_shown_for=watched.drift_shown_for,
-            ),
-            url=_external_url(settings),
-        )
-        self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
 
     def routes(self, role: Role) -> list[Route]:
         """A worker is watched like any process but answers no requests."""
@@ -336,7 +356,7 @@ class Parts:
             SilencesApi(self.silences, self.clock),
             RoutingApi(self.routing, self.routing_exchange),
             ExplainApi(self.explanations),
-            NotifyApi(self.channels, self.deliveries, self.registry),
+            NotifyApi(self.channels, self.deliveries, self.retries, self.registry),
             TasksApi(self.queues),
         ]
 

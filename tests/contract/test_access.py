@@ -174,6 +174,7 @@ TABLE = {
     "POST /api/v1/channels/{id}/test": Row(to="/channels/none/test", may=writing("channels")),
     "GET /api/v1/channels/{id}/deliveries": Row(to="/channels/none/deliveries", may=reading("deliveries")),
     "GET /api/v1/deliveries": Row(to="/deliveries", may=reading("deliveries")),
+    "POST /api/v1/deliveries/{id}/retry": Row(to="/deliveries/none/retry", may=writing("deliveries")),
     "GET /api/v1/queues": Row(to="/queues", may=reading("tasks")),
     "GET /api/v1/queues/{name}": Row(to="/queues/notification", may=reading("tasks")),
     "POST /api/v1/queues/{name}/pause": Row(to="/queues/none/pause", may=ADMINS),

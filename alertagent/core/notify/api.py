@@ -10,6 +10,7 @@ from alertagent.core.audit.model import actor_of
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.core.notify.retrying import Retries
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.registry import Registry
@@ -96,7 +97,7 @@ class DeliveryView(Model):
     id: str
     channel_id: str
     group_key: str
-    receiver: Annotated[str, Field(description="The route's receiver, or `escalation`, or `digest`.")]
+    receiver: Annotated[str, Field(description="The route's receiver, or `escalation`, `digest` or `fallback`.")]
     alerts: tuple[str, ...]
     status: DeliveryStatus
     attempts: int
@@ -105,6 +106,7 @@ class DeliveryView(Model):
     message_id: str | None
     latency_ms: int | None
     digest_id: Annotated[str | None, Field(description="The digest that tells this, because it is late.")]
+    stands_in_for: Annotated[str | None, Field(description="The id of the channel that could not be told.")]
     created_at: datetime
     updated_at: datetime
 
@@ -118,9 +120,10 @@ _OUTCOMES: dict[type[Outcome], Literal["delivered", "retry_after", "refused", "a
 
 
 class NotifyApi:
-    def __init__(self, channels: Channels, deliveries: Deliveries, registry: Registry) -> None:
+    def __init__(self, channels: Channels, deliveries: Deliveries, retries: Retries, registry: Registry) -> None:
         self._channels = channels
         self._deliveries = deliveries
+        self._retries = retries
         self._registry = registry
 
     @get("/plugins", access=viewer("channels:read"))
@@ -185,6 +188,11 @@ class NotifyApi:
     async def deliveries(self, call: Call, query: ListQuery) -> Page[DeliveryView]:
         """What was told to whom, newest first, with the provider's own words."""
         return await self._page(PageRequest(**query.model_dump()))
+
+    @post("/deliveries/{id}/retry", access=editor("deliveries:write"))
+    async def retry(self, call: Call, id: str) -> DeliveryView:
+        """Try a delivery that has failed for good once more, with all its attempts."""
+        return _delivery(await self._retries.retry(actor_of(call), id))
 
     async def _page(self, request: PageRequest) -> Page[DeliveryView]:
         deliveries, next_cursor, total = await self._deliveries.page(request)

@@ -11,6 +11,7 @@ from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.budgets import SHORT, Budgets, Use
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.digests import Digests
+from alertagent.core.notify.fallbacks import left_of
 from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import DIGEST, Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
@@ -88,9 +89,9 @@ class Deliveries:
         planned = await self._records.find(id)
         if planned is None:
             return
-        delivery = planned.delivery
+        delivery, channel = planned.delivery, planned.channel
         if not planned.is_on:
-            await self._end(delivery, DeliveryStatus.CANCELLED, Refused(code="", text="the channel is switched off"))
+            await self._end(delivery, channel, DeliveryStatus.CANCELLED, Refused(code="", text="it is switched off"))
             return
         try:
             if not await self._is_merged(planned):
@@ -100,7 +101,7 @@ class Deliveries:
         except Problem as problem:
             if not is_last_attempt:
                 raise
-            await self._end(delivery, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
+            await self._end(delivery, channel, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
             raise Permanent(problem.message, code="delivery.exhausted") from problem
 
     async def _is_merged(self, planned: Planned) -> bool:
@@ -174,9 +175,9 @@ class Deliveries:
     ) -> None:
         match outcome:
             case Delivered():
-                await self._end(delivery, DeliveryStatus.SENT, outcome, latency)
+                await self._end(delivery, channel, DeliveryStatus.SENT, outcome, latency)
             case Refused():
-                await self._end(delivery, DeliveryStatus.FAILED, outcome, latency)
+                await self._end(delivery, channel, DeliveryStatus.FAILED, outcome, latency)
                 if outcome.gone:
                     await self._channels.disable(channel, outcome.text)
                 raise Permanent(f'channel "{channel.name}" refused: {outcome.code} {outcome.text}'.strip())
@@ -203,7 +204,7 @@ class Deliveries:
     ) -> None:
         said = f'channel "{channel.name}": {outcome.code} {outcome.text}'.strip()
         if is_last_attempt:
-            await self._end(delivery, DeliveryStatus.FAILED, outcome, latency)
+            await self._end(delivery, channel, DeliveryStatus.FAILED, outcome, latency)
             raise Permanent(said, code="delivery.exhausted")
         milliseconds = latency // timedelta(milliseconds=1)
         await self._database.execute(
@@ -222,9 +223,15 @@ class Deliveries:
         await self._database.execute(sql.pause_channel, channel.id, self._clock.now() + duration)
 
     async def _end(
-        self, delivery: Delivery, status: DeliveryStatus, outcome: Outcome, latency: timedelta = timedelta()
+        self,
+        delivery: Delivery,
+        channel: Channel,
+        status: DeliveryStatus,
+        outcome: Outcome,
+        latency: timedelta = timedelta(),
     ) -> None:
-        ending = Ending(delivery=delivery, status=status, outcome=outcome, latency=latency)
+        left = left_of(delivery, channel)
+        ending = Ending(delivery=delivery, status=status, outcome=outcome, latency=latency, fallback=left)
         if await self._records.end(ending):
             alerts = len(delivery.alerts)
             log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=alerts)

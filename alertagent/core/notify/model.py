@@ -81,6 +81,8 @@ class Delivery:
     message_id: str | None
     latency_ms: int | None
     digest_id: str | None
+    stands_in_for: str | None
+    fallback: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
 

@@ -161,6 +161,14 @@ SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts'
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[])
     AS new (id, channel_id, group_key, receiver, group_labels, planned);
 
+-- name: delivery
+SELECT * FROM notification_deliveries WHERE id = $1;
+
+-- name: take_up_deliveries
+-- One that failed, and what it was to tell if it is a digest.
+UPDATE notification_deliveries SET status = 'pending', alone_since = NULL
+ WHERE (id = $1 OR digest_id = $1) AND status = 'failed';
+
 -- name: find_deliveries
 SELECT * FROM notification_deliveries WHERE id = ANY ($1) AND status = 'pending';
 
@@ -258,6 +266,21 @@ UPDATE notification_deliveries SET alone_since = NULL WHERE id = ANY ($1) AND st
 
 -- name: untold
 SELECT id FROM notification_deliveries WHERE id = ANY ($1) AND status = 'pending' AND digest_id IS NULL;
+
+-- name: add_stand_ins
+-- Text arrays of different lengths cannot travel as an array of arrays, so the names come as JSON. The receiver of the
+-- failed one stays where none is given.
+INSERT INTO notification_deliveries (
+    id, channel_id, group_key, receiver, group_labels, alerts, stands_in_for, fallback
+)
+SELECT new.id, new.channel_id, failed.group_key, coalesce(nullif(new.receiver, ''), failed.receiver),
+       failed.group_labels, failed.alerts, failed.channel_id,
+       ARRAY (SELECT jsonb_array_elements_text(new.names -> 'left'))
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
+    AS new (id, channel_id, failed_id, receiver, names)
+  JOIN notification_deliveries AS failed ON failed.id = new.failed_id
+ON CONFLICT (group_key, channel_id) WHERE status = 'pending' DO NOTHING
+RETURNING id;
 
 -- name: lock_told_groups
 -- Before the channels, and both in order, as whoever flushes or removes them does.

@@ -13,6 +13,7 @@ from typing import Any
 from alertagent.core.alerts.model import Alert, NotificationStatus
 from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.notify.channels import channel_of, sql
+from alertagent.core.notify.fallbacks import plan_stand_ins
 from alertagent.core.notify.kinds import DELIVER, Deliver
 from alertagent.core.notify.look import planned_alert
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
@@ -40,12 +41,13 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a delivery ends."""
+    """How a delivery ends. `fallback` names the channels that may be told instead."""
 
     delivery: Delivery
     status: DeliveryStatus
     outcome: Outcome
     latency: timedelta
+    fallback: tuple[str, ...] = ()
 
 
 class Records:
@@ -97,7 +99,8 @@ class Records:
             ended = await self._written(transaction, list(ones.values()))
             if ended:
                 notices = [notice for id in ended if id not in digests for notice in _notices(ones[id])]
-                await self._alerts.notified(transaction, notices)
+                stand_ins = await self._stand_in(transaction, [ones[id] for id in ended])
+                await self._alerts.notified(transaction, notices + stand_ins)
                 await self._go_on(transaction, [one for id, one in digests.items() if id in ended])
         return [one.delivery.id in ended for one in endings]
 
@@ -121,6 +124,11 @@ class Records:
         )
         return [row["id"] for row in rows]
 
+    async def _stand_in(self, transaction: Transaction, ended: Sequence[Ending]) -> list[Notice]:
+        """What failed for good is told by others; a digest as a whole, not each of its members."""
+        failed = [one for one in ended if one.status is DeliveryStatus.FAILED and one.delivery.digest_id is None]
+        return await plan_stand_ins(transaction, self._producer, [(one.delivery, one.fallback) for one in failed])
+
     async def _go_on(self, transaction: Transaction, digests: Sequence[Ending]) -> None:
         """Behind a digest that has ended comes the next one of its channel."""
         if digests:
@@ -132,7 +140,8 @@ class Records:
 def delivery_of(row: Any) -> Delivery:
     values = {name: row[name] for name in _FIELDS}
     alerts = tuple(planned_alert(document) for document in row["alerts"])
-    return Delivery(**{**values, "alerts": alerts, "status": DeliveryStatus(row["status"])})
+    status, fallback = DeliveryStatus(row["status"]), tuple(row["fallback"])
+    return Delivery(**{**values, "alerts": alerts, "status": status, "fallback": fallback})
 
 
 def _notices(ending: Ending) -> list[Notice]:

@@ -59,6 +59,8 @@ def make_delivery(*alerts: PlannedAlert, **values: Any) -> Delivery:
             "provider_message": "",
             "message_id": None,
             "digest_id": None,
+            "stands_in_for": None,
+            "fallback": (),
             "latency_ms": None,
             "created_at": NOON,
             "updated_at": NOON,

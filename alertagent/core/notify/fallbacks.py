@@ -1,0 +1,91 @@
+"""When a channel cannot be told for good, the next one of its fallbacks is.
+
+The delivery that stands in belongs to the same group, so its receiver sees the same key for the beginning and the end
+of an alert. A channel that is being told of the group anyway need not stand in for another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from alertagent.core.alerts.service import Notice
+from alertagent.core.notify.channels import sql
+from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.model import DIGEST, ESCALATION, Channel, Delivery
+from alertagent.kernel.ids import new_id
+from alertagent.queue.producer import Producer
+from alertagent.storage.database import Transaction
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandIn:
+    """A channel that is to be told in place of another, and those that are left after it."""
+
+    id: str
+    failed: Delivery
+    channel_id: str
+    channel: str
+    left: tuple[str, ...]
+
+
+def left_of(delivery: Delivery, channel: Channel) -> tuple[str, ...]:
+    """The names of the channels to try if this delivery fails."""
+    return channel.fallback if delivery.stands_in_for is None else delivery.fallback
+
+
+async def plan_stand_ins(
+    transaction: Transaction, producer: Producer, failed: Sequence[tuple[Delivery, Sequence[str]]]
+) -> list[Notice]:
+    """Plan a delivery for each of these that failed, to the first usable of the channels named; what to say of it."""
+    if not any(names for _, names in failed):
+        return []
+    usable = {row["name"]: row["id"] for row in await transaction.fetch(sql.usable_channels)}
+    wanted = [found for delivery, names in failed if (found := _stand_in(delivery, names, usable)) is not None]
+    rows = await transaction.fetch(
+        sql.add_stand_ins,
+        [each.id for each in wanted],
+        [each.channel_id for each in wanted],
+        [each.failed.id for each in wanted],
+        [_receiver(each.failed) for each in wanted],
+        [{"left": list(each.left)} for each in wanted],
+    )
+    planned = {row["id"] for row in rows}
+    await producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in sorted(planned)))
+    return [notice for each in wanted if each.id in planned for notice in _notices(each)]
+
+
+def _stand_in(delivery: Delivery, names: Sequence[str], usable: Mapping[str, str]) -> StandIn | None:
+    for place, name in enumerate(names):
+        if name in usable and usable[name] != delivery.channel_id:
+            left = tuple(names[place + 1 :])
+            return StandIn(id=new_id(), failed=delivery, channel_id=usable[name], channel=name, left=left)
+        log.warning("fallback.unusable", channel=name, delivery=delivery.id)
+    return None
+
+
+def _receiver(delivery: Delivery) -> str:
+    """A digest's stand-in is no digest: nothing waits for its end."""
+    return ESCALATION if delivery.receiver == ESCALATION else "fallback" if delivery.receiver == DIGEST else ""
+
+
+def _notices(stand_in: StandIn) -> list[Notice]:
+    detail: dict[str, Any] = {
+        "delivery": stand_in.id,
+        "channel_id": stand_in.channel_id,
+        "channel": stand_in.channel,
+        "in_place_of": stand_in.failed.channel_id,
+    }
+    return [
+        Notice(
+            fingerprint=alert.fingerprint,
+            episode=alert.episode,
+            kind="notification.fallback",
+            status=None,
+            detail=detail,
+        )
+        for alert in stand_in.failed.alerts
+    ]

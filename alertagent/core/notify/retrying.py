@@ -1,0 +1,73 @@
+"""Trying a delivery again that has failed for good, because somebody says so."""
+
+import asyncpg
+
+from alertagent.core.alerts.service import Alerts, Notice
+from alertagent.core.audit.model import Actor
+from alertagent.core.audit.service import Audit
+from alertagent.core.notify.channels import sql
+from alertagent.core.notify.model import Delivery, DeliveryStatus
+from alertagent.core.notify.records import delivery_of
+from alertagent.kernel.errors import Conflict, NotFound
+from alertagent.queue.ledger import Entry
+from alertagent.queue.tasks import Tasks
+from alertagent.storage.database import Database, Transaction
+
+
+class Retries:
+    """Takes up again what failed: the same delivery, with the id that its receiver may know, and all its attempts."""
+
+    def __init__(self, database: Database, alerts: Alerts, tasks: Tasks, audit: Audit) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._tasks = tasks
+        self._audit = audit
+
+    async def retry(self, actor: Actor, id: str) -> Delivery:
+        """Raises NotFound, and Conflict where it has not failed or something newer is on its way to the channel."""
+        delivery = await self._failed(id)
+
+        async def take_up(transaction: Transaction, _: Entry) -> None:
+            await transaction.execute(sql.take_up_deliveries, id)
+            await self._audit.record(transaction, actor, "delivery.retried", ("delivery", id))
+            notices = [
+                Notice(
+                    fingerprint=alert.fingerprint,
+                    episode=alert.episode,
+                    kind="notification.retried",
+                    status=None,
+                    detail={"delivery": id, "channel_id": delivery.channel_id, "by": actor.name},
+                )
+                for alert in delivery.alerts
+            ]
+            await self._alerts.notified(transaction, notices)
+
+        try:
+            await self._tasks.retry(id, also=take_up)
+        except NotFound as problem:
+            raise Conflict(
+                f"delivery {id} failed so long ago that its task is forgotten", code="delivery.too_old"
+            ) from problem
+        except asyncpg.UniqueViolationError as error:
+            raise Conflict(
+                f"a newer message about the same group is on its way to the channel of delivery {id}",
+                code="delivery.overtaken",
+            ) from error
+        return await self._get(id)
+
+    async def _failed(self, id: str) -> Delivery:
+        delivery = await self._get(id)
+        if delivery.status is not DeliveryStatus.FAILED:
+            raise Conflict(f"delivery {id} has not failed: it is {delivery.status}", code="delivery.not_failed")
+        if delivery.digest_id is not None:
+            raise Conflict(
+                f"delivery {id} was to be told by the digest {delivery.digest_id}; retry that",
+                code="delivery.in_digest",
+            )
+        return delivery
+
+    async def _get(self, id: str) -> Delivery:
+        row = await self._database.fetchrow(sql.delivery, id)
+        if row is None:
+            raise NotFound(f'there is no delivery "{id}"', code="delivery.not_found")
+        return delivery_of(row)
