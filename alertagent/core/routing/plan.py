@@ -93,14 +93,15 @@ def must_tell(
     members = list(alerts)
     firing = {alert.key for alert in members if alert.is_firing}
     resolved = {alert.key for alert in members if not alert.is_firing}
+    candidates = [alert for alert in members if alert.fingerprint not in held]
     if told is None:
         known = frozenset[str]().union(*(other.firing | other.resolved for other in others))
-        unknown = [alert for alert in members if alert.key not in known and alert.fingerprint not in held]
-        return bool(firing) or any(was_missed(route, alert) for alert in unknown)
+        return bool(firing) or any(was_missed(route, alert) and alert.key not in known for alert in candidates)
     if not firing <= told.firing:
         return True
-    if not firing and told.firing:
-        return True
+    if not firing:
+        unknown = [alert for alert in candidates if alert.key not in told.resolved]
+        return bool(told.firing) or any(was_missed(route, alert, is_new=False) for alert in unknown)
     if send_resolved and not resolved <= told.resolved:
         return True
     return any(is_unattended(alert) for alert in members) and told.at + route.repeat_interval <= now
@@ -111,9 +112,13 @@ def is_unattended(alert: Alert) -> bool:
     return alert.is_firing and alert.acknowledged_by is None
 
 
-def was_missed(route: Route, alert: Alert) -> bool:
-    """Whether an alert that is over fired for long enough to have been told while it did."""
-    return not alert.is_firing and alert.updated_at - alert.fired_at >= max(route.group_wait, timedelta(seconds=1))
+def was_missed(route: Route, alert: Alert, *, is_new: bool = True) -> bool:
+    """Whether an alert that is over fired for long enough to have been told while it did.
+
+    A new group would have been told after `group_wait`, any other at its next look.
+    """
+    wait = max(route.group_wait, timedelta(seconds=1), timedelta() if is_new else route.group_interval)
+    return not alert.is_firing and alert.updated_at - alert.fired_at >= wait
 
 
 def is_told_over(alert: Alert, told: Collection[Told | None]) -> bool:

@@ -25,8 +25,6 @@ from tests.acceptance.parity.scenario import (
 
 PATIENCE = 20
 
-_MILLISECOND = timedelta(milliseconds=1)
-
 
 class Player:
     """`heard` is what both servers must say alike: all that was heard but where they are to differ."""
@@ -95,11 +93,8 @@ class Player:
         return {**labels, "scenario": self._scenario.label}
 
     def _moment(self, name: str, seconds: float = 0) -> datetime:
-        """A time from now, to the millisecond; no two are the same."""
-        now = datetime.now(UTC)
-        moment = now.replace(microsecond=now.microsecond // 1000 * 1000) + timedelta(seconds=seconds)
-        while moment in self._moments:
-            moment += _MILLISECOND
+        """A time from now, to the microsecond, so that no two are the same."""
+        moment = datetime.now(UTC) + timedelta(seconds=seconds)
         self._moments[moment] = name
         return moment
 

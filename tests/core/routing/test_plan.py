@@ -144,6 +144,10 @@ def test_a_route_without_an_interval_looks_at_once() -> None:
         ([over(), over("b/1")], told("", "a/1 b/1"), False),
         ([over()], told("", "a/1"), False),
         ([over("a/2")], told("a/2"), True),
+        # What came and went between two looks is told only beside what goes on, unless nobody could look.
+        ([over("a/2", lasted=59)], told("", "a/1"), False),
+        ([over("a/2", lasted=60)], told("", "a/1"), True),
+        ([over("a/2", lasted=1), alert("b/1")], told("b/1", "a/1"), True),
     ],
 )
 def test_whether_a_channel_must_hear_of_a_group(alerts: Sequence[Alert], known: Told | None, tells: bool) -> None:

@@ -29,8 +29,8 @@ SCENARIOS = [
     ),
     Scenario(
         "what ends before group_wait is over is never told",
-        [Fire([A]), Resolve([A]), Quiet(5)],
-        {"group_wait": "3s"},
+        [Fire([A]), Quiet(1), Resolve([A]), Quiet(5)],
+        {"group_wait": "4s"},
     ),
     Scenario(
         "what ends before group_wait is over is told along with what goes on",
@@ -44,8 +44,8 @@ SCENARIOS = [
     ),
     Scenario(
         "an end that nobody saw begin is not told",
-        [Fire([A]), Hears([A]), Resolve([A]), Hears(resolved=[A]), Fire([B]), Resolve([B]), Quiet(5)],
-        {"group_wait": "3s", "group_interval": "4s"},
+        [Fire([A]), Hears([A]), Resolve([A]), Hears(resolved=[A]), Fire([B]), Quiet(1), Resolve([B]), Quiet(5)],
+        {"group_wait": "4s", "group_interval": "4s"},
     ),
     Scenario(
         "what comes back after its end was told is told anew",
