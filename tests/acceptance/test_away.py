@@ -16,8 +16,8 @@ from tests.support.serve import LOOPBACK, TOKEN, Serve
 from tests.support.service import Api
 from tests.support.sink import Sink
 
-WORTH_TELLING = 1.2
-"""Seconds. What lasted for less than one would not have been told in good times either."""
+WORTH_TELLING = 2.2
+"""Seconds. What lasted for less than `group_wait` would not have been told in good times either."""
 
 
 async def fire(api: Api, name: str) -> datetime:
@@ -45,7 +45,7 @@ async def test_an_alert_that_is_over_when_a_worker_comes_back_is_told_all_the_sa
         api = Api(session, front.address)
         channel = {"name": "sink", "plugin_name": "webhook", "config": {"url": sink.url}}
         assert (await api.post("/channels", channel)).status == 201
-        route = {"receiver": "sink", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "1s"}
+        route = {"receiver": "sink", "group_by": ["alertname"], "group_wait": "2s", "group_interval": "1s"}
         assert (await api.put("/routing", {"route": route})).status == 200
 
         began = await fire(api, "Lasting")
