@@ -73,6 +73,23 @@ SCENARIOS = [
         {"group_interval": "4s"},
     ),
     Scenario(
+        "what flaps within group_interval beside what goes on",
+        [
+            Fire([A, B]),
+            Hears([A, B]),
+            Resolve([A]),
+            Fire([A]),
+            Differs(
+                "to AlertAgent it is a new episode, which somebody may have to look into",
+                alertmanager=[Quiet(5)],
+                alertagent=[Hears([A, B])],
+            ),
+            Resolve([A]),
+            Hears([B], [A]),
+        ],
+        {"group_interval": "4s"},
+    ),
+    Scenario(
         "what flaps within group_wait is told as it stands",
         [Fire([A]), Resolve([A]), Fire([A]), Hears([A])],
         {"group_wait": "3s"},
@@ -140,6 +157,22 @@ SCENARIOS = [
             Fire([C]),
             Hears([B, C], receiver=NO_ENDS),
         ],
+        {"receiver": NO_ENDS, "group_interval": "4s"},
+    ),
+    Scenario(
+        "ends that nobody wants to hear of leave a repetition of what goes on alone",
+        [
+            Fire([A, B]),
+            Hears([A, B], receiver=NO_ENDS),
+            Resolve([A]),
+            Hears([B], receiver=NO_ENDS),
+            Resolve([B]),
+        ],
+        {"receiver": NO_ENDS, "repeat_interval": "4s"},
+    ),
+    Scenario(
+        "one ends that nobody wants to hear of, and another begins",
+        [Fire([A]), Hears([A], receiver=NO_ENDS), Resolve([A]), Fire([B]), Hears([B], receiver=NO_ENDS)],
         {"receiver": NO_ENDS, "group_interval": "4s"},
     ),
     Scenario(

@@ -124,6 +124,25 @@ SCENARIOS = [
         inhibit_rules=[RULE],
     ),
     Scenario(
+        "source and target in one group: the target takes over",
+        [Fire([SOURCE, TARGET]), Hears([SOURCE]), Resolve([SOURCE]), Hears([TARGET], [SOURCE])],
+        {"group_by": ["host"]},
+        [RULE],
+    ),
+    Scenario(
+        "a source joins the group of its target and leaves it again",
+        [
+            Fire([TARGET]),
+            Hears([TARGET]),
+            Fire([SOURCE]),
+            Hears([SOURCE]),
+            Resolve([SOURCE]),
+            Hears([TARGET], [SOURCE]),
+        ],
+        {"group_by": ["host"]},
+        [RULE],
+    ),
+    Scenario(
         "a source that comes and goes between two looks changes nothing",
         [
             Fire([TARGET]),
