@@ -315,6 +315,7 @@ class Parts:
                 "config_sync": queue.config_workers,
             },
             least=dict.fromkeys(QUEUES, LEAST_WORKERS),
+            first=DISPATCH.queue,
         )
         handlers = {
             "notification": self.notification_handlers(),

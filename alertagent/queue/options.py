@@ -14,7 +14,8 @@ class QueueOptions:
     """`lease`: how long a silent worker keeps its tasks. `grace`: how long running tasks may finish at a stop.
 
     `concurrency` is how many tasks of a queue may run at once here. Where `least` names a smaller number, it is the
-    bound up to which a backlog lets that number grow.
+    bound up to which a backlog lets that number grow. While tasks of the queue `first` wait because enough of them run,
+    every other queue runs one at a time.
     """
 
     lease: timedelta = timedelta(seconds=10)
@@ -22,6 +23,7 @@ class QueueOptions:
     concurrency: Mapping[str, int] = field(default_factory=dict)
     default_concurrency: int = 20
     least: Mapping[str, int] = field(default_factory=dict)
+    first: str | None = None
     max_deliveries: int = 5
     dead_letters_kept: int = 10_000
     reconcile_every: timedelta = timedelta(seconds=3)

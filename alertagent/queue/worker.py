@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from functools import partial
 
 import structlog
 from redis.asyncio import Redis
@@ -43,7 +44,10 @@ log = structlog.get_logger()
 
 
 class Pool:
-    """Runs the tasks of one queue. `handlers` and `rules` go by the type of the task."""
+    """Runs the tasks of one queue. `handlers` and `rules` go by the type of the task.
+
+    While it `is_behind`, because other pools of this process go first, it runs one task at a time.
+    """
 
     def __init__(
         self,
@@ -57,7 +61,9 @@ class Pool:
         observer: Observer | None = None,
         clock: Clock | None = None,
         delayed: Callable[[], None] = lambda: None,
+        is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_behind = is_behind
         self._holdings = Holdings(options.least_of(queue))
         # Held until the first orders are known: the queue may be paused.
         self._open = asyncio.Event()
@@ -78,7 +84,7 @@ class Pool:
             handlers,
             rules or {},
             clock=clock or SystemClock(),
-            is_open=lambda: self._open.is_set() and not self._stopping.is_set(),
+            is_open=self._may_start,
         )
         self._admission = Admission(self._station, self._settler, types=frozenset(handlers), ready=self._runners.start)
         self._reader = Reader(self._station, self._admission, self._open)
@@ -90,6 +96,11 @@ class Pool:
     def held(self) -> Collection[str]:
         """The ids of the tasks in our hands."""
         return self._holdings.ids
+
+    @property
+    def is_short(self) -> bool:
+        """Whether tasks wait because as many as may run do."""
+        return self._holdings.is_short
 
     def hold(self, is_held: bool) -> None:
         """Start nothing while this is so; what runs goes on."""
@@ -145,15 +156,20 @@ class Pool:
         queue = self._station.queue
         return [group.create_task(forever(name, step, queue=queue)) for name, step in steps.items()]
 
+    def _may_start(self) -> bool:
+        if not self._open.is_set() or self._stopping.is_set():
+            return False
+        return not (self._holdings.running and self._is_behind())
+
     async def _breathe(self) -> None:
-        """Wait a moment, then let more or fewer run."""
+        """Wait a moment, then let more or fewer run, and go on if others had to go first."""
         await asyncio.sleep(BREATHE_EVERY)
         queue, options, holdings = self._station.queue, self._station.options, self._holdings
         least, most = options.least_of(queue), options.concurrency_of(queue)
         now = breathe(holdings.concurrency, is_short=holdings.is_short, peak=holdings.peak(), least=least, most=most)
         if now != holdings.concurrency:
             holdings.resize(now)
-            self._runners.start()
+        self._runners.start()
 
     async def _give_back(self) -> None:
         for delivery in [*self._holdings.waiting(), *self._admission.waiting()]:
@@ -199,6 +215,7 @@ class Workers:
         clock: Clock | None = None,
         producer: Producer | None = None,
     ) -> None:
+        self._first = options.first
         self._promoters = {queue: Promoter(queue, redis) for queue in handlers}
         self._pools = {
             queue: Pool(
@@ -211,6 +228,7 @@ class Workers:
                 observer=observer,
                 clock=clock,
                 delayed=self._promoters[queue].wake,
+                is_behind=partial(self._is_behind, queue),
             )
             for queue, by_type in handlers.items()
         }
@@ -247,6 +265,13 @@ class Workers:
                 yield self
             finally:
                 await self.stop()
+
+    def is_short(self, queue: str) -> bool:
+        """Whether tasks of this queue wait because as many of them as may run do."""
+        return queue in self._pools and self._pools[queue].is_short
+
+    def _is_behind(self, queue: str) -> bool:
+        return self._first is not None and queue != self._first and self.is_short(self._first)
 
     def _held(self, queue: str) -> Collection[str]:
         return self._pools[queue].held

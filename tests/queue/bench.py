@@ -78,9 +78,10 @@ class Bench:
         *,
         options: QueueOptions = OPTIONS,
         rules: Mapping[str, Rule] | None = None,
+        others: Mapping[str, Mapping[str, Handler]] | None = None,
     ) -> AsyncIterator[Workers]:
         workers = Workers(
-            {QUEUE: handlers},
+            {QUEUE: handlers, **(others or {})},
             redis=self.redis,
             ledger=self.ledger,
             options=options,

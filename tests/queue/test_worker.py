@@ -10,6 +10,7 @@ from alertagent.queue.options import QueueOptions
 from alertagent.queue.policy import Rule, Why
 from alertagent.queue.streams import FIELD, GROUP
 from alertagent.queue.task import Task
+from alertagent.queue.worker import Workers
 from tests.queue.bench import AT_ONCE, OPTIONS, Bench, task, until
 from tests.support.waiting import Inbox
 
@@ -215,6 +216,46 @@ async def test_a_backlog_lets_more_run_up_to_the_bound(bench: Bench) -> None:
         await running.wait_for(6, timeout=3)
         await asyncio.sleep(0.7)
         assert len(running.items) == 6
+
+
+async def test_while_the_first_queue_has_a_backlog_another_runs_one_at_a_time(bench: Bench) -> None:
+    free, waiting, running, most = asyncio.Event(), Inbox[Task](), 0, 0
+    together = asyncio.Barrier(4)
+
+    async def hold_on(task: Task) -> None:
+        waiting.add(task)
+        await free.wait()
+
+    async def linger(_: Task) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if free.is_set():
+            await together.wait()
+        else:
+            await asyncio.sleep(0.005)
+        running -= 1
+
+    options = QueueOptions(concurrency={"work": 2, "later": 4}, first="work")
+    async with bench.workers({"note": hold_on}, options=options, others={"later": {"note": linger}}) as workers:
+        await bench.enqueue(*(task() for _ in range(3)))
+        await waiting.wait_for(2)
+        await until(lambda: _is_short(workers))
+        await bench.enqueue(*(task(queue="later") for _ in range(8)))
+        await bench.finished(8)
+        one_at_a_time = most
+
+        free.set()
+        await bench.finished(11)
+        await bench.enqueue(*(task(queue="later") for _ in range(4)))
+        await bench.finished(15)
+
+    assert one_at_a_time == 1
+    assert most == 4
+
+
+async def _is_short(workers: Workers) -> bool:
+    return workers.is_short("work")
 
 
 async def test_what_a_task_binds_to_its_context_is_not_seen_by_the_next(bench: Bench) -> None:
