@@ -151,7 +151,14 @@ class Escalations:
             await self._tell_channel(transaction, by_id[id], members)
 
     async def _tell_channel(self, transaction: Transaction, channel: Channel, alerts: Sequence[Alert]) -> None:
-        await plan_delivery(transaction, self._producer, channel_id=channel.id, receiver=ESCALATION, alerts=alerts)
+        await plan_delivery(
+            transaction,
+            self._producer,
+            channel_id=channel.id,
+            receiver=ESCALATION,
+            alerts=alerts,
+            now=self._clock.now(),
+        )
         episodes = [(alert.fingerprint, alert.episode) for alert in alerts]
         detail = {"channel_id": channel.id, "channel": channel.name}
         await self._alerts.note(transaction, episodes, "escalated", detail)

@@ -69,7 +69,7 @@ class Digests:
         """
         if delivery.receiver in {DIGEST, ESCALATION}:
             return False
-        age = self._clock.now() - delivery.created_at
+        age = self._clock.now() - delivery.due_at
         if delivery.digest_id is None and age < min(LOOK_FROM, self._late_after) and not may_crowd:
             return False
         return await self._asked.ask(delivery)

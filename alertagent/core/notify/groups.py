@@ -82,19 +82,23 @@ class Groups:
         self._producer = producer
         self._clock = clock
 
-    async def dispatch(self, fingerprints: Sequence[str]) -> None:
-        """Put alerts that changed into their groups and set the groups' timers."""
+    async def dispatch(self, fingerprints: Sequence[str], since: datetime | None = None) -> None:
+        """Put alerts that changed into their groups and set the groups' timers.
+
+        `since` is when that should have been done: a timer counts from then on, and may be over already.
+        """
         async with self._database.transaction() as transaction:
             alerts = await self._alerts.find(fingerprints, transaction)
             table = await self._routing.table(transaction)
             await note_sources(transaction, table, alerts)
             entrances = _entrances(table, alerts)
             now = self._clock.now()
+            since = min(since or now, now)
             dues: dict[str, datetime | None] = {}
             for group in await self._join(transaction, table, entrances):
                 entrance = entrances[group.key]
                 oldest = min(alert.starts_at for alert in entrance.alerts)
-                due = next_flush(entrance.route, group.ticks_from, oldest_start=oldest, now=now)
+                due = next_flush(entrance.route, group.ticks_from, oldest_start=oldest, now=since)
                 if group.flush_at is None or due < group.flush_at or group.flush_at < now - LOST_AFTER:
                     dues[group.key] = due
             await self._plan_flushes(transaction, dues)
@@ -122,7 +126,7 @@ class Groups:
                 silences=await self._silences.active(now, transaction),
                 alerts=self._alerts,
             )
-            await self._plan_deliveries(transaction, [tell for look in looks for tell in look.tells(now)])
+            await self._plan_deliveries(transaction, [tell for look in looks for tell in look.tells(now)], now)
             await self._let_go(transaction, looks)
             dues = {look.key: look.next(now) for look in looks if look.staying}
             await self._plan_flushes(transaction, dues, ticks_from=now)
@@ -224,7 +228,7 @@ class Groups:
             )
             await self._producer.enqueue(transaction, *tasks.values())
 
-    async def _plan_deliveries(self, transaction: Transaction, tells: Sequence[Tell]) -> None:
+    async def _plan_deliveries(self, transaction: Transaction, tells: Sequence[Tell], now: datetime) -> None:
         if not tells:
             return
         tasks = [_deliver_task() for _ in tells]
@@ -236,6 +240,7 @@ class Groups:
             [tell.group.receiver for tell in tells],
             [tell.group.labels for tell in tells],
             [{"alerts": tell.alerts} for tell in tells],
+            [min(tell.group.flush_at or now, now) for tell in tells],
         )
         await self._producer.enqueue(transaction, *tasks)
 

@@ -83,6 +83,7 @@ class Delivery:
     digest_id: str | None
     stands_in_for: str | None
     fallback: tuple[str, ...]
+    due_at: datetime
     created_at: datetime
     updated_at: datetime
 

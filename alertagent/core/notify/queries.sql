@@ -156,10 +156,10 @@ SELECT group_key, channel_id FROM notification_deliveries WHERE group_key = ANY 
 
 -- name: add_deliveries
 -- Each list of alerts comes inside an object: a list of lists would be taken for an array of two dimensions.
-INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts)
-SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts'
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[])
-    AS new (id, channel_id, group_key, receiver, group_labels, planned);
+INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts, due_at)
+SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts', due_at
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::timestamptz[])
+    AS new (id, channel_id, group_key, receiver, group_labels, planned, due_at);
 
 -- name: delivery
 SELECT * FROM notification_deliveries WHERE id = $1;
@@ -227,17 +227,17 @@ UPDATE notification_deliveries SET digest_id = NULL
 -- somebody attempts at this moment, or ends.
 SELECT id, alerts
   FROM notification_deliveries AS delivery
- WHERE channel_id = $1 AND status = 'pending' AND created_at <= $2 AND digest_id IS NULL
+ WHERE channel_id = $1 AND status = 'pending' AND due_at <= $2 AND digest_id IS NULL
    AND receiver NOT IN ('digest', 'escalation') AND parts_sent = 0 AND NOT is_ambiguous
    AND (alone_since IS NULL OR alone_since <= updated_at OR alone_since < $3)
    AND EXISTS (SELECT FROM task_queue AS task
                 WHERE task.id = delivery.id::uuid AND task.status IN ('pending', 'processing'))
- ORDER BY created_at, id
+ ORDER BY due_at, id
  LIMIT 5000
    FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: members_of_digests
-SELECT * FROM notification_deliveries WHERE digest_id = ANY ($1) AND status = 'pending' ORDER BY created_at, id;
+SELECT * FROM notification_deliveries WHERE digest_id = ANY ($1) AND status = 'pending' ORDER BY due_at, id;
 
 -- name: add_digests
 -- Or fill one anew.
@@ -271,11 +271,11 @@ SELECT id FROM notification_deliveries WHERE id = ANY ($1) AND status = 'pending
 -- Text arrays of different lengths cannot travel as an array of arrays, so the names come as JSON. The receiver of the
 -- failed one stays where none is given.
 INSERT INTO notification_deliveries (
-    id, channel_id, group_key, receiver, group_labels, alerts, stands_in_for, fallback
+    id, channel_id, group_key, receiver, group_labels, alerts, stands_in_for, fallback, due_at
 )
 SELECT new.id, new.channel_id, failed.group_key, coalesce(nullif(new.receiver, ''), failed.receiver),
        failed.group_labels, failed.alerts, failed.channel_id,
-       ARRAY (SELECT jsonb_array_elements_text(new.names -> 'left'))
+       ARRAY (SELECT jsonb_array_elements_text(new.names -> 'left')), failed.due_at
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
     AS new (id, channel_id, failed_id, receiver, names)
   JOIN notification_deliveries AS failed ON failed.id = new.failed_id

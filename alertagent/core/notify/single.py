@@ -1,32 +1,30 @@
 """A delivery that belongs to no group: it is told once, and nothing follows from it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.notify.channels import sql
 from alertagent.core.notify.kinds import DELIVER, Deliver
-from alertagent.kernel.clock import rfc3339
+from alertagent.core.notify.look import planned
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Transaction
 
 
 async def plan_delivery(
-    transaction: Transaction, producer: Producer, *, channel_id: str, receiver: str, alerts: Sequence[Alert]
+    transaction: Transaction,
+    producer: Producer,
+    *,
+    channel_id: str,
+    receiver: str,
+    alerts: Sequence[Alert],
+    now: datetime,
 ) -> None:
     """Plan that a channel is told of these firing alerts. `receiver` says why, in place of a route's."""
     id = new_id()
-    planned = [
-        {
-            "fingerprint": alert.fingerprint,
-            "episode": alert.episode,
-            "status": alert.status,
-            "starts_at": rfc3339(alert.starts_at),
-            "ends_at": None,
-        }
-        for alert in alerts
-    ]
+    told = [planned(alert) for alert in alerts]
     await transaction.execute(
-        sql.add_deliveries, [id], [channel_id], [f"{receiver}:{id}"], [receiver], [{}], [{"alerts": planned}]
+        sql.add_deliveries, [id], [channel_id], [f"{receiver}:{id}"], [receiver], [{}], [{"alerts": told}], [now]
     )
     await producer.enqueue(transaction, DELIVER.task(Deliver(delivery=id), id=id))

@@ -14,7 +14,7 @@ from alertagent.queue.worker import Handler
 
 def handlers(groups: Groups, deliveries: Deliveries) -> Mapping[str, Handler]:
     async def dispatch(task: Task) -> None:
-        await groups.dispatch(DISPATCH.read(task).alerts)
+        await groups.dispatch(DISPATCH.read(task).alerts, task.due)
 
     async def flush(task: Task) -> None:
         await groups.flush(FLUSH.read(task).groups)

@@ -105,6 +105,23 @@ async def test_what_a_provider_missed_in_an_hour_comes_as_few_messages_that_name
 
 
 @pytest.mark.usefixtures("channel")
+async def test_what_came_in_while_nobody_worked_comes_as_few_messages_oldest_first(house: House, sink: Sink) -> None:
+    for group in range(50):
+        await fire(house, [group], each=4)
+        house.clock.move(minutes=1)
+    house.clock.move(minutes=10)
+
+    await work(house)
+
+    told = bodies(sink.requests)
+    named = [name for body in told for name in instances(body)]
+    assert len(told) == 1
+    assert [name[:3] for name in named] == sorted(name[:3] for name in named)
+    assert len(set(named)) == len(named) == 200
+    assert await statuses(house) == Counter({("default", "sent"): 50, ("digest", "sent"): 1})
+
+
+@pytest.mark.usefixtures("channel")
 async def test_after_a_digest_each_group_knows_what_was_told_and_goes_on(house: House, sink: Sink) -> None:
     await fire(house, range(6), each=2)
     await plan(house)
@@ -143,7 +160,7 @@ async def test_a_few_late_messages_come_as_they_are(house: House, sink: Sink) ->
 async def test_what_is_not_late_yet_is_told_by_itself(house: House, sink: Sink) -> None:
     sink.answer_always(Answer(status=503))
     await fire(house, range(5))
-    await work(house, minutes=4)
+    await work(house, minutes=3)
     sink.answer_always(Answer())
 
     await work(house, minutes=1)

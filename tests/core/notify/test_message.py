@@ -61,6 +61,7 @@ def make_delivery(*alerts: PlannedAlert, **values: Any) -> Delivery:
             "digest_id": None,
             "stands_in_for": None,
             "fallback": (),
+            "due_at": NOON,
             "latency_ms": None,
             "created_at": NOON,
             "updated_at": NOON,
