@@ -108,6 +108,8 @@ class Deliveries:
         """Whether a digest tells it. Otherwise it may be sent now; raises External where its channel has no room."""
         delivery, channel = planned.delivery, planned.channel
         plugin = self._plugin(channel)
+        if delivery.digest_id is None:
+            self._require_open(channel)  # first: what a blocked channel keeps back was not attempted, and may be merged
         if await self._digests.take(delivery, may_crowd=bool(plugin.limits.rates)):
             return True
         self._require_open(channel)

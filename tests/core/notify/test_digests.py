@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -318,6 +319,22 @@ async def test_a_message_that_may_have_arrived_keeps_its_id(house: House, sink: 
         request.headers["webhook-id"] for request in sink.requests[1:]
     }
     assert (len(repeated["alerts"]), len(others["alerts"])) == (1, 5)
+
+
+@pytest.mark.usefixtures("channel")
+async def test_what_a_blocked_channel_kept_back_comes_together(house: House, sink: Sink) -> None:
+    await fire(house, range(6))
+    await plan(house)
+    house.clock.move(minutes=4)
+    until = house.clock.now() + timedelta(minutes=2)
+    await house.database.execute("UPDATE user_notification_configs SET paused_until = $1", until)
+    await work(house)
+    kept_back = await statuses(house)
+
+    await work(house, minutes=3)
+
+    assert kept_back == Counter({("default", "pending"): 6})
+    assert [len(body["alerts"]) for body in bodies(sink.requests)] == [6]
 
 
 @pytest.mark.usefixtures("channel")
