@@ -133,6 +133,13 @@ SELECT * FROM alert_events
  ORDER BY id DESC
  LIMIT $3;
 
+-- name: untold
+-- Those of these episodes whose timelines know of nobody who was told, and of nothing that held them back.
+SELECT fingerprint FROM unnest($1::text[], $2::int[]) AS named (fingerprint, episode)
+ WHERE NOT EXISTS (SELECT FROM alert_events AS event
+                    WHERE event.fingerprint = named.fingerprint AND event.episode = named.episode
+                      AND event.kind LIKE 'notification.%');
+
 -- name: analyses_planned
 -- Rows are locked in the order of their fingerprints here and below, as in `ingest`.
 WITH planned AS (

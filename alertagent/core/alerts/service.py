@@ -167,6 +167,16 @@ class Alerts:
         rows = await (executor or self._database).fetch(sql.find_all, list(fingerprints))
         return [_alert(row) for row in rows]
 
+    async def untold(self, alerts: Sequence[Alert], executor: Executor) -> set[str]:
+        """Those of these alerts of whose episode nobody was told, and which nothing held back, by fingerprint."""
+        pending = [alert for alert in alerts if alert.notification_status is NotificationStatus.PENDING]
+        if not pending:
+            return set()
+        rows = await executor.fetch(
+            sql.untold, [alert.fingerprint for alert in pending], [alert.episode for alert in pending]
+        )
+        return {row["fingerprint"] for row in rows}
+
     async def firing_from(self, source: str) -> list[Alert]:
         """The firing alerts that came through this door."""
         return [_alert(row) for row in await self._database.fetch(sql.firing_from, source)]

@@ -48,16 +48,21 @@ LOST_AFTER = timedelta(minutes=15)
 
 @dataclass(slots=True, kw_only=True)
 class _Entrance:
-    """A group, and those of the alerts at hand that fall into it."""
+    """A group, and those of the alerts at hand that fall into it. `known` have been in it, by their fingerprints."""
 
     route: Route
     labels: Mapping[str, str]
     alerts: list[Alert] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+
+    @property
+    def missed(self) -> list[Alert]:
+        return [alert for alert in self.alerts if was_missed(self.route, alert) and alert.fingerprint not in self.known]
 
     @property
     def joining(self) -> list[Alert]:
         """Only an alert that has to be told opens a group or enters one; any other is known there already."""
-        return [alert for alert in self.alerts if alert.is_firing or was_missed(self.route, alert)]
+        return [alert for alert in self.alerts if alert.is_firing] + self.missed
 
 
 class Groups:
@@ -92,6 +97,7 @@ class Groups:
             table = await self._routing.table(transaction)
             await note_sources(transaction, table, alerts)
             entrances = _entrances(table, alerts)
+            await self._recognise(transaction, entrances.values())
             now = self._clock.now()
             since = min(since or now, now)
             dues: dict[str, datetime | None] = {}
@@ -144,6 +150,16 @@ class Groups:
         """The transaction changes the routing document to this."""
         await learn_sources(transaction, table, self._firing)
         await self._producer.enqueue(transaction, regroup_task())
+
+    async def _recognise(self, transaction: Transaction, entrances: Iterable[_Entrance]) -> None:
+        """A group may have been looked at since an alert in it ended: what left it then does not come back."""
+        entrances = list(entrances)
+        missed = {alert.fingerprint: alert for entrance in entrances for alert in entrance.missed}
+        if not missed:
+            return
+        known = missed.keys() - await self._alerts.untold(list(missed.values()), transaction)
+        for entrance in entrances:
+            entrance.known |= known
 
     async def _join(
         self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance]

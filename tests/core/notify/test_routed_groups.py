@@ -196,6 +196,25 @@ async def test_an_inhibited_alert_is_told_when_its_source_is_over(
     assert messages(sink, "one")[2:] in ([resolved("Down"), firing("Slow")], [firing("Slow"), resolved("Down")])
 
 
+async def test_what_left_its_group_before_its_end_was_dispatched_does_not_come_back(
+    house: House, sink: Sink, channels: Sequence[str]
+) -> None:
+    await route(house, tree(), inhibit_rules=[INHIBITION])
+    await house.fire("Down", severity="critical", cluster="a")
+    await house.work()
+    await house.fire("Slow", severity="warning", cluster="a")
+    await pass_time(house, 2 * MINUTE)
+
+    await house.resolve("Slow", severity="warning", cluster="a")
+    await house.resolve("Down", severity="critical", cluster="a")
+    house.clock.move(minutes=1)
+    await house.work("flush")
+    await pass_time(house, 5 * MINUTE)
+
+    assert messages(sink, "one") == [firing("Down"), resolved("Down")]
+    assert await is_idle(house)
+
+
 async def test_what_fired_before_an_inhibition_was_stored_inhibits_too(
     house: House, sink: Sink, channels: Sequence[str]
 ) -> None:
