@@ -72,8 +72,7 @@ class Matcher:
         return hit != self.operator.is_negative
 
     def __str__(self) -> str:
-        name = self.name if _BARE_NAME.fullmatch(self.name) else _quote(self.name)
-        return f"{name}{self.operator}{_quote(self.value)}"
+        return written(self.name, self.operator, self.value)
 
 
 def compile_pattern(pattern: str, max_length: int = MAX_PATTERN) -> Any:
@@ -93,6 +92,11 @@ def compile_pattern(pattern: str, max_length: int = MAX_PATTERN) -> Any:
 def parse_matcher(text: str) -> Matcher:
     """Read one matcher. Raises ValueError with the reason."""
     return Matcher.parse(text)
+
+
+def written(name: str, operator: Operator, value: str) -> str:
+    """How a matcher is written."""
+    return f"{name if _BARE_NAME.fullmatch(name) else _quote(name)}{operator}{_quote(value)}"
 
 
 def _quote(text: str) -> str:

@@ -257,6 +257,7 @@ class Groups:
             [tell.group.labels for tell in tells],
             [{"alerts": tell.alerts} for tell in tells],
             [min(tell.group.flush_at or now, now) for tell in tells],
+            now,
         )
         await self._producer.enqueue(transaction, *tasks)
 

@@ -156,8 +156,10 @@ SELECT group_key, channel_id FROM notification_deliveries WHERE group_key = ANY 
 
 -- name: add_deliveries
 -- Each list of alerts comes inside an object: a list of lists would be taken for an array of two dimensions.
-INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts, due_at)
-SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts', due_at
+INSERT INTO notification_deliveries (
+    id, channel_id, group_key, receiver, group_labels, alerts, due_at, created_at, updated_at
+)
+SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts', due_at, $8, $8
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::timestamptz[])
     AS new (id, channel_id, group_key, receiver, group_labels, planned, due_at);
 

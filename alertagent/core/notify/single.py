@@ -25,6 +25,14 @@ async def plan_delivery(
     id = new_id()
     told = [planned(alert) for alert in alerts]
     await transaction.execute(
-        sql.add_deliveries, [id], [channel_id], [f"{receiver}:{id}"], [receiver], [{}], [{"alerts": told}], [now]
+        sql.add_deliveries,
+        [id],
+        [channel_id],
+        [f"{receiver}:{id}"],
+        [receiver],
+        [{}],
+        [{"alerts": told}],
+        [now],
+        now,
     )
     await producer.enqueue(transaction, DELIVER.task(Deliver(delivery=id), id=id))

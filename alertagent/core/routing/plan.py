@@ -12,7 +12,7 @@ from math import floor
 from alertagent.core.alerts.model import Alert
 from alertagent.core.routing.model import GroupId, Route, Told
 from alertagent.kernel.labels import Labels
-from alertagent.kernel.matchers import Matcher, Operator
+from alertagent.kernel.matchers import Operator, written
 
 # A key is the key of a row and travels inside tasks; a label may be of any length.
 MAX_KEY = 500
@@ -26,7 +26,7 @@ def group_of(route: Route, labels: Labels) -> GroupId:
     common = {
         name: labels[name] for name in sorted(labels if route.group_by is None else route.group_by) if name in labels
     }
-    shown = ", ".join(str(Matcher(name, Operator.EQUAL, value)) for name, value in common.items())
+    shown = ", ".join(written(name, Operator.EQUAL, value) for name, value in common.items())
     return GroupId(key=_bounded(f"{route.key}:{{{shown}}}"), labels=common)
 
 

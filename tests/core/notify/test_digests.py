@@ -33,7 +33,6 @@ async def channel(house: House, sink: Sink) -> Channel:
 
 
 async def add_channel(house: House, plugin: str, config: dict[str, Any]) -> Channel:
-    house.clock.move(minutes=30)  # ahead of the database's clock: what that calls due would be retried at once
     values = {"plugin_name": plugin, "config": config, "enabled": True, "is_default": True}
     channel = await house.parts.channels.add(ANNA, {"name": "ops", "fallback": (), "user_id": None, **values})
     await house.work()
@@ -48,14 +47,8 @@ async def fire(house: House, groups: Iterable[int], each: int = 1) -> None:
 
 
 async def plan(house: House) -> None:
-    """Look at the groups; what is planned now is as old as the clock of the house says."""
-    before = [row["id"] for row in await rows(house, "id")]
+    """Look at the groups that are due."""
     await house.work("dispatch", "flush")
-    await house.database.execute(
-        "UPDATE notification_deliveries SET created_at = $1, updated_at = $1 WHERE id <> ALL ($2)",
-        house.clock.now(),
-        before,
-    )
 
 
 async def work(house: House, minutes: int = 0) -> None:

@@ -64,7 +64,6 @@ async def test_what_a_channel_knows_of_an_alert(house: House, sink: Sink) -> Non
 
 
 async def test_what_is_wrong_with_a_channel(house: House, sink: Sink) -> None:
-    house.clock.move(minutes=30)  # ahead of the database's clock: what that calls due would be retried at once
     for name in ("off", "away", "refusing"):
         await add_channel(house, sink, name, is_default=False)
     off = (await house.parts.channels.named(["off"]))["off"]

@@ -25,7 +25,6 @@ async def sinks() -> AsyncIterator[dict[str, Sink]]:
 
 
 async def add(house: House, sinks: dict[str, Sink], name: str, *fallback: str, is_default: bool = False) -> None:
-    house.clock.move(minutes=30)  # ahead of the clock of the database: what that calls due would be retried at once
     await add_channel(house, sinks[name], name, is_default=is_default, fallback=fallback)
 
 
@@ -149,7 +148,6 @@ async def test_a_digest_that_failed_is_tried_again_with_all_that_it_was_to_tell(
     house: House, sinks: dict[str, Sink]
 ) -> None:
     await add(house, sinks, "first", is_default=True)
-    house.clock.move(minutes=30)
     sinks["first"].answer_always(Answer(status=503))
     for name in "ABCDEF":
         await house.fire(name, ago=60)
