@@ -55,6 +55,10 @@ class NotificationPlugin(Plugin[ConfigT]):
 
     limits: ClassVar[Limits] = Limits()
 
+    # Whether each message opens or closes the incident of its group. A digest of several groups could do neither, so
+    # such a channel is told every message by itself, however late.
+    keeps_incidents: ClassVar[bool] = False
+
     def account(self, config: ConfigT) -> str | None:
         """To whom `limits` apply, as far as the settings tell: channels of one account share them. May hold secrets."""
         return None

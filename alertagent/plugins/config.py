@@ -5,6 +5,7 @@ plugin's frozen model) and *masked* (raw with `"***"` in place of every secret, 
 back). `"***"` sent back means "the one you have".
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
@@ -16,6 +17,8 @@ from alertagent.plugins.addresses import parse_url
 from alertagent.plugins.languages import Bilingual
 
 MASK = "***"
+
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
 
 
 class PluginConfig(BaseModel):
@@ -49,8 +52,34 @@ def _callable_secret(url: SecretStr) -> SecretStr:
     return url
 
 
+def _base(url: str) -> str:
+    parsed = parse_url(url)
+    if parsed.raw_query_string or parsed.raw_fragment or parsed.raw_user or parsed.raw_password:
+        raise ValueError("a base URL has no query, no fragment and no user")
+    return url.rstrip("/")
+
+
+def _header_value(secret: SecretStr) -> SecretStr:
+    if not _HEADER_VALUE.fullmatch(secret.get_secret_value()):
+        raise ValueError("this is empty, longer than 4096 characters or not printable ASCII, so no header can hold it")
+    return secret
+
+
 Url = Annotated[str, AfterValidator(_callable_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_callable_secret)]
+SecretHeader = Annotated[SecretStr, AfterValidator(_header_value)]
+
+BaseUrl = Annotated[
+    str,
+    AfterValidator(_base),
+    described(
+        Bilingual(zh="基础地址", en="Base URL"),
+        Bilingual(
+            zh="服务商地址，其他区域或中继时修改",
+            en="The provider's address; another one for its other regions or a relay",
+        ),
+    ),
+]
 
 
 def parse(model: type[ConfigT], raw: object) -> ConfigT:

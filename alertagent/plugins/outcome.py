@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
 
 from alertagent.plugins.text import cut, one_line
 
@@ -90,6 +93,22 @@ def _moment(value: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else None
+
+
+def seconds(value: object) -> timedelta | None:
+    """The pause that an answer's body asks for in seconds. At most a day; None when it says nothing usable."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:  # NaN is not
+        return None
+    return timedelta(seconds=min(value, MAX_RETRY_AFTER.total_seconds()))
+
+
+def object_of(body: bytes) -> Mapping[str, Any]:
+    """The JSON object that an answer is; an empty one where it is something else."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def excerpt(body: bytes) -> str:

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from multidict import CIMultiDict
 
-from alertagent.plugins.outcome import Refused, RetryAfter, failure, retry_after
+from alertagent.plugins.outcome import Refused, RetryAfter, failure, object_of, retry_after, seconds
 
 DATE = "Sun, 22 Nov 2026 14:40:00 GMT"
 
@@ -59,3 +59,27 @@ def test_the_text_of_a_failure_is_short_and_printable() -> None:
     assert failed is not None
     assert len(failed.text.encode()) <= 500
     assert failed.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        (34, timedelta(seconds=34)),
+        (1.5, timedelta(seconds=1.5)),
+        (0, timedelta()),
+        (1e300, timedelta(days=1)),
+        (10**400, timedelta(days=1)),
+        (float("nan"), None),
+        (-1, None),
+        (True, None),
+        ("34", None),
+        (None, None),
+    ],
+)
+def test_a_pause_inside_a_body_is_a_number_of_seconds(value: object, wait: timedelta | None) -> None:
+    assert seconds(value) == wait
+
+
+@pytest.mark.parametrize("body", [b"", b"ok", b"[]", b"null", b"\xff", b'{"a":'])
+def test_an_answer_that_is_no_object_has_no_fields(body: bytes) -> None:
+    assert object_of(body) == {}

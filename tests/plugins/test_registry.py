@@ -15,6 +15,13 @@ from alertagent.plugins.registry import GROUP, Registry
 from alertagent.plugins.transport import Transport
 
 HERE = __name__
+BUILT_IN = {
+    "console",
+    "dingtalk",
+    "opsgenie",
+    "pagerduty",
+    "webhook",
+}
 
 
 class PagerConfig(PluginConfig):
@@ -73,7 +80,7 @@ def entry(name: str, attribute: str, module: str = HERE) -> EntryPoint:
 def test_the_built_in_plugins_are_there() -> None:
     registry = Registry.load([])
 
-    assert set(registry.notifiers) == {"dingtalk", "webhook", "console"}
+    assert set(registry.notifiers) == BUILT_IN
     assert set(registry.analyzers) == {"heuristic"}
     assert registry.broken == ()
 
@@ -104,7 +111,7 @@ def test_a_broken_plugin_is_shown_and_the_rest_work(entry_point: EntryPoint, rea
     [broken] = registry.broken
     assert (broken.name, broken.source) == (entry_point.name, entry_point.value)
     assert reason in broken.reason
-    assert {"dingtalk", "webhook", "console", "pager"} == set(registry.notifiers)
+    assert {*BUILT_IN, "pager"} == set(registry.notifiers)
     assert isinstance(registry.notifier("console"), Console)
 
 

@@ -1,6 +1,7 @@
 """Messages to notify about, with everything a test does not care for filled in."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,3 +67,18 @@ def make_group(*alerts: MessageAlert) -> MessageGroup:
 
 def _common(sets: list[Mapping[str, str]]) -> dict[str, str]:
     return {key: value for key, value in sets[0].items() if all(other.get(key) == value for other in sets)}
+
+
+def make_hostile(count: int, filler: str, **fields: Any) -> Message:
+    """A message about so many alerts, named Alert000 and so on, that is far too large everywhere."""
+    junk = filler * 100_000
+    common = {f"label{number}": junk for number in range(20)}
+    alerts = [
+        replace(
+            make_alert(f"Alert{number:03}"),
+            labels={**common, "alertname": f"Alert{number:03}", "own": f"{number}{filler * 1_000}"},
+            annotations={junk: junk, "summary": junk, "runbook_url": f"https://wiki.example/{junk}"},
+        )
+        for number in range(count)
+    ]
+    return make_message(*alerts, **{"title": junk, "content": junk, "severity": junk, **fields})

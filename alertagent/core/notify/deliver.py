@@ -110,12 +110,12 @@ class Deliveries:
         plugin = self._plugin(channel)
         if delivery.digest_id is None:
             self._require_open(channel)  # first: what a blocked channel keeps back was not attempted, and may be merged
-        if await self._digests.take(delivery, may_crowd=bool(plugin.limits.rates)):
+        if not plugin.keeps_incidents and await self._digests.take(delivery, may_crowd=bool(plugin.limits.rates)):
             return True
         self._require_open(channel)
         use = Use.DIGEST if delivery.receiver == DIGEST else Use.GROUP
         wait = await self._budget(channel, plugin, use)
-        if wait > SHORT and await self._digests.crowd(delivery):
+        if wait > SHORT and not plugin.keeps_incidents and await self._digests.crowd(delivery):
             return True
         if wait:
             raise _no_room(channel, wait)

@@ -16,6 +16,7 @@ from alertagent.core.notify.records import delivery_of
 from alertagent.kernel.errors import Problem
 from tests.core.alerts.house import House, open_house
 from tests.support.dingtalk import DingTalkRobot
+from tests.support.pagers import ROUTING_KEY, PagerDutyEvents
 from tests.support.sink import Answer, Received, Sink
 
 ANNA = Actor(name="anna")
@@ -366,3 +367,20 @@ async def test_a_robot_gets_a_digest_in_parts_that_say_what_they_are(house: Hous
             for group in range(12)
             for number in range(10)
         )
+
+
+async def test_a_channel_that_keeps_incidents_is_told_each_group_however_late(house: House) -> None:
+    async with PagerDutyEvents() as pagerduty:
+        await add_channel(house, "pagerduty", {"routing_key": ROUTING_KEY, "base_url": pagerduty.origin})
+        await fire(house, range(6))
+        await plan(house)
+        house.clock.move(minutes=10)
+
+        await work(house)
+        opened = len(pagerduty.incidents)
+        for group in range(6):
+            await house.resolve(f"G{group:03}", instance=f"{group:03}-0", severity="info")
+        await work(house, minutes=2)
+
+    assert opened == 6
+    assert pagerduty.incidents == {}
