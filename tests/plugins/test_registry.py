@@ -18,6 +18,7 @@ HERE = __name__
 BUILT_IN = {
     "console",
     "dingtalk",
+    "n8n",
     "opsgenie",
     "pagerduty",
     "webhook",

@@ -11,40 +11,35 @@ import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from pydantic import AfterValidator, Field, SecretStr
 
 from alertagent import __version__
-from alertagent.kernel.clock import rfc3339
-from alertagent.kernel.message import Message, MessageAlert
+from alertagent.kernel.message import Message
 from alertagent.plugins.base import HttpNotifier
 from alertagent.plugins.config import PluginConfig, Url, described
 from alertagent.plugins.languages import Bilingual
+from alertagent.plugins.notifiers.alertmanager import payload
+from alertagent.plugins.notifiers.headers import settable_header
 from alertagent.plugins.outcome import Delivered, Outcome, excerpt, failure
 from alertagent.plugins.transport import HttpRequest
 
-_NEVER = "0001-01-01T00:00:00Z"  # Go's zero time, which Alertmanager sends as the end of what still fires
 _PREFIX = "whsec_"
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
-_OWN_HEADERS = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "host", "traceparent"})
 
 
 def _usable_key(secret: SecretStr) -> SecretStr:
-    if not _key(secret.get_secret_value()):
+    if not all(_keys(secret.get_secret_value())):
         raise ValueError("the secret is empty")
     return secret
 
 
 def _usable_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} is not the name of a header")
-        if name.lower() in _OWN_HEADERS or name.lower().startswith("webhook-"):
-            raise ValueError(f"the header {name} is set by AlertAgent")
+        settable_header(name)
         if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
             raise ValueError(f"the value of the header {name} is not printable ASCII")
     return headers
@@ -65,8 +60,8 @@ class WebhookConfig(PluginConfig):
         described(
             Bilingual(zh="签名密钥", en="Signing secret"),
             Bilingual(
-                zh="按 Standard Webhooks 签名的密钥：whsec_ 开头的 base64，或普通文本",
-                en="Signs as Standard Webhooks says: base64 after whsec_, or plain text",
+                zh="按 Standard Webhooks 签名的密钥：whsec_ 开头的 base64（可用空格分隔多个），或普通文本",
+                en="Signs as Standard Webhooks says: base64 after whsec_ (also several), or plain text",
             ),
             secret=True,
         ),
@@ -94,7 +89,7 @@ class Webhook(HttpNotifier[WebhookConfig]):
     url_field = "url"
 
     def render(self, config: WebhookConfig, message: Message, now: datetime) -> HttpRequest:
-        body = orjson.dumps(_payload(message))
+        body = orjson.dumps(payload(message))
         seconds = int(now.timestamp())
         headers = {name: value.get_secret_value() for name, value in config.headers.items()}
         headers |= {
@@ -111,44 +106,20 @@ class Webhook(HttpNotifier[WebhookConfig]):
 
 
 def sign(secret: str, message_id: str, seconds: int, body: bytes) -> str:
-    """The signature of Standard Webhooks, scheme v1."""
+    """The signature of Standard Webhooks, scheme v1: one for each key, separated by blanks."""
     signed = f"{message_id}.{seconds}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
+    digests = (hmac.digest(key, signed, hashlib.sha256) for key in _keys(secret))
+    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
-def _key(secret: str) -> bytes:
-    """The bytes to sign with. Raises ValueError, without repeating the secret, for base64 that is none."""
+def _keys(secret: str) -> list[bytes]:
+    """What to sign with: one key, or several of `whsec_…` while a receiver changes over from one to the other.
+
+    Raises ValueError, without repeating the secret, for base64 that is none.
+    """
     if not secret.startswith(_PREFIX):
-        return secret.encode()
+        return [secret.encode()]
     try:
-        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        return [base64.b64decode(part.removeprefix(_PREFIX), validate=True) for part in secret.split()]
     except binascii.Error:
         raise ValueError(f"what follows {_PREFIX} is not base64") from None
-
-
-def _payload(message: Message) -> dict[str, Any]:
-    group = message.group
-    return {
-        "receiver": group.receiver,
-        "status": group.status,
-        "alerts": [_alert(alert) for alert in group.alerts],
-        "groupLabels": dict(group.labels),
-        "commonLabels": dict(group.common_labels),
-        "commonAnnotations": dict(group.common_annotations),
-        "externalURL": group.external_url,
-        "version": "4",
-        "groupKey": group.key,
-        "truncatedAlerts": 0,
-    }
-
-
-def _alert(alert: MessageAlert) -> dict[str, Any]:
-    return {
-        "status": alert.status,
-        "labels": dict(alert.labels),
-        "annotations": dict(alert.annotations),
-        "startsAt": rfc3339(alert.starts_at),
-        "endsAt": rfc3339(alert.ends_at) if alert.ends_at else _NEVER,
-        "generatorURL": alert.generator_url,
-        "fingerprint": alert.fingerprint,
-    }

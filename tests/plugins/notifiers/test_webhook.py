@@ -29,6 +29,13 @@ def test_the_signature_is_the_one_of_standard_webhooks() -> None:
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+def test_while_a_key_is_exchanged_both_sign() -> None:
+    other = "whsec_" + base64.b64encode(b"the next key").decode()
+    old, new = (sign(secret, "msg_1", 1614265330, b"{}") for secret in (SECRET, other))
+
+    assert sign(f"{SECRET} {other}", "msg_1", 1614265330, b"{}") == f"{old} {new}"
+
+
 def test_the_body_is_alertmanagers() -> None:
     message = make_message(
         make_alert(severity="critical", instance="a", annotations={"summary": "hot"}),
@@ -192,6 +199,8 @@ async def test_an_address_inside_is_refused_when_it_is_saved() -> None:
         ({"secret": ""}, ("secret",)),
         ({"secret": "whsec_"}, ("secret",)),
         ({"secret": "whsec_CANARY!"}, ("secret",)),
+        ({"secret": f"{SECRET} CANARY"}, ("secret",)),
+        ({"secret": f"{SECRET} whsec_"}, ("secret",)),
         ({"headers": {"Host": "evil"}}, ("headers",)),
         ({"headers": {"content-TYPE": "text/plain"}}, ("headers",)),
         ({"headers": {"Webhook-Signature": "v1,CANARY"}}, ("headers",)),
