@@ -117,7 +117,7 @@ class Opsgenie(HttpNotifier[OpsgenieConfig]):
 
 
 def _alert(config: OpsgenieConfig, message: Message, alias: str) -> dict[str, Any]:
-    alert = {
+    alert: dict[str, Any] = {
         "message": cut(title(message), MAX_MESSAGE, size=len),
         "alias": alias,
         "description": fit(map(plain, outline(message, names=_NAMES, size=len)), MAX_DESCRIPTION, size=len),
