@@ -22,7 +22,8 @@ from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.markdown import MAX_ALERTS, layout, title
-from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter, excerpt, failure
+from alertagent.plugins.notifiers.replies import judged
+from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.text import cut, json_size
 from alertagent.plugins.transport import HttpRequest
 
@@ -106,20 +107,7 @@ class DingTalk(HttpNotifier[DingTalkConfig]):
         )
 
     def accept(self, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-        failed = failure(status, headers, body)
-        if failed:
-            return failed
-        errcode, text = _errcode(body), excerpt(body)
-        if errcode is None:
-            return Ambiguous(code=f"http.{status}", text=f"the answer has no errcode: {text}")
-        code = str(errcode)
-        if errcode == 0:
-            return Delivered(code=code, text=text)
-        if errcode == _TOO_FAST:
-            return RetryAfter(after=BLOCKED_FOR, code=code, text=text, pause_channel=True)
-        if errcode in _PERMANENT:
-            return Refused(code=code, text=text)
-        return RetryAfter(code=code, text=text)
+        return judged(status, headers, body, "errcode", permanent=_PERMANENT, blocked={_TOO_FAST: BLOCKED_FOR})
 
 
 def sign(secret: str, milliseconds: int) -> str:
@@ -161,12 +149,3 @@ def _text(config: DingTalkConfig, message: Message, room: int) -> str:
     if keyword not in text:
         text = f"{keyword}\n\n{text}"
     return f"{text}\n\n{mentions}" if mentions else text
-
-
-def _errcode(body: bytes) -> int | None:
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    errcode = answer.get("errcode") if isinstance(answer, dict) else None
-    return errcode if type(errcode) is int else None

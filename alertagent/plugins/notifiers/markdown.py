@@ -4,7 +4,8 @@ Every value from an alert is escaped here: a label can neither mention anybody n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import accumulate
 from urllib.parse import quote
@@ -15,12 +16,6 @@ from alertagent.plugins.text import cut, json_size, one_line
 
 # So many alerts are surely named, however long their labels are.
 MAX_ALERTS = 50
-
-_TITLE_BYTES = 400
-_NAME_BYTES = 240
-_NAMES_BYTES = MAX_ALERTS * (_NAME_BYTES + 2)
-_CONTENT_BYTES = 6_000
-_VALUE_BYTES = 1_000
 
 # The readers are in China, which has one time zone and no summer time.
 _CHINA = timezone(timedelta(hours=8))
@@ -35,48 +30,74 @@ _BLOCK = re.compile(r"^(\d*)([#>=|]|[.)+-](?=[\s-]|$))")
 _FULL_WIDTH = 0xFEE0  # from an ASCII character to its full-width form
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What marks bold text, and how much room the parts of a message have, as `size` measures them.
+
+    `alerts` of them are surely named, with `name` for each.
+    """
+
+    bold: str = "**"
+    size: Callable[[str], int] = json_size
+    alerts: int = MAX_ALERTS
+    title: int = 400
+    name: int = 240
+    content: int = 6_000
+    value: int = 1_000
+
+
+ROOMY = Style()
+
+
 def title(message: Message) -> str:
     """One plain line: what a phone shows before the message is opened."""
     return f"{_status(message.group.status)}{one_line(message.title)}"
 
 
 def layout(message: Message) -> str:
-    """The whole notification. The alerts are named before everything that may be long, so that no cut takes a name."""
+    """The whole notification, its title as a heading."""
+    return "\n\n".join([f"## {heading(message)}", *sections(message)])
+
+
+def heading(message: Message, style: Style = ROOMY) -> str:
+    """The title as markdown shows it."""
+    return _value(title(message), style.title, style)
+
+
+def sections(message: Message, style: Style = ROOMY) -> list[str]:
+    """All below the title. The alerts are named before everything that may be long, so that no cut takes a name."""
     group = message.group
     several = len(group.alerts) > 1
     labels = group.common_labels if several else message.labels
     annotations = group.common_annotations if several else message.annotations
-    sections = [
-        f"## {_value(title(message), _TITLE_BYTES)}",
-        _facts(message),
-        _names(message) if several else "",
-        _content(message.content),
-        _table("标签", labels),
-        _table("注解", annotations),
+    found = [
+        _facts(message, style),
+        _names(message, style) if several else "",
+        _content(message.content, style),
+        _table("标签", labels, style),
+        _table("注解", annotations, style),
     ]
-    return "\n\n".join(filter(None, sections))
+    return list(filter(None, found))
 
 
-def _facts(message: Message) -> str:
-    severity = message.severity
-    facts = [
-        f"- **级别**：{_SEVERITY.get(severity) or _value(severity) or '未标明'}",
-        f"- **时间**：{_local(message.timestamp)}",
-    ]
+def _facts(message: Message, style: Style) -> str:
+    severity = _SEVERITY.get(message.severity) or _value(message.severity, style.title, style) or "未标明"
+    facts = {"级别": severity, "时间": _local(message.timestamp)}
     ended = [alert.ends_at for alert in message.group.alerts if alert.ends_at]
     if message.group.status == "resolved" and ended:
-        facts.append(f"- **恢复时间**：{_local(max(ended))}")
-    return "\n".join(facts)
+        facts["恢复时间"] = _local(max(ended))
+    return "\n".join(f"- {style.bold}{name}{style.bold}：{fact}" for name, fact in facts.items())
 
 
-def _names(message: Message) -> str:
+def _names(message: Message, style: Style) -> str:
     """One line for each alert, as many as fit, and how many more there are."""
     group = message.group
-    lines = [cut(_line(alert, group.common_labels), _NAME_BYTES, size=json_size) for alert in group.alerts]
-    shown = sum(total <= _NAMES_BYTES for total in accumulate(json_size(line) + 2 for line in lines))
+    lines = [cut(_line(alert, group.common_labels), style.name, size=style.size) for alert in group.alerts]
+    sizes = accumulate(style.size(line) + 2 for line in lines)
+    shown = sum(total <= style.alerts * (style.name + 2) for total in sizes)
     if shown < len(lines):
         lines[shown:] = [f"- 还有 {len(lines) - shown} 条告警未列出{_link(group.external_url)}"]
-    return "\n".join([f"**告警列表（{len(group.alerts)}）**", "", *lines])
+    return _section(f"告警列表（{len(group.alerts)}）", "\n".join(lines), style)
 
 
 def _line(alert: MessageAlert, common: Labels) -> str:
@@ -92,25 +113,29 @@ def _link(url: str) -> str:
     return f"，[查看全部]({quote(url, safe=':/?#@!$&+,;=%~')})"
 
 
-def _content(content: str) -> str:
-    lines = (_BLOCK.sub(_wide_block, escaped(line)) for line in content.splitlines())
-    text = cut("\n\n".join(filter(None, lines)), _CONTENT_BYTES, size=json_size)
-    return f"**内容**\n\n{text}" if text else ""
+def _content(content: str, style: Style) -> str:
+    lines = filter(None, map(escaped_line, content.splitlines()))
+    return _section("内容", cut("\n\n".join(lines), style.content, size=style.size), style)
 
 
-def _table(heading: str, pairs: Mapping[str, str]) -> str:
-    if not pairs:
-        return ""
-    lines = (f"- {_value(key)}: {_value(value)}" for key, value in sorted(pairs.items()))
-    return "\n".join([f"**{heading}**", "", *lines])
+def _table(name: str, pairs: Mapping[str, str], style: Style) -> str:
+    lines = (
+        f"- {_value(key, style.value, style)}: {_value(value, style.value, style)}"
+        for key, value in sorted(pairs.items())
+    )
+    return _section(name, "\n".join(lines), style)
+
+
+def _section(name: str, text: str, style: Style) -> str:
+    return f"{style.bold}{name}{style.bold}\n\n{text}" if text else ""
 
 
 def _status(status: str) -> str:
-    return f"【{_STATUS.get(status) or _value(status)}】"
+    return f"【{_STATUS.get(status) or cut(escaped(status), 100)}】"
 
 
-def _value(text: str, limit: int = _VALUE_BYTES) -> str:
-    return cut(escaped(text), limit, size=json_size)
+def _value(text: str, limit: int, style: Style) -> str:
+    return cut(escaped(text), limit, size=style.size)
 
 
 def escaped(text: str) -> str:
@@ -120,6 +145,11 @@ def escaped(text: str) -> str:
     DingTalk's clients honour them, and none of them keeps `@` from mentioning.
     """
     return _INLINE.sub(lambda found: _wide(found[0]), one_line(text))
+
+
+def escaped_line(text: str) -> str:
+    """The same where the text is a line of its own: it starts no heading, list, quotation or table either."""
+    return _BLOCK.sub(_wide_block, escaped(text))
 
 
 def _wide(character: str) -> str:
