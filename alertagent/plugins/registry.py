@@ -19,6 +19,7 @@ from alertagent.plugins.config import PluginConfig
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.console import Console
 from alertagent.plugins.notifiers.dingtalk import DingTalk
+from alertagent.plugins.notifiers.feishu import Feishu
 from alertagent.plugins.notifiers.n8n import N8n
 from alertagent.plugins.notifiers.opsgenie import Opsgenie
 from alertagent.plugins.notifiers.pagerduty import PagerDuty
@@ -51,7 +52,7 @@ class Registry:
     @classmethod
     def load(cls, found: Iterable[EntryPoint] | None = None) -> Self:
         """The built-in plugins, then the `found` ones (by default those of every installed package)."""
-        registry = cls([DingTalk(), N8n(), Opsgenie(), PagerDuty(), Webhook(), Console(), Heuristic()])
+        registry = cls([DingTalk(), Feishu(), N8n(), Opsgenie(), PagerDuty(), Webhook(), Console(), Heuristic()])
         for entry_point in entry_points(group=GROUP) if found is None else found:
             registry._load(entry_point)
         return registry

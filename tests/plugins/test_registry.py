@@ -18,6 +18,7 @@ HERE = __name__
 BUILT_IN = {
     "console",
     "dingtalk",
+    "feishu",
     "n8n",
     "opsgenie",
     "pagerduty",
