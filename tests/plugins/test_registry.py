@@ -23,6 +23,7 @@ BUILT_IN = {
     "opsgenie",
     "pagerduty",
     "webhook",
+    "wecom",
 }
 
 
