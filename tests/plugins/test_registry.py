@@ -22,6 +22,7 @@ BUILT_IN = {
     "n8n",
     "opsgenie",
     "pagerduty",
+    "slack",
     "webhook",
     "wecom",
 }
