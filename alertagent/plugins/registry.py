@@ -24,6 +24,7 @@ from alertagent.plugins.notifiers.n8n import N8n
 from alertagent.plugins.notifiers.opsgenie import Opsgenie
 from alertagent.plugins.notifiers.pagerduty import PagerDuty
 from alertagent.plugins.notifiers.slack import Slack
+from alertagent.plugins.notifiers.teams import Teams
 from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.notifiers.wecom import WeCom
 
@@ -55,7 +56,19 @@ class Registry:
     def load(cls, found: Iterable[EntryPoint] | None = None) -> Self:
         """The built-in plugins, then the `found` ones (by default those of every installed package)."""
         registry = cls(
-            [DingTalk(), Feishu(), N8n(), Opsgenie(), PagerDuty(), Slack(), WeCom(), Webhook(), Console(), Heuristic()]
+            [
+                DingTalk(),
+                Feishu(),
+                N8n(),
+                Opsgenie(),
+                PagerDuty(),
+                Slack(),
+                Teams(),
+                WeCom(),
+                Webhook(),
+                Console(),
+                Heuristic(),
+            ]
         )
         for entry_point in entry_points(group=GROUP) if found is None else found:
             registry._load(entry_point)

@@ -23,6 +23,7 @@ BUILT_IN = {
     "opsgenie",
     "pagerduty",
     "slack",
+    "teams",
     "webhook",
     "wecom",
 }
