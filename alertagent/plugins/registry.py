@@ -19,12 +19,14 @@ from alertagent.plugins.config import PluginConfig
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.console import Console
 from alertagent.plugins.notifiers.dingtalk import DingTalk
+from alertagent.plugins.notifiers.discord import Discord
 from alertagent.plugins.notifiers.feishu import Feishu
 from alertagent.plugins.notifiers.n8n import N8n
 from alertagent.plugins.notifiers.opsgenie import Opsgenie
 from alertagent.plugins.notifiers.pagerduty import PagerDuty
 from alertagent.plugins.notifiers.slack import Slack
 from alertagent.plugins.notifiers.teams import Teams
+from alertagent.plugins.notifiers.telegram import Telegram
 from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.notifiers.wecom import WeCom
 
@@ -58,12 +60,14 @@ class Registry:
         registry = cls(
             [
                 DingTalk(),
+                Discord(),
                 Feishu(),
                 N8n(),
                 Opsgenie(),
                 PagerDuty(),
                 Slack(),
                 Teams(),
+                Telegram(),
                 WeCom(),
                 Webhook(),
                 Console(),

@@ -25,6 +25,11 @@ def utf8_size(text: str) -> int:
     return len(text.encode())
 
 
+def utf16_size(text: str) -> int:
+    """As providers count that are written in JavaScript or Java: an emoji is two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def json_size(text: str) -> int:
     """The bytes that the text takes inside a JSON string, where a line feed or a backslash takes two."""
     return len(orjson.dumps(text)) - 2

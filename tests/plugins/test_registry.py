@@ -18,12 +18,14 @@ HERE = __name__
 BUILT_IN = {
     "console",
     "dingtalk",
+    "discord",
     "feishu",
     "n8n",
     "opsgenie",
     "pagerduty",
     "slack",
     "teams",
+    "telegram",
     "webhook",
     "wecom",
 }

@@ -1,6 +1,6 @@
 import pytest
 
-from alertagent.plugins.text import cut, json_size, one_line, printable
+from alertagent.plugins.text import cut, json_size, one_line, printable, utf16_size
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_a_cut_by_json_size_counts_escapes() -> None:
 
     assert short == "\n" * 20 + "…"
     assert json_size(short) == 43
+
+
+@pytest.mark.parametrize(("text", "size"), [("", 0), ("a", 1), ("告", 1), ("😀", 2), ("\ud800", 1)])
+def test_the_size_in_utf16_counts_an_emoji_twice(text: str, size: int) -> None:
+    assert utf16_size(text) == size

@@ -55,8 +55,8 @@ def outline(message: Message, *, names: int, size: Callable[[str], int] = utf8_s
     annotations = group.common_annotations if several else message.annotations
     return [
         *_facts(message),
-        *(Line(kind=Kind.LINK, text=link.text, url=link.url) for link in links(message)),
         *(_names(message, names, size) if several else ()),
+        *(Line(kind=Kind.LINK, text=link.text, url=link.url) for link in links(message)),
         *_content(message.content, size),
         *_table("Labels", labels, size),
         *_table("Annotations", annotations, size),

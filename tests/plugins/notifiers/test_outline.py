@@ -8,13 +8,13 @@ from tests.support.messages import NOON, make_alert, make_message
 GROUP = """\
 Severity: warning
 Started: 2026-11-22T14:40:00Z
-AlertAgent: https://alertagent.example
-Source: http://prom.example/graph?g0.expr=up
 
 Alerts (3)
 - HighCPU: instance=a
 - HighCPU: instance=b, zone=z1
 - [resolved] HighCPU: instance=c
+AlertAgent: https://alertagent.example
+Source: http://prom.example/graph?g0.expr=up
 
 Description
 CPU usage is over 90%
