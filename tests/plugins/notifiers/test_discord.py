@@ -9,8 +9,8 @@ from alertagent.kernel.errors import Invalid
 from alertagent.plugins.notifiers.discord import MAX_ALERTS, Discord, DiscordConfig, escaped
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
-from tests.support.messengers import DiscordChannel
 from tests.support.messages import NOON, make_alert, make_hostile, make_message
+from tests.support.messengers import DiscordChannel
 
 PLUGIN = Discord()
 URL = "https://discord.com/api/webhooks/1/CANARY"

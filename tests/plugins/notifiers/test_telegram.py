@@ -9,8 +9,8 @@ from alertagent.kernel.errors import Invalid
 from alertagent.plugins.notifiers.telegram import MAX_ALERTS, Telegram, TelegramConfig
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
-from tests.support.messengers import CHAT, TOKEN, TelegramBot, shown
 from tests.support.messages import NOON, make_alert, make_hostile, make_message
+from tests.support.messengers import CHAT, TOKEN, TelegramBot, shown
 
 PLUGIN = Telegram()
 
