@@ -7,7 +7,8 @@ Nothing of a URL but its origin ever appears in an error: robots carry their cre
 
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
@@ -23,6 +24,7 @@ from aiohttp import (
     ClientTimeout,
     ConnectionTimeoutError,
     DummyCookieJar,
+    SocketTimeoutError,
 )
 
 from alertagent import __version__
@@ -65,6 +67,24 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpStream:
+    """An answer that is still coming; `chunks` has the rest of its body, once."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+    async def read(self, limit: int = MAX_BODY) -> bytes:
+        """The body, or as much of it as `limit` allows."""
+        body = bytearray()
+        async for chunk in self.chunks:
+            body += chunk
+            if len(body) >= limit:
+                break
+        return bytes(body[:limit])
 
 
 class Unreachable(External):
@@ -124,27 +144,24 @@ class Transport:
 
         Raises Unreachable, Unanswered, or Permanent where the address is forbidden or the request malformed.
         """
-        try:
+        with _explained(origin(request.url), self._patience(request)):
             return await self._exchange(request)
-        except NotConnected as problem:
-            raise _not_connected(origin(request.url), problem.__cause__) from problem
-        except BrokenOff as error:
-            raise Unanswered(f"{origin(request.url)} broke off before it had answered ({error})") from error
-        except ClientConnectorError as error:
-            raise _unconnected(origin(request.url), error) from error
-        except ConnectionTimeoutError as error:
-            raise Unreachable(f"{origin(request.url)} did not accept a connection in time") from error
-        except TimeoutError as error:
-            seconds = self._patience(request).total
-            raise Unanswered(f"{origin(request.url)} did not answer in {seconds:g} s") from error
-        except ValueError:
-            # aiohttp's InvalidURL is one, and repeats the URL.
-            raise Permanent(
-                f"{origin(request.url)} cannot be called: the URL or a header is malformed", code="outgoing.malformed"
-            ) from None
-        except (ClientError, OSError) as error:
-            reason = type(error).__name__
-            raise Unanswered(f"{origin(request.url)} broke off before it had answered ({reason})") from error
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest, *, silence: timedelta) -> AsyncIterator[HttpStream]:
+        """Send once and read the answer as it comes, under the same guard and limits as `send`.
+
+        No two chunks lie further apart than `silence`, and the whole takes no longer than the request's timeout. More
+        than its `answer_limit` is not read: a stream that does not end there is Unanswered. Raises what `send` raises;
+        so does reading the chunks.
+        """
+        usual, where = self._patience(request), origin(request.url)
+        patience = ClientTimeout(total=usual.total, connect=usual.connect, sock_read=silence.total_seconds())
+        async with AsyncExitStack() as stack:
+            with _explained(where, patience):
+                response = await stack.enter_async_context(self._asked(request, patience))
+            chunks = _chunks(response, request.answer_limit, where, patience)
+            yield HttpStream(status=response.status, headers=response.headers, chunks=chunks)
 
     def _patience(self, request: HttpRequest) -> ClientTimeout:
         if request.timeout is None:
@@ -152,27 +169,18 @@ class Transport:
         return ClientTimeout(total=request.timeout.total_seconds(), connect=self._timeout.connect)
 
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
-        if self._session is None:
-            raise RuntimeError(_CLOSED)
-        headers = {**request.headers, "traceparent": child_of(self._trace())}
         if request.method == "POST" and _RESERVED.isdisjoint(name.lower() for name in request.headers):
             endpoint = endpoint_of(request.url)
             if endpoint is not None:
-                return await self._post(endpoint, request, headers)
-        async with self._session.request(
-            request.method,
-            parse_url(request.url),
-            data=request.body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=self._patience(request),
-        ) as response:
+                return await self._post(endpoint, request)
+        async with self._asked(request, self._patience(request)) as response:
             body = await _read(response, request.answer_limit)
             return HttpResponse(status=response.status, headers=response.headers, body=body)
 
-    async def _post(self, endpoint: Endpoint, request: HttpRequest, headers: Mapping[str, str]) -> HttpResponse:
+    async def _post(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
         if self._connections is None:
             raise RuntimeError(_CLOSED)
+        headers = {**request.headers, "traceparent": child_of(self._trace())}
         answer = await self._connections.ask(
             endpoint,
             _head(endpoint, headers, len(request.body)) + request.body,
@@ -180,6 +188,54 @@ class Transport:
             limit=request.answer_limit,
         )
         return HttpResponse(status=answer.status, headers=answer.headers, body=answer.body)
+
+    def _asked(self, request: HttpRequest, patience: ClientTimeout) -> AbstractAsyncContextManager[ClientResponse]:
+        if self._session is None:
+            raise RuntimeError(_CLOSED)
+        return self._session.request(
+            request.method,
+            parse_url(request.url),
+            data=request.body,
+            headers={**request.headers, "traceparent": child_of(self._trace())},
+            allow_redirects=False,
+            timeout=patience,
+        )
+
+
+@contextmanager
+def _explained(where: str, patience: ClientTimeout) -> Iterator[None]:
+    """Turn what aiohttp and the short way raise into Unreachable, Unanswered or Permanent."""
+    try:
+        yield
+    except NotConnected as problem:
+        raise _not_connected(where, problem.__cause__) from problem
+    except BrokenOff as error:
+        raise Unanswered(f"{where} broke off before it had answered ({error})") from error
+    except ClientConnectorError as error:
+        raise _unconnected(where, error) from error
+    except ConnectionTimeoutError as error:
+        raise Unreachable(f"{where} did not accept a connection in time") from error
+    except SocketTimeoutError as error:
+        raise Unanswered(f"{where} sent nothing for {patience.sock_read:g} s") from error
+    except TimeoutError as error:
+        raise Unanswered(f"{where} did not answer in {patience.total:g} s") from error
+    except ValueError:
+        # aiohttp's InvalidURL is one, and repeats the URL.
+        raise Permanent(
+            f"{where} cannot be called: the URL or a header is malformed", code="outgoing.malformed"
+        ) from None
+    except (ClientError, OSError) as error:
+        raise Unanswered(f"{where} broke off before it had answered ({type(error).__name__})") from error
+
+
+async def _chunks(response: ClientResponse, limit: int, where: str, patience: ClientTimeout) -> AsyncIterator[bytes]:
+    size = 0
+    with _explained(where, patience):
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > limit:
+                raise Unanswered(f"{where} answered with more than {limit} bytes", code="outgoing.answer_too_large")
+            yield chunk
 
 
 def _head(endpoint: Endpoint, headers: Mapping[str, str], length: int) -> bytes:

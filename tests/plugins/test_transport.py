@@ -1,14 +1,21 @@
+import asyncio
+import contextlib
+import functools
+import itertools
 import re
 import socket
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 
 from alertagent import __version__
 from alertagent.kernel.errors import Permanent
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.transport import MAX_BODY, HttpRequest, Transport, Unanswered, Unreachable
 from tests.support.names import Names
+from tests.support.serving import serving
 from tests.support.sink import Answer, Sink
 
 LOOPBACK = AddressGuard(["127.0.0.0/8"])
@@ -160,3 +167,70 @@ def test_a_request_does_not_show_what_may_be_secret() -> None:
     request = HttpRequest(url="http://x/CANARY", headers={"A": "CANARY"}, body=b"CANARY")
 
     assert "CANARY" not in repr(request)
+
+
+@contextlib.asynccontextmanager
+async def dripping(parts: Iterable[bytes], *, then: Awaitable[object] | None = None) -> AsyncIterator[str]:
+    """A server that sends these chunks one by one and, before it ends, waits for `then`; its URL."""
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+        if then is not None:
+            await then
+        return response
+
+    app = web.Application()
+    app.router.add_post("/", drip)
+    async with serving(app) as origin:
+        yield f"{origin}/"
+
+
+async def test_a_stream_is_read_as_it_comes(transport: Transport) -> None:
+    goes_on = asyncio.Event()
+    async with (
+        dripping([b"one"], then=goes_on.wait()) as url,
+        transport.stream(HttpRequest(url=url), silence=timedelta(seconds=5)) as answer,
+    ):
+        first = await anext(answer.chunks)
+        goes_on.set()
+        rest = [chunk async for chunk in answer.chunks]
+
+    assert (answer.status, first, rest) == (200, b"one", [])
+
+
+async def test_a_stream_that_falls_silent_or_takes_too_long_is_given_up(transport: Transport) -> None:
+    for silence, timeout, words in ((0.1, 5, "sent nothing for 0.1 s"), (5, 0.1, "did not answer in 0.1 s")):
+        request = functools.partial(HttpRequest, timeout=timedelta(seconds=timeout))
+        async with dripping([b"one"], then=asyncio.Event().wait()) as url:
+            with pytest.raises(Unanswered, match=words):
+                async with transport.stream(request(url=url), silence=timedelta(seconds=silence)) as answer:
+                    await answer.read()
+
+
+async def test_a_stream_without_an_end_is_not_read_for_ever(transport: Transport) -> None:
+    async with dripping(itertools.repeat(b"x" * 1000)) as url:
+        with pytest.raises(Unanswered, match="more than 5000 bytes"):
+            async with transport.stream(HttpRequest(url=url, answer_limit=5000), silence=timedelta(1)) as answer:
+                await answer.read(limit=10_000)
+
+
+async def test_a_stream_is_guarded_and_says_how_it_broke(sink: Sink, transport: Transport) -> None:
+    sink.answer_next(Answer(fault="break_off"), Answer(status=302, headers={"Location": "/elsewhere"}))
+
+    with pytest.raises(Unanswered, match="broke off"):
+        async with transport.stream(HttpRequest(url=sink.url), silence=timedelta(1)) as answer:
+            await answer.read()
+    async with transport.stream(HttpRequest(url=sink.url), silence=timedelta(1)) as answer:
+        assert answer.status == 302
+    with pytest.raises(Permanent, match=r"outgoing\.allow_networks"):
+        async with transport.stream(HttpRequest(url="http://192.168.0.1/"), silence=timedelta(1)):
+            pass
+
+
+async def test_what_goes_wrong_with_the_reader_is_not_blamed_on_the_stream(sink: Sink, transport: Transport) -> None:
+    with pytest.raises(ValueError, match="mine"):
+        async with transport.stream(HttpRequest(url=sink.url), silence=timedelta(1)):
+            raise ValueError("mine")
