@@ -13,7 +13,10 @@ from typing import Any, Self
 
 from alertagent.kernel.errors import NotFound
 from alertagent.plugins.analysis import Analyzer
+from alertagent.plugins.analyzers.dify import Dify
 from alertagent.plugins.analyzers.heuristic import Heuristic
+from alertagent.plugins.analyzers.n8n import N8n as N8nAnalyzer
+from alertagent.plugins.analyzers.openai import OpenAI
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.config import PluginConfig
 from alertagent.plugins.languages import Bilingual
@@ -71,7 +74,10 @@ class Registry:
                 WeCom(),
                 Webhook(),
                 Console(),
+                Dify(),
                 Heuristic(),
+                N8nAnalyzer(),
+                OpenAI(),
             ]
         )
         for entry_point in entry_points(group=GROUP) if found is None else found:

@@ -88,7 +88,7 @@ def test_the_built_in_plugins_are_there() -> None:
     registry = Registry.load([])
 
     assert set(registry.notifiers) == BUILT_IN
-    assert set(registry.analyzers) == {"heuristic"}
+    assert set(registry.analyzers) == {"heuristic", "dify", "n8n", "openai"}
     assert registry.broken == ()
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 from alertagent import __version__
 from alertagent.kernel.durations import format_duration
 from alertagent.kernel.message import MessageAlert
-from alertagent.plugins.analysis import Analysis, AnalysisContext, Analyzer
+from alertagent.plugins.analysis import Analysis, AnalysisContext, Analyzer, Run
 from alertagent.plugins.config import PluginConfig, described
 from alertagent.plugins.languages import Bilingual, Language
 from alertagent.plugins.text import one_line
@@ -57,7 +57,9 @@ class Heuristic(Analyzer[HeuristicConfig]):
     )
     Config = HeuristicConfig
 
-    async def analyze(self, config: HeuristicConfig, context: AnalysisContext, transport: Transport) -> Analysis:
+    async def analyze(
+        self, config: HeuristicConfig, context: AnalysisContext, transport: Transport, run: Run
+    ) -> Analysis:
         return explain(context, config.language)
 
 

@@ -9,6 +9,7 @@ from alertagent.plugins.analyzers.heuristic import MAX_CONFIDENCE, Heuristic, ex
 from alertagent.plugins.languages import Language
 from alertagent.plugins.transport import Transport
 from tests.support.messages import NOON, make_alert
+from tests.support.runs import Notebook
 
 ALERT = make_alert(severity="critical", instance="a", cluster="bj")
 CHANGED = RuleChange(
@@ -103,7 +104,7 @@ async def test_the_plugin_needs_no_network() -> None:
     heuristic = Heuristic()
     config = heuristic.validate_config({"language": "en"})
 
-    analysis = await heuristic.analyze(config, context(), Transport(AddressGuard()))
+    analysis = await heuristic.analyze(config, context(), Transport(AddressGuard()), Notebook())
 
     assert (analysis.provider, analysis.tokens, analysis.duration) == ("heuristic", None, None)
     assert analysis.summary == "HighCPU (critical): Nothing obvious is connected with it"
