@@ -33,7 +33,14 @@ from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.alerts.retention import Retention
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.analysis import tasks as analysis_tasks
+from alertagent.core.analysis.analyzers import Analyzers
+from alertagent.core.analysis.api import AnalysisApi
+from alertagent.core.analysis.context import Surroundings
+from alertagent.core.analysis.planning import Planning
+from alertagent.core.analysis.policies import Policies
+from alertagent.core.analysis.runs import Runs
 from alertagent.core.analysis.service import Analyses
+from alertagent.core.analysis.trial import Trials
 from alertagent.core.audit.service import Audit
 from alertagent.core.auth.api import TokensApi
 from alertagent.core.auth.service import Tokens
@@ -100,6 +107,7 @@ from alertagent.queue.tasks import Tasks
 from alertagent.queue.traced import traced
 from alertagent.queue.worker import Handler, Workers
 from alertagent.settings import Settings
+from alertagent.storage.breakers import Breakers
 from alertagent.storage.database import Database
 from alertagent.storage.listening import Listening
 from alertagent.storage.migrate import migrate
@@ -246,16 +254,19 @@ class Parts:
         self.channels.guard(self.routing)
         self.routing_exchange = RoutingExchange(self.routing, self.channels)
         self.gateway = Gateway(database, self.alerts, self.silences, self.routing, clock)
+        self._build_analysis(guard, transport)
         self.groups = Groups(
             database,
             self.alerts,
             self.firing,
             routing=self.routing,
             silences=self.silences,
+            analyses=self.planning,
             producer=self.producer,
             clock=clock,
         )
         self.routing.on_change(self.groups.rerouted)
+        self.runs.on_end(self.groups.analysed)
         self.explanations = Explanations(
             database, self.alerts, routing=self.routing, silences=self.silences, clock=clock
         )
@@ -292,8 +303,41 @@ class Parts:
             producer=self.producer,
             clock=clock,
         )
+        self.selfwatch = SelfWatch(
+            database,
+            self.configs,
+            self.alerts,
+            clock,
+            patience=_patience(settings),
+            url=_external_url(settings),
+        )
+        self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
+
+    def _build_analysis(self, guard: AddressGuard, transport: Transport) -> None:
+        self.breakers = Breakers(self.database, self.clock)
+        self.analyzers = Analyzers(self.database, self.audit, self.breakers, registry=self.registry, guard=guard)
+        self.policies = Policies(self.database, self.audit, self.clock)
+        self.planning = Planning(self.alerts, self.analyzers, self.policies, self.producer, self.clock)
+        callbacks_at = f"{_external_url(self.settings)}/api/v1/analysis/callbacks"
+        self.runs = Runs(self.database, self.alerts, self.producer, self.clock, callbacks_at=callbacks_at)
+        self.trials = Trials(self.analyzers, self.breakers, transport, self.clock, callbacks_at=callbacks_at)
         self.analyses = Analyses(
-            self.alerts, self.rules, analyzer=self.registry.analyzer("heuristic"), transport=transport, clock=clock
+            self.database,
+            self.alerts,
+            self.analyzers,
+            planning=self.planning,
+            runs=self.runs,
+            surroundings=Surroundings(
+                self.database,
+                self.alerts,
+                rules=self.rules,
+                silences=self.silences,
+                proxy=self.query_proxy,
+                clock=self.clock,
+            ),
+            breakers=self.breakers,
+            transport=transport,
+            clock=self.clock,
         )
 
     def routes(self, role: Role) -> list[Route]:
@@ -327,7 +371,7 @@ class Parts:
             redis=self.redis,
             ledger=self.ledger,
             options=options,
-            rules=notify_tasks.rules(),
+            rules={**notify_tasks.rules(), **analysis_tasks.rules()},
             observer=TaskHints(self.metrics.queue, self.events),
             producer=self.producer,
         )
@@ -358,6 +402,14 @@ class Parts:
             RoutingApi(self.routing, self.routing_exchange),
             ExplainApi(self.explanations),
             NotifyApi(self.channels, self.deliveries, self.retries, self.registry),
+            AnalysisApi(
+                self.alerts,
+                self.clock,
+                analyzers=self.analyzers,
+                policies=self.policies,
+                analyses=self.analyses,
+                trials=self.trials,
+            ),
             TasksApi(self.queues),
         ]
 
@@ -473,6 +525,7 @@ async def _housekeeping(parts: Parts) -> None:
             await parts.retention.tidy()
             await parts.escalations.forget_old()
             await parts.silences.forget_old()
+            await parts.analyses.tidy()
         await asyncio.sleep(HOUSEKEEPING_EVERY.total_seconds())
 
 
@@ -509,6 +562,13 @@ def _address(bound: Any) -> str:
 def _external_url(settings: Settings) -> str:
     server = settings.server
     return (server.external_url or f"http://{server.host}:{server.port}").rstrip("/")
+
+
+def _patience(settings: Settings) -> Patience:
+    watched = settings.configs
+    return Patience(
+        silent_after=watched.silent_after, stale_after=watched.stale_after, drift_shown_for=watched.drift_shown_for
+    )
 
 
 def _secret(secret: Any) -> str | None:

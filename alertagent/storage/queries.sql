@@ -17,3 +17,18 @@ DELETE FROM idempotent_replies WHERE key = $1 AND status IS NULL;
 
 -- name: forget_replies
 DELETE FROM idempotent_replies WHERE created_at < now() - $1::interval;
+
+-- name: find_breakers
+SELECT key, document FROM breakers WHERE key = ANY ($1);
+
+-- name: add_breaker
+INSERT INTO breakers (key, document) VALUES ($1, '{}') ON CONFLICT (key) DO NOTHING;
+
+-- name: lock_breaker
+SELECT document FROM breakers WHERE key = $1 FOR UPDATE;
+
+-- name: keep_breaker
+UPDATE breakers SET document = $2, updated_at = now() WHERE key = $1;
+
+-- name: forget_breakers
+DELETE FROM breakers WHERE updated_at < now() - $1::interval;

@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -41,6 +41,8 @@ class Call:
     known: frozenset[str] = frozenset()
     last_event_id: str | None = None
     takes_gzip: bool = False
+    # What a public route, which nobody has judged it for, may judge itself.
+    bearer: str = field(default="", repr=False)
 
     def knows(self, etag: str) -> bool:
         """Whether the caller has this representation already (weak comparison, as RFC 9110 wants it for GET)."""
@@ -68,6 +70,7 @@ def open_call(request: web.BaseRequest) -> Call:
         expected=_expected(request.headers.get("If-Match")),
         known=_known(request.headers.get("If-None-Match", "")),
         takes_gzip=takes_gzip(request.headers),
+        bearer=bearer_of(request.headers.get("Authorization", "")),
     )
 
 
@@ -81,6 +84,11 @@ def request_id_of(headers: Mapping[str, str]) -> str:
 def takes_gzip(headers: Mapping[str, str]) -> bool:
     accepted = headers.get("Accept-Encoding")
     return accepted is not None and _GZIP.search(accepted) is not None
+
+
+def bearer_of(authorization: str) -> str:
+    scheme, _, credential = authorization.partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
 
 
 def _expected(header: str | None) -> frozenset[int] | None:

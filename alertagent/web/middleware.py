@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from alertagent.kernel import trace
 from alertagent.kernel.errors import Invalid, MethodNotAllowed, NotFound, Problem, TooLarge, Unauthorized
 from alertagent.web.access import Principal
-from alertagent.web.call import CALL, open_call
+from alertagent.web.call import CALL, bearer_of, open_call
 from alertagent.web.errors import bare, envelope
 from alertagent.web.express import Recaller
 from alertagent.web.routes import Route
@@ -122,9 +122,9 @@ def _token(authorization: str, *, foreign: bool) -> str:
     No answer asks for a password, so a browser never learns to send one by itself, for pages of others too.
     """
     scheme, _, credential = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return credential.strip()
-    return _password(credential.strip()) if foreign and scheme.lower() == "basic" else ""
+    if foreign and scheme.lower() == "basic":
+        return _password(credential.strip())
+    return bearer_of(authorization)
 
 
 def _password(credential: str) -> str:

@@ -14,7 +14,18 @@ SCOPES = (
     "ingest",
     *(
         f"{area}:{verb}"
-        for area in ("rules", "clusters", "configs", "alerts", "silences", "routing", "channels", "tasks")
+        for area in (
+            "rules",
+            "clusters",
+            "configs",
+            "alerts",
+            "silences",
+            "routing",
+            "channels",
+            "analyzers",
+            "analysis",
+            "tasks",
+        )
         for verb in ("read", "write", "*")
     ),
     "alerts:ack",
@@ -42,11 +53,15 @@ def handling() -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`to` is an address of the route where being let in changes nothing; the rest of the request goes with it."""
+    """`to` is an address of the route where being let in changes nothing; the rest of the request goes with it.
+
+    `refusal` is what a caller gets who is known and still may not.
+    """
 
     to: str
     may: set[str]
     json: Any = None
+    refusal: int = 403
 
 
 REPORT = {"cluster_id": "c1", "config_type": "prometheus", "status": "failed", "sync_time": 0, "error_message": "x"}
@@ -140,6 +155,20 @@ TABLE = {
     "POST /api/v1/alerts/{id}/comment": Row(to="/alerts/none/comment", may=handling(), json={}),
     "POST /api/v1/alerts/{id}/assign": Row(to="/alerts/none/assign", may=handling(), json={}),
     "POST /api/v1/alerts/bulk": Row(to="/alerts/bulk", may=handling(), json={}),
+    "POST /api/v1/alerts/{id}/analyze": Row(to="/alerts/none/analyze", may=handling()),
+    "POST /api/v1/alerts/{id}/feedback": Row(to="/alerts/none/feedback", may=handling(), json={}),
+    "GET /api/v1/analyzers": Row(to="/analyzers", may=reading("analyzers")),
+    "POST /api/v1/analyzers": Row(to="/analyzers", may=writing("analyzers"), json={}),
+    "GET /api/v1/analyzers/{id}": Row(to="/analyzers/none", may=reading("analyzers")),
+    "PUT /api/v1/analyzers/{id}": Row(to="/analyzers/none", may=writing("analyzers"), json={}),
+    "DELETE /api/v1/analyzers/{id}": Row(to="/analyzers/none", may=writing("analyzers")),
+    "POST /api/v1/analyzers/{id}/test": Row(to="/analyzers/none/test", may=writing("analyzers")),
+    "GET /api/v1/analysis/policy": Row(to="/analysis/policy", may=reading("analysis")),
+    "PUT /api/v1/analysis/policy": Row(to="/analysis/policy", may=writing("analysis"), json={}),
+    # No token of ours opens it: a run has its own.
+    "POST /api/v1/analysis/callbacks/{task_id}": Row(
+        to="/analysis/callbacks/none", may=set(), json={"analysis": "x"}, refusal=401
+    ),
     "GET /api/v1/heartbeats": Row(to="/heartbeats", may=reading("alerts")),
     "POST /api/v1/heartbeats": Row(to="/heartbeats", may=writing("alerts"), json={}),
     "GET /api/v1/heartbeats/{id}": Row(to="/heartbeats/none", may=reading("alerts")),
@@ -238,7 +267,7 @@ async def test_every_caller_gets_where_the_table_says_and_nowhere_else(callers: 
             method = name.partition(" ")[0]
             answer = await callers.as_(caller).call(method, row.to, json=row.json)
             assert answer.status < 500, (name, caller, answer.body)
-            expected = "in" if caller in row.may else 401 if caller == "nobody" else 403
+            expected = "in" if caller in row.may else 401 if caller == "nobody" else row.refusal
             got = answer.status if answer.status in {401, 403} else "in"
             if got != expected:
                 wrong.append(f"{caller} at {name}: {got}, not {expected}")

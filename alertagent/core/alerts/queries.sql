@@ -144,20 +144,27 @@ SELECT fingerprint FROM unnest($1::text[], $2::int[]) AS named (fingerprint, epi
 -- Rows are locked in the order of their fingerprints here and below, as in `ingest`.
 WITH planned AS (
     SELECT fingerprint, named.task_id
-      FROM unnest($1::text[], $2::text[]) AS named (fingerprint, task_id)
-      JOIN alerts AS stored USING (fingerprint)
-     WHERE stored.status = 'firing'
+      FROM unnest($1::text[], $2::int[], $3::text[]) AS named (fingerprint, episode, task_id)
+      JOIN alerts AS stored USING (fingerprint, episode)
      ORDER BY fingerprint
        FOR UPDATE OF stored
 )
 UPDATE alerts SET analysis_status = 'analyzing', task_id = planned.task_id
   FROM planned WHERE alerts.fingerprint = planned.fingerprint;
 
--- name: analysis_ended
--- Only the episode that was analysed gets the result, and only once.
-UPDATE alerts SET analysis_status = $3, analysis_result = coalesce($4, analysis_result)
- WHERE fingerprint = $1 AND episode = $2 AND analysis_status <> 'analyzed'
-RETURNING fingerprint;
+-- name: analyses_ended
+-- Only an episode that still waits for this task gets its result.
+WITH waiting AS (
+    SELECT fingerprint
+      FROM unnest($1::text[], $2::int[]) AS named (fingerprint, episode)
+      JOIN alerts AS stored USING (fingerprint, episode)
+     WHERE stored.task_id = $3 AND stored.analysis_status = 'analyzing'
+     ORDER BY fingerprint
+       FOR UPDATE OF stored
+)
+UPDATE alerts SET analysis_status = $4, analysis_result = coalesce($5, analysis_result)
+  FROM waiting WHERE alerts.fingerprint = waiting.fingerprint
+RETURNING alerts.fingerprint, alerts.episode;
 
 -- name: notified
 -- The line in each timeline, and the last status that is said of those whose episode is still the same.

@@ -247,16 +247,23 @@ class Alerts:
         await executor.execute(sql.note, *_columns(episodes), kind, self._clock.now(), actor, detail)
         executor.after_commit(lambda: self._tell([fingerprint for fingerprint, _ in episodes]))
 
-    async def analyses_planned(self, executor: Executor, tasks: Mapping[str, str]) -> None:
-        """`tasks`: by fingerprint, the id of the task that will analyse it."""
-        await executor.execute(sql.analyses_planned, list(tasks), list(tasks.values()))
+    async def analyses_planned(self, executor: Executor, tasks: Mapping[Episode, str]) -> None:
+        """`tasks`: by episode, the id of the task that will analyse it."""
+        await executor.execute(sql.analyses_planned, *_columns(list(tasks)), list(tasks.values()))
 
-    async def analysis_ended(self, alert: Alert, status: AnalysisStatus, result: Mapping[str, Any] | None) -> None:
-        """Keep what an analysis found, for the episode that it was about."""
-        async with self._database.transaction() as transaction:
-            ended = await transaction.fetchval(sql.analysis_ended, alert.fingerprint, alert.episode, status, result)
-            if ended is not None:
-                await self.note(transaction, [(alert.fingerprint, alert.episode)], status, result or {})
+    async def analyses_ended(
+        self,
+        executor: Executor,
+        task_id: str,
+        episodes: Sequence[Episode],
+        status: AnalysisStatus,
+        result: Mapping[str, Any] | None,
+    ) -> None:
+        """Keep what an analysis found with each episode that waits for it."""
+        rows = await executor.fetch(sql.analyses_ended, *_columns(episodes), task_id, status, result)
+        ended = [(row["fingerprint"], row["episode"]) for row in rows]
+        if ended and status is not AnalysisStatus.PENDING:
+            await self.note(executor, ended, status, result or {})
 
     async def notified(self, executor: Executor, notices: Sequence[Notice]) -> None:
         """Write into the timelines what became of telling."""

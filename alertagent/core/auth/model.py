@@ -22,7 +22,19 @@ ENTROPY_BYTES = 40
 
 SCOPES = frozenset(
     f"{area}:{verb}"
-    for area in ("rules", "clusters", "configs", "alerts", "silences", "routing", "channels", "deliveries", "tasks")
+    for area in (
+        "rules",
+        "clusters",
+        "configs",
+        "alerts",
+        "silences",
+        "routing",
+        "channels",
+        "deliveries",
+        "analyzers",
+        "analysis",
+        "tasks",
+    )
     for verb in ("read", "write", "*")
 ) | {"alerts:ack", "ingest"}
 CLUSTER_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"

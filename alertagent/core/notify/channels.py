@@ -18,6 +18,7 @@ from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.registry import Registry
+from alertagent.plugins.saving import checked, masked
 from alertagent.plugins.transport import Transport
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database, Executor, Transaction
@@ -191,8 +192,7 @@ class Channels:
 
     def masked(self, channel: Channel) -> dict[str, Any]:
         """The settings fit for reading; of a plugin that is gone, nothing is known to be harmless."""
-        plugin = self._registry.notifiers.get(channel.plugin_name)
-        return plugin.mask_config(channel.config) if plugin else dict.fromkeys(channel.config, "***")
+        return masked(self._registry.notifiers.get(channel.plugin_name), channel.config)
 
     async def _checked(self, plugin_name: str, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -201,13 +201,7 @@ class Channels:
             raise Invalid(
                 problem.message, code="channel.plugin_unknown", details=[Detail(("plugin_name",), problem.message)]
             ) from problem
-        try:
-            merged = plugin.merge_config(config, stored)
-            await plugin.check_config(plugin.validate_config(merged), self._guard)
-        except Invalid as problem:
-            details = [Detail(("config", *found.loc), found.message) for found in problem.details]
-            raise Invalid(problem.message, code=problem.code, details=details) from problem
-        return merged
+        return await checked(plugin, config, stored, self._guard)
 
     async def _current(self, transaction: Executor, id: str, expected: frozenset[int] | None) -> Channel:
         row = await transaction.fetchrow(sql.find_channel_for_change, id)

@@ -18,7 +18,7 @@ import orjson
 from alertagent.core.alerts.firing import FiringAlerts
 from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
-from alertagent.core.analysis.service import task_for, wanted
+from alertagent.core.analysis.planning import Planning
 from alertagent.core.notify.holding import hold
 from alertagent.core.notify.inhibiting import learn_sources, note_sources
 from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, Deliver, Flush, Regroup
@@ -76,6 +76,7 @@ class Groups:
         *,
         routing: Routing,
         silences: Silences,
+        analyses: Planning,
         producer: Producer,
         clock: Clock,
     ) -> None:
@@ -84,6 +85,7 @@ class Groups:
         self._firing = firing
         self._routing = routing
         self._silences = silences
+        self._analyses = analyses
         self._producer = producer
         self._clock = clock
 
@@ -108,7 +110,7 @@ class Groups:
                 if group.flush_at is None or due < group.flush_at or group.flush_at < now - LOST_AFTER:
                     dues[group.key] = due
             await self._plan_flushes(transaction, dues)
-            await self._plan_analyses(transaction, alerts)
+            await self._analyses.plan(transaction, {key: each.alerts for key, each in entrances.items()})
 
     async def flush(self, generations: Mapping[str, int]) -> None:
         """Look at groups: plan a delivery for every channel that must hear of one, and the next look at each.
@@ -117,7 +119,7 @@ class Groups:
         """
         async with self._database.transaction() as transaction:
             groups = groups_from(await transaction.fetch(sql.lock_groups, list(generations)))
-            due = [group for group in groups if group.generation == generations[group.key]]
+            due = await self._ready(transaction, [each for each in groups if each.generation == generations[each.key]])
             if not due:
                 return
             now, table = self._clock.now(), await self._routing.table(transaction)
@@ -160,6 +162,19 @@ class Groups:
         known = missed.keys() - await self._alerts.untold(list(missed.values()), transaction)
         for entrance in entrances:
             entrance.known |= known
+
+    async def analysed(self, transaction: Transaction, keys: Sequence[str]) -> None:
+        """Analyses of these groups end in this transaction: what waits for them is told now."""
+        await transaction.fetch(sql.lock_groups, list(keys))
+        waiting = await self._analyses.waiting(transaction, keys)
+        await self._plan_flushes(transaction, dict.fromkeys(waiting, self._clock.now()))
+
+    async def _ready(self, transaction: Transaction, due: Sequence[Group]) -> list[Group]:
+        """Those of the groups that are told now; the others are looked at when their analyses must have ended."""
+        dues = {group.key: group.flush_at for group in due if group.flush_at is not None}
+        waits = await self._analyses.waits(transaction, dues)
+        await self._plan_flushes(transaction, waits)
+        return [group for group in due if group.key not in waits]
 
     async def _join(
         self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance]
@@ -235,14 +250,6 @@ class Groups:
                 together.setdefault(due, {})[row["key"]] = row["generation"]
         tasks = [_flush_task(some, due) for due, groups in together.items() for some in _some(groups)]
         await self._producer.enqueue(transaction, *tasks)
-
-    async def _plan_analyses(self, transaction: Transaction, alerts: Sequence[Alert]) -> None:
-        tasks = {alert.fingerprint: task_for(alert) for alert in wanted(alerts)}
-        if tasks:
-            await self._alerts.analyses_planned(
-                transaction, {fingerprint: task.id for fingerprint, task in tasks.items()}
-            )
-            await self._producer.enqueue(transaction, *tasks.values())
 
     async def _plan_deliveries(self, transaction: Transaction, tells: Sequence[Tell], now: datetime) -> None:
         if not tells:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
-from alertagent.core.alerts.model import Alert
+from alertagent.core.alerts.model import Alert, AnalysisStatus
 from alertagent.core.notify.model import ESCALATION, Delivery, PlannedAlert
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.message import Message, MessageAlert, MessageGroup
@@ -30,6 +31,9 @@ def messages(
         _message(delivery, part, part_id=f"{delivery.id}-{index}" if index else delivery.id, external_url=external_url)
         for index, part in enumerate(parts)
     ]
+    analysis = _analysis(delivery, known)
+    if analysis is not None:
+        found = [replace(message, extra={**message.extra, "analysis": analysis}) for message in found]
     if not delivery.is_digest:
         return found
     return [_late(part, told, place, len(parts)) for place, part in enumerate(found, start=1)]
@@ -47,7 +51,7 @@ def _late(message: Message, told: Sequence[MessageAlert], place: int, parts: int
         message,
         title=f"{title} ({place} of {parts})" if parts > 1 else title,
         content=content,
-        extra={"digest": True},
+        extra={**message.extra, "digest": True},
     )
 
 
@@ -78,6 +82,16 @@ def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str
         group=group,
         extra={"escalated": True} if is_escalated else {},
     )
+
+
+def _analysis(delivery: Delivery, known: Mapping[str, Alert]) -> Mapping[str, Any] | None:
+    """What an analyzer found about an alert of this delivery that still fires; alerts of a group have it in common."""
+    for planned in delivery.alerts:
+        alert = known[planned.fingerprint]
+        is_meant = planned.status == "firing" and planned.episode == alert.episode
+        if is_meant and alert.analysis_status is AnalysisStatus.ANALYZED:
+            return alert.analysis_result
+    return None
 
 
 def _message_alert(planned: PlannedAlert, alert: Alert) -> MessageAlert:

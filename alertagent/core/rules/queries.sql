@@ -89,6 +89,9 @@ SELECT * FROM alert_rules WHERE enabled ORDER BY position;
 -- name: enabled_in
 SELECT * FROM alert_rules WHERE enabled AND group_name = ANY ($1::text[]) ORDER BY position;
 
+-- name: named
+SELECT * FROM alert_rules WHERE name = $1 ORDER BY position LIMIT 5;
+
 -- name: recently_changed
 -- What changed shortly before an alert began is the first thing to look at.
 SELECT version.rule_id, version.revision, version.change, version.author, version.comment, version.at,

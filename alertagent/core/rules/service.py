@@ -100,6 +100,10 @@ class Rules:
         """The enabled rules of these groups, in the order of their positions."""
         return await rules_of(await self._database.fetch(sql.enabled_in, list(groups)))
 
+    async def named(self, name: str) -> list[Rule]:
+        """The first few rules of this name."""
+        return await rules_of(await self._database.fetch(sql.named, name))
+
     async def recently_changed(self, name: str, since: datetime, until: datetime) -> list[RuleEdit]:
         """The changes of rules of this name in a span of time, newest first."""
         rows = await self._database.fetch(sql.recently_changed, since, until, name)

@@ -12,7 +12,7 @@ _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time, which Alertmanager sends as t
 
 
 def payload(message: Message) -> dict[str, Any]:
-    """The body as it will be on the wire, before it becomes JSON."""
+    """The body as it will be on the wire, before it becomes JSON. `analysis` is ours, where there is one."""
     group = message.group
     return {
         "receiver": group.receiver,
@@ -25,6 +25,7 @@ def payload(message: Message) -> dict[str, Any]:
         "version": "4",
         "groupKey": group.key,
         "truncatedAlerts": 0,
+        **({"analysis": message.extra["analysis"]} if "analysis" in message.extra else {}),
     }
 
 

@@ -74,6 +74,7 @@ def sections(message: Message, style: Style = ROOMY) -> list[str]:
         _facts(message, style),
         _names(message, style) if several else "",
         _content(message.content, style),
+        _analysis(message.extra.get("analysis"), style),
         _table("标签", labels, style),
         _table("注解", annotations, style),
     ]
@@ -111,6 +112,18 @@ def _link(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         return ""
     return f"，[查看全部]({quote(url, safe=':/?#@!$&+,;=%~')})"
+
+
+def _analysis(analysis: object, style: Style) -> str:
+    """What an analyzer found: its root cause, how sure it is, and what to do next, each as plain words."""
+    if not isinstance(analysis, Mapping) or not analysis.get("root_cause"):
+        return ""
+    confidence, actions = analysis.get("confidence"), analysis.get("actions")
+    sure = f"（置信度 {confidence:.0%}）" if isinstance(confidence, int | float) else ""
+    cause = _value(str(analysis["root_cause"]), style.value, style)
+    steps = actions[:3] if isinstance(actions, list | tuple) else ()
+    lines = "\n".join(f"- {_value(str(step), style.name, style)}" for step in steps)
+    return _section(f"分析{sure}", "\n\n".join(filter(None, [cause, lines])), style)
 
 
 def _content(content: str, style: Style) -> str:

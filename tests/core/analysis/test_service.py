@@ -1,125 +1,343 @@
-"""An analysis belongs to the episode that it was about."""
+"""Runs end to end on real engines, with fakes of the providers and a clock that is moved by hand."""
 
-from datetime import timedelta
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from alertagent.core.alerts.model import Alert
-from alertagent.core.analysis.service import MAX_ALERTS, wanted
+from alertagent.core.analysis.model import RunStatus
 from alertagent.core.audit.model import Actor
 from alertagent.core.rules.model import RuleContent
+from alertagent.kernel.errors import Conflict, NotFound, Unauthorized
+from alertagent.storage.pages import PageRequest
 from tests.core.alerts.house import House
+from tests.core.analysis.provided import alert_of, analyzer, events, policy, runs
+from tests.support.dify import KEY, DifyApp
+from tests.support.n8n import N8nWebhook
+from tests.support.openai import KEY as MODEL_KEY
+from tests.support.openai import ChatModel
 
 ANNA = Actor(name="anna")
 
 
-async def analyses(house: House) -> int:
-    count: int = await house.database.fetchval("SELECT count(*) FROM task_queue WHERE task_type = 'ai_analysis'")
-    return count
+@pytest.fixture
+async def app() -> AsyncIterator[DifyApp]:
+    async with DifyApp() as app:
+        yield app
 
 
-async def events(house: House, alert: Alert) -> list[str]:
-    found = await house.parts.alerts.timeline(alert.fingerprint, before=None, limit=100)
-    return [event.kind for event in reversed(found)]
+@pytest.fixture
+async def webhook() -> AsyncIterator[N8nWebhook]:
+    async with N8nWebhook("accepted") as webhook:
+        yield webhook
 
 
-@pytest.mark.parametrize(
-    ("labels", "is_wanted"),
-    [
-        ({"severity": "critical"}, True),
-        ({"severity": "warning"}, True),
-        ({"severity": "info"}, False),
-        ({"severity": "Critical"}, False),
-        ({"severity": "warnings"}, False),
-        ({}, False),
-    ],
-)
-async def test_only_serious_alerts_are_analysed(house: House, labels: dict[str, str], is_wanted: bool) -> None:
-    alert = await house.fire("A", 0, **labels)
-
-    await house.work()
-
-    after = await house.parts.alerts.get(alert.fingerprint)
-    assert after.analysis_status == ("analyzed" if is_wanted else "pending")
-    assert (after.task_id is not None) is is_wanted
-    assert await analyses(house) == int(is_wanted)
+@pytest.fixture
+async def model() -> AsyncIterator[ChatModel]:
+    async with ChatModel() as model:
+        yield model
 
 
-async def test_the_result_is_kept_with_the_episode(house: House) -> None:
+async def use_dify(house: House, app: DifyApp) -> None:
+    await analyzer(house, "dify", base_url=app.url, api_key=KEY)
+
+
+async def use_callback(house: House, webhook: N8nWebhook) -> None:
+    await analyzer(house, "n8n", webhook_url=webhook.url, mode="callback", deadline="2m")
+
+
+async def use_model(house: House, model: ChatModel) -> None:
+    await analyzer(house, "openai", base_url=model.url, api_key=MODEL_KEY, model="m")
+
+
+async def test_the_heuristic_explains_where_nobody_else_is_set_up(house: House) -> None:
     alert = await house.fire("A", severity="critical")
     await house.work()
 
-    after = await house.parts.alerts.get(alert.fingerprint)
+    after = await alert_of(house, alert)
 
     assert after.analysis_result is not None
-    assert after.analysis_result["provider"] == "heuristic"
+    assert (after.analysis_result["provider"], after.analysis_result["analyzer"]) == ("heuristic", "heuristic")
     assert after.analysis_result["duration"] >= 0
     assert await events(house, alert) == ["firing", "analyzed"]
 
 
-async def test_an_analysis_that_runs_again_changes_nothing(house: House) -> None:
+async def test_the_default_analyzer_is_asked_and_its_answer_stands_with_each_alert(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
+    alerts = [await house.fire("A", severity="critical", instance=str(number)) for number in range(3)]
+    await house.work()
+
+    for alert in alerts:
+        after = await alert_of(house, alert)
+        assert after.analysis_result is not None
+        assert (after.analysis_result["root_cause"], after.analysis_result["tokens"]) == ("logs grew", 42)
+    assert app.runs == 1
+
+
+async def test_a_task_that_runs_again_asks_nobody(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
     alert = await house.fire("A", severity="critical")
     await house.work()
-    before = await house.parts.alerts.get(alert.fingerprint)
 
-    await house.parts.analyses.analyze(alert.fingerprint, 1)
+    await house.parts.analyses.analyze((await alert_of(house, alert)).task_id or "", is_last_attempt=False)
+    await house.parts.analyses.analyze("no run", is_last_attempt=False)
 
-    assert await house.parts.alerts.get(alert.fingerprint) == before
+    assert app.runs == 1
     assert await events(house, alert) == ["firing", "analyzed"]
 
 
-async def test_an_analysis_of_an_episode_that_is_past_is_dropped(house: House) -> None:
+async def test_a_worker_that_died_after_the_run_began_costs_no_second_run(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
     alert = await house.fire("A", severity="critical")
+    await house.work("dispatch")
+    id = (await alert_of(house, alert)).task_id or ""
+    await house.parts.runs.note(id, {"asked": "yes", "workflow_run_id": "run-1"})
+
+    await house.work()
+
+    assert (await alert_of(house, alert)).analysis_status == "analyzed"
+    assert (app.runs, app.looked_up) == (0, 1)
+
+
+async def test_an_analysis_of_an_episode_that_is_past_is_dropped(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
+    await house.fire("A", severity="critical")
+    await house.work("dispatch")
     await house.resolve("A", severity="critical")
     house.clock.move(minutes=1)
-    await house.fire("A", severity="critical")
+    again = await house.fire("A", severity="critical")
 
-    await house.parts.analyses.analyze(alert.fingerprint, 1)
-    await house.parts.analyses.fail(alert.fingerprint, 1, "too late")
+    await house.work("ai_analysis")
 
-    after = await house.parts.alerts.get(alert.fingerprint)
-    assert (after.episode, after.analysis_status) == (2, "pending")
+    assert (again.episode, (await alert_of(house, again)).analysis_status) == (2, "pending")
+    assert app.runs == 0
+    assert await runs(house) == ["dropped"]
 
 
-async def test_a_new_episode_is_analysed_anew(house: House) -> None:
+async def test_a_refusal_that_no_repetition_helps_ends_the_run_with_its_reason(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
+    app.refuse_next("provider_quota_exceeded")
+    alert = await house.fire("A", severity="critical")
+    await house.work()
+
+    after = await alert_of(house, alert)
+
+    assert after.analysis_status == "failed"
+    assert after.analysis_result is not None
+    assert after.analysis_result["code"] == "dify.provider_quota_exceeded"
+    assert KEY not in str(after.analysis_result)
+    assert await events(house, alert) == ["firing", "failed"]
+
+
+async def test_what_time_may_heal_is_tried_again_until_the_tries_are_used_up(house: House, model: ChatModel) -> None:
+    await use_model(house, model)
+    for code in ("overloaded", "rate_limit_exceeded"):
+        model.refuse_next(code)
+    healed = await house.fire("A", severity="critical")
+    for _ in range(4):
+        await house.work()
+        house.clock.move(minutes=1)
+    for _ in range(8):
+        model.refuse_next("overloaded")
+    lost = await house.fire("B", severity="critical")
+    for _ in range(6):
+        await house.work()
+        house.clock.move(minutes=1)
+
+    assert (await alert_of(house, healed)).analysis_status == "analyzed"
+    assert (await alert_of(house, lost)).analysis_status == "failed"
+
+
+async def test_an_open_breaker_asks_nobody_and_holds_nobody(house: House, model: ChatModel) -> None:
+    await use_model(house, model)
+    circuit = (await house.parts.analyzers.default()).circuit or ""
+    for _ in range(5):
+        await house.parts.breakers.failed(circuit)
+    alert = await house.fire("A", severity="critical")
+    await house.work()
+
+    after = await alert_of(house, alert)
+
+    assert (after.analysis_status, model.requests) == ("failed", [])
+    assert after.analysis_result is not None
+    assert after.analysis_result["code"] == "analyzer.open"
+
+
+async def test_too_many_requests_pause_the_provider_and_do_not_open_its_breaker(house: House, model: ChatModel) -> None:
+    await use_model(house, model)
+    model.refuse_next("rate_limit_exceeded", **{"Retry-After": "20"})
+    first = await house.fire("A", severity="critical")
+    await house.work()
+    second = await house.fire("B", severity="critical")
+    await house.work()
+    asked = len(model.requests)
+    house.clock.move(seconds=21)
+    await house.work()
+
+    assert asked == 1
+    assert {(await alert_of(house, alert)).analysis_status for alert in (first, second)} == {"analyzed"}
+
+
+async def test_an_analyzer_that_is_gone_or_off_fails_what_was_planned_for_it(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
+    alert = await house.fire("A", severity="critical")
+    await house.work("dispatch")
+    [setup], _, _ = await house.parts.analyzers.page(PageRequest())
+    await house.parts.analyzers.remove(ANNA, setup.id, None)
+
+    await house.work()
+
+    assert (await alert_of(house, alert)).analysis_status == "failed"
+    assert app.runs == 0
+
+
+async def called(house: House, webhook: N8nWebhook) -> tuple[Alert, dict[str, Any]]:
+    """An alert whose workflow was called, and what it was given."""
+    await use_callback(house, webhook)
+    alert = await house.fire("A", severity="critical")
+    await house.work("dispatch", "ai_analysis")
+    return alert, webhook.calls[-1]
+
+
+ANSWER = {"status": "succeeded", "analysis": {"summary": "disk full", "root_cause": "logs grew", "confidence": 0.7}}
+
+
+async def test_a_callback_works_once_and_is_answered_the_same_a_second_time(house: House, webhook: N8nWebhook) -> None:
+    alert, call = await called(house, webhook)
+    waiting = await alert_of(house, alert)
+
+    said = [
+        await house.parts.analyses.called_back(call["task_id"], call["callback_token"], answer)
+        for answer in (ANSWER, {**ANSWER, "analysis": {"root_cause": "something else"}}, {"status": "failed"})
+    ]
+
+    after = await alert_of(house, alert)
+    assert waiting.analysis_status == "analyzing"
+    assert said == [RunStatus.ANALYZED] * 3
+    assert after.analysis_result is not None
+    assert (after.analysis_result["root_cause"], after.analysis_result["provider"]) == ("logs grew", "n8n")
+    assert (await events(house, alert)).count("analyzed") == 1
+
+
+async def test_a_forged_callback_is_refused_and_changes_nothing(house: House, webhook: N8nWebhook) -> None:
+    alert, call = await called(house, webhook)
+    token = call["callback_token"]
+
+    for id, forged in (
+        (call["task_id"], ""),
+        (call["task_id"], token[:-1]),
+        (call["task_id"], "é\udcff"),
+        ("x", token),
+    ):
+        with pytest.raises(Unauthorized):
+            await house.parts.analyses.called_back(id, forged, ANSWER)
+
+    assert (await alert_of(house, alert)).analysis_status == "analyzing"
+
+
+async def test_a_late_callback_is_refused(house: House, webhook: N8nWebhook) -> None:
+    alert, call = await called(house, webhook)
+    house.clock.move(minutes=2)
+    with pytest.raises(Conflict, match="deadline"):
+        await house.parts.analyses.called_back(call["task_id"], call["callback_token"], ANSWER)
+    await house.work()
+
+    after = await alert_of(house, alert)
+    assert (after.analysis_status, after.analysis_result and after.analysis_result["code"]) == (
+        "failed",
+        "analysis.overdue",
+    )
+    with pytest.raises(Conflict, match="deadline"):
+        await house.parts.analyses.called_back(call["task_id"], call["callback_token"], ANSWER)
+
+
+async def test_a_workflow_that_failed_says_so(house: House, webhook: N8nWebhook) -> None:
+    alert, call = await called(house, webhook)
+
+    await house.parts.analyses.called_back(call["task_id"], call["callback_token"], {"status": "failed", "error": "no"})
+
+    after = await alert_of(house, alert)
+    assert (after.analysis_status, after.analysis_result) == (
+        "failed",
+        {"error": "no", "code": "analysis.workflow_failed"},
+    )
+
+
+async def test_of_a_token_only_a_digest_is_kept(house: House, webhook: N8nWebhook) -> None:
+    _, call = await called(house, webhook)
+
+    row = await house.database.fetchrow("SELECT * FROM analysis_runs")
+
+    assert row is not None
+    assert row["callback_digest"] == hashlib.sha256(call["callback_token"].encode()).digest()
+    assert call["callback_token"] not in str(dict(row))
+
+
+async def test_a_person_may_have_anything_analysed_and_anew(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
+    await policy(house, max_per_hour=0)
+    alert = await house.fire("A", severity="info")
+    await house.work()
     for _ in range(2):
-        alert = await house.fire("A", severity="critical")
-        await house.work()
-        house.clock.move(minutes=2)
-        await house.resolve("A", severity="critical")
+        await house.parts.analyses.request(alert.fingerprint)
+        with pytest.raises(Conflict, match="being analysed"):
+            await house.parts.analyses.request(alert.fingerprint)
         await house.work()
 
+    assert app.runs == 2
     assert (await events(house, alert)).count("analyzed") == 2
+    with pytest.raises(NotFound):
+        await house.parts.analyses.request("nobody")
 
 
-async def test_recent_changes_of_the_rule_are_named(house: House) -> None:
+async def test_what_people_think_of_an_analysis_is_told_to_the_next(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
+    first = await house.fire("A", severity="critical", instance="1")
+    with pytest.raises(Conflict, match="no analysis"):
+        await house.parts.analyses.give_feedback(ANNA, first.fingerprint, "up", "")
+    await house.work()
+    for verdict in ("up", "down"):
+        await house.parts.analyses.give_feedback(ANNA, first.fingerprint, verdict, "it was the network")
+    house.clock.move(minutes=1)
+    await house.fire("A", severity="critical", instance="2")
+    await house.work()
+
+    assert '"feedback":["-1 it was the network"]' in app.requests[-1]["inputs"]["context_json"]
+    assert (await events(house, first)).count("feedback") == 2
+
+
+async def test_recent_changes_of_the_rule_and_the_rule_itself_are_named(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
     rule = await house.parts.rules.add(ANNA, RuleContent(name="A", expression="up == 0", labels={}, annotations={}))
     await house.parts.rules.revise(ANNA, rule.id, {"expression": "up < 2"}, None, "lower the bar")
     await house.database.execute("UPDATE alert_rule_versions SET at = at - interval '50 minutes' WHERE revision = 2")
     await house.database.execute("UPDATE alert_rule_versions SET at = at - interval '61 minutes' WHERE revision = 1")
-    alert = await house.fire("A", severity="critical")
+    await house.fire("A", severity="critical")
 
     await house.work()
 
-    result = (await house.parts.alerts.get(alert.fingerprint)).analysis_result
-    assert "v1.0.1" in str(result)
-    assert "anna" in str(result)
-    assert "v1.0.0" not in str(result)
+    context = app.requests[0]["inputs"]["context_json"]
+    assert '"expression":"up < 2"' in context
+    assert "v1.0.1" in context
+    assert "lower the bar" in context
+    assert "v1.0.0" not in context
 
 
-async def test_what_cannot_be_analysed_says_so(house: House) -> None:
+async def test_runs_that_nobody_ended_are_ended_some_day(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
     alert = await house.fire("A", severity="critical")
+    await house.work("dispatch")
+    await house.database.execute("DELETE FROM task_queue WHERE task_type = 'ai_analysis'")
+    house.clock.move(minutes=17)
 
-    await house.parts.analyses.fail(alert.fingerprint, 1, "x" * 1000)
+    await house.parts.analyses.tidy()
 
-    after = await house.parts.alerts.get(alert.fingerprint)
-    assert (after.analysis_status, after.analysis_result) == ("failed", {"error": "x" * 500})
-
-
-async def test_a_storm_does_not_ask_for_more_than_it_may(house: House) -> None:
-    alerts = [await house.fire(f"A{number}", severity="critical") for number in range(MAX_ALERTS + 5)]
-
-    assert len(wanted(alerts)) == MAX_ALERTS
+    assert (await alert_of(house, alert)).analysis_status == "failed"
+    house.clock.move(days=91)
+    await house.parts.analyses.tidy()
+    assert await runs(house) == []
 
 
 async def test_an_alert_that_comes_back_often_is_said_to_flap(house: House) -> None:
@@ -129,9 +347,9 @@ async def test_an_alert_that_comes_back_often_is_said_to_flap(house: House) -> N
         await house.resolve("A", severity="critical")
         house.clock.move(minutes=2)
     await house.fire("A", severity="critical")
-    since = house.clock.now() - timedelta(hours=24)
+    await house.work()
 
-    assert await house.parts.alerts.episodes_since(alert.fingerprint, since) == 7
+    assert "7" in str((await alert_of(house, alert)).analysis_result)
 
 
 async def test_related_alerts_share_a_place(house: House) -> None:
