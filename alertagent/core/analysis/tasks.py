@@ -12,6 +12,7 @@ from alertagent.queue.worker import Handler
 
 def handlers(analyses: Analyses) -> Mapping[str, Handler]:
     async def analyze(task: Task) -> None:
+        ANALYZE.read(task)
         await analyses.analyze(task.id, is_last_attempt=task.retry >= task.max_retry)
 
     async def give_up(task: Task) -> None:
