@@ -38,10 +38,12 @@ from alertagent.plugins.outcome import (
     failure,
     object_of,
 )
-from alertagent.plugins.text import cut
+from alertagent.plugins.text import cut, utf16_size
 from alertagent.plugins.transport import HttpRequest, Transport, Unanswered, Unreachable
 
 MAX_ALERTS = 50
+
+# Nobody says how Slack counts characters, and no way of counting finds more than UTF-16's.
 MAX_HEADER = 150
 MAX_SECTION = 3000
 
@@ -207,9 +209,9 @@ def _judged(answer: Mapping[str, Any], text: str) -> Outcome:
 
 def _payload(message: Message) -> dict[str, Any]:
     colour = _OVER if message.group.status == "resolved" else _COLOURS[urgency(message)]
-    head = cut(title(message), MAX_HEADER, size=_units)
+    head = cut(title(message), MAX_HEADER, size=utf16_size)
     lines = (line for line in outline(message, names=_NAMES, size=_size) if _size(line.url) <= _URL)
-    text = fit(map(_drawn, lines), _ALL, size=_units)
+    text = fit(map(_drawn, lines), _ALL, size=utf16_size)
     return {
         "text": escaped(head),
         "blocks": [{"type": "header", "text": {"type": "plain_text", "text": head, "emoji": False}}],
@@ -226,20 +228,15 @@ def _parts(lines: Iterable[str]) -> Iterator[str]:
     """The lines, as few texts of no more than MAX_SECTION characters."""
     part = ""
     for line in lines:
-        if part and _units(part) + 1 + _units(line) > MAX_SECTION:
+        if part and utf16_size(part) + 1 + utf16_size(line) > MAX_SECTION:
             yield part
             part = ""
         part = f"{part}\n{line}" if part else line
     yield part
 
 
-def _units(text: str) -> int:
-    """The length in UTF-16: nobody says what Slack counts, and no other way of counting characters finds more."""
-    return len(text.encode("utf-16-le")) // 2
-
-
 def _size(text: str) -> int:
-    return _units(escaped(text))
+    return utf16_size(escaped(text))
 
 
 def _drawn(line: Line) -> str:
