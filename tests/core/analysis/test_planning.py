@@ -93,6 +93,7 @@ async def test_one_run_stands_for_a_group_and_for_what_joins_it_meanwhile(house:
     await house.work("dispatch")
     late = await house.fire("A", severity="critical", instance="late")
     other = await house.fire("B", severity="critical")
+    await house.work("dispatch")
     await house.work()
 
     assert app.runs == 2

@@ -36,7 +36,9 @@ def test_the_span_lies_around_the_start_and_never_in_the_future() -> None:
 
 
 def answer(*series: dict[str, str]) -> bytes:
-    result = [{"metric": {"__name__": "up", **labels}, "values": [[1764331200, "1"]]} for labels in series]
+    result: list[dict[str, object]] = [
+        {"metric": {"__name__": "up", **labels}, "values": [[1764331200, "1"]]} for labels in series
+    ]
     return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
 
 
