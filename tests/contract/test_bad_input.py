@@ -51,6 +51,7 @@ LISTS = (
     "/tokens",
     "/alerts",
     "/channels",
+    "/analyzers",
     "/deliveries",
     "/heartbeats",
     "/silences",
@@ -158,6 +159,11 @@ WRITES = [
     ("POST", "/channels"),
     ("PUT", "/channels/none"),
     ("POST", "/plugins/console/test"),
+    ("POST", "/analyzers"),
+    ("PUT", "/analyzers/none"),
+    ("PUT", "/analysis/policy"),
+    ("POST", "/analysis/callbacks/none"),
+    ("POST", "/alerts/none/feedback"),
     ("POST", "/config/sync/status"),
     ("PUT", "/escalation"),
     ("POST", "/heartbeats"),
@@ -182,6 +188,9 @@ TAKES_NOTHING = {
     "/clusters/c1": 200,
     "/clusters/c1/tokens": 201,
     "/channels/none": 404,
+    "/analyzers/none": 404,
+    "/analysis/policy": 200,
+    "/analysis/callbacks/none": 401,
     "/plugins/console/test": 200,
     "/alerts/none/ack": 404,
     "/heartbeats/none": 404,
@@ -208,6 +217,7 @@ ADDRESSED = [
     "/alerts/{}",
     "/alerts/{}/timeline",
     "/channels/{}",
+    "/analyzers/{}",
     "/channels/{}/deliveries",
     "/plugins/{}",
     "/silences/{}",
@@ -234,6 +244,11 @@ IDS = {
 RULE = {"name": "HostDown", "expression": "up == 0"}
 REPORT = {"cluster_id": "c1", "config_type": "prometheus", "status": "success", "sync_time": 0, "error_message": ""}
 CHANNEL = {"name": "c", "plugin_name": "webhook", "config": {"url": "http://127.0.0.1:1/"}}
+ANALYZER: dict[str, Any] = {
+    "name": "a",
+    "provider": "openai",
+    "config": {"base_url": "http://127.0.0.1:1/v1", "api_key": "k", "model": "m"},
+}
 ALERT = {"labels": {"alertname": "A"}, "status": "firing"}
 SILENCE = {"matchers": ['alertname="A"'], "duration": "1h", "comment": "c"}
 NIGHTLY = {"rrule": "FREQ=DAILY", "timezone": "UTC", "duration": "1h"}
@@ -410,6 +425,42 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"query_url": "http://no-such-host.invalid/"}, "resolve"),
             ({"query_url": "http://h" + "x" * 3000}, "query_url"),
             ({"revision": 5}, "revision"),
+        ]
+    ),
+    *(
+        ("POST", "/analyzers", ANALYZER, change, name)
+        for change, name in [
+            ({"name": ""}, "name"),
+            ({"name": "x" * 101}, "name"),
+            ({"provider": "crystal ball"}, "provider"),
+            ({"provider": 5}, "provider"),
+            ({"config": []}, "config"),
+            ({"config": {}}, "base_url"),
+            ({"config": {**ANALYZER["config"], "base_url": "ftp://h/"}}, "base_url"),
+            ({"config": {**ANALYZER["config"], "base_url": "http://10.0.0.1/"}}, "allow_networks"),
+            ({"config": {**ANALYZER["config"], "base_url": "http://169.254.169.254/"}}, "allow_networks"),
+            ({"config": {**ANALYZER["config"], "api_key": "***"}}, "api_key"),
+            ({"config": {**ANALYZER["config"], "api_key": ""}}, "api_key"),
+            ({"config": {**ANALYZER["config"], "temperature": 5}}, "temperature"),
+            ({"enabled": "maybe"}, "enabled"),
+            ({"default": None}, "default"),
+        ]
+    ),
+    *(
+        ("PUT", "/analysis/policy", {}, change, name)
+        for change, name in [
+            ({"filter": "severity"}, "filter"),
+            ({"filter": ["severity"]}, "filter"),
+            ({"filter": ['severity=~"("']}, "regular expression"),
+            ({"filter": ['a="b"'] * 21}, "filter"),
+            ({"filter": [5]}, "filter"),
+            ({"hold": "61s"}, "hold"),
+            ({"hold": 30}, "hold"),
+            ({"hold": "-1s"}, "hold"),
+            ({"max_per_hour": -1}, "max_per_hour"),
+            ({"max_per_hour": 1.5}, "max_per_hour"),
+            ({"max_per_hour": 10**30}, "max_per_hour"),
+            ({"budget": 1}, "budget"),
         ]
     ),
     *(

@@ -33,6 +33,7 @@ from alertagent.kernel.errors import (
 )
 from alertagent.plugins.analysis import Analysis, AnalysisContext, Callback, Parked
 from alertagent.plugins.analyzers.answers import read_object, read_text
+from alertagent.plugins.text import cut, one_line
 from alertagent.plugins.transport import Transport
 from alertagent.storage.breakers import Breakers
 from alertagent.storage.database import Database
@@ -81,7 +82,7 @@ class Analyses:
         try:
             await self._attempt(run, alerts)
         except Delayed as problem:
-            if isinstance(problem, Unavailable) or not (is_last_attempt or self._clock.now() >= run.deadline):
+            if isinstance(problem, Unavailable) or not (is_last_attempt or self._is_too_late(run, problem)):
                 raise
             await self._fail(run, problem)
         except Problem as problem:
@@ -186,8 +187,12 @@ class Analyses:
         await self._breakers.passed(circuit)
         return answer
 
+    def _is_too_late(self, run: RunRecord, problem: Delayed) -> bool:
+        """Whether another attempt would come when nobody waits any more."""
+        return self._clock.now() + (problem.retry_after or timedelta()) >= run.deadline
+
     async def _fail(self, run: RunRecord, problem: Problem) -> None:
-        reason = problem.message[:MAX_ERROR]
+        reason = cut(one_line(problem.message), MAX_ERROR)
         if await self._runs.end(run, RunStatus.FAILED, {"error": reason, "code": problem.code}):
             log.warning("analysis.failed", run=run.id, code=problem.code, reason=reason)
 
@@ -240,7 +245,7 @@ def _shut(name: str, wait: Wait, now: datetime) -> Problem:
 def _delivered(answer: Mapping[str, Any], provider: str) -> tuple[RunStatus, Mapping[str, Any]]:
     """What a callback says, as the result of its run. Raises Invalid when it says nothing."""
     if answer.get("status") == "failed":
-        reason = str(answer.get("error") or "the workflow failed")[:MAX_ERROR]
+        reason = cut(one_line(str(answer.get("error") or "the workflow failed")), MAX_ERROR)
         return RunStatus.FAILED, {"error": reason, "code": "analysis.workflow_failed"}
     found = answer.get("analysis")
     analysis = (

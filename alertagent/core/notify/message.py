@@ -32,7 +32,7 @@ def messages(
         for index, part in enumerate(parts)
     ]
     analysis = _analysis(delivery, known)
-    if analysis is not None:
+    if analysis is not None and not delivery.is_digest:  # whose alerts have nothing in common
         found = [replace(message, extra={**message.extra, "analysis": analysis}) for message in found]
     if not delivery.is_digest:
         return found
@@ -51,7 +51,7 @@ def _late(message: Message, told: Sequence[MessageAlert], place: int, parts: int
         message,
         title=f"{title} ({place} of {parts})" if parts > 1 else title,
         content=content,
-        extra={**message.extra, "digest": True},
+        extra={"digest": True},
     )
 
 

@@ -1,8 +1,10 @@
 """Runs end to end on real engines, with fakes of the providers and a clock that is moved by hand."""
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.support.dify import KEY, DifyApp
 from tests.support.n8n import N8nWebhook
 from tests.support.openai import KEY as MODEL_KEY
 from tests.support.openai import ChatModel
+from tests.support.sink import Answer, Sink
 
 ANNA = Actor(name="anna")
 
@@ -323,6 +326,36 @@ async def test_recent_changes_of_the_rule_and_the_rule_itself_are_named(house: H
     assert "v1.0.1" in context
     assert "lower the bar" in context
     assert "v1.0.0" not in context
+
+
+async def test_values_around_the_start_come_from_the_clusters_prometheus(house: House, app: DifyApp) -> None:
+    await use_dify(house, app)
+    await house.parts.rules.add(ANNA, RuleContent(name="A", expression="cpu > 90", labels={}, annotations={}))
+    result = [{"metric": {"instance": "a"}, "values": [[1764331200, "42.5"]]}]
+    matrix = {"status": "success", "data": {"resultType": "matrix", "result": result}}
+    async with Sink() as prometheus:
+        prometheus.answer_next(Answer(body=json.dumps(matrix).encode()), Answer(status=500))
+        values = {"labels": {}, "parameters": {}, "config_types": ["prometheus"], "query_url": prometheus.origin}
+        await house.parts.clusters.add(ANNA, "c1", values)
+        for instance in ("a", "b"):
+            await house.fire("A", severity="critical", cluster="c1", instance=instance)
+            await house.work()
+
+    asked = [parse_qs(request.body.decode()) for request in prometheus.requests]
+    with_values, without = [request["inputs"]["context_json"] for request in app.requests]
+    assert asked[0]["query"] == ["cpu"]
+    assert '["2025-11-28T12:00:00Z","42.5"]' in with_values
+    assert '"values":[]' in without
+
+
+async def test_a_provider_that_wants_nothing_for_too_long_is_not_waited_for(house: House, model: ChatModel) -> None:
+    await use_model(house, model)
+    model.refuse_next("rate_limit_exceeded", **{"Retry-After": "3600"})
+    alert = await house.fire("A", severity="critical")
+
+    await house.work()
+
+    assert (await alert_of(house, alert)).analysis_status == "failed"
 
 
 async def test_runs_that_nobody_ended_are_ended_some_day(house: House, app: DifyApp) -> None:

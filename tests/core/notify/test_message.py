@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -187,3 +188,35 @@ def test_a_digest_of_one_alert_speaks_of_one() -> None:
     )
 
     assert message.title == "Late: 1 alert"
+
+
+ANALYSIS = {"root_cause": "logs grew", "confidence": 0.8}
+
+
+def analysed(alert: Alert, episode: int = 1) -> Alert:
+    return replace(alert, analysis_status=AnalysisStatus.ANALYZED, analysis_result=ANALYSIS, episode=episode)
+
+
+def test_a_message_has_what_an_analyzer_found_about_an_alert_that_fires() -> None:
+    alerts = [make_alert("a"), analysed(make_alert("b"))]
+
+    (message,) = messages(
+        make_delivery(planned("a"), planned("b"), receiver=ESCALATION), alerts, max_alerts=None, external_url=""
+    )
+
+    assert message.extra == {"escalated": True, "analysis": ANALYSIS}
+
+
+@pytest.mark.parametrize(
+    ("told", "alert", "receiver"),
+    [
+        (planned("a", "resolved"), analysed(make_alert("a")), "default"),
+        (planned("a"), analysed(make_alert("a"), episode=2), "default"),
+        (planned("a"), replace(analysed(make_alert("a")), analysis_status=AnalysisStatus.FAILED), "default"),
+        (planned("a"), analysed(make_alert("a")), DIGEST),
+    ],
+)
+def test_nobody_is_told_an_analysis_of_something_else(told: PlannedAlert, alert: Alert, receiver: str) -> None:
+    (message,) = messages(make_delivery(told, receiver=receiver), [alert], max_alerts=None, external_url="")
+
+    assert "analysis" not in message.extra

@@ -165,3 +165,23 @@ def test_one_long_value_does_not_push_the_others_out() -> None:
     assert "- instance: b\n" in text
     assert text.endswith("- summary: short")
     assert json_size(text) < 10_000
+
+
+def test_an_analysis_is_shown_as_plain_words() -> None:
+    analysis = {
+        "root_cause": "logs grew, see [here](http://evil) @all",
+        "confidence": 0.85,
+        "actions": ["# rotate", "`rm -rf`", "look", "wait"],
+    }
+    message = make_message(make_alert(severity="critical"), extra={"analysis": analysis})
+
+    text = layout(message)
+
+    assert "**分析**（置信度 85%）\n\nlogs grew, see ［here］(http://evil) ＠all" in text
+    assert "- # rotate\n- ｀rm -rf｀\n- look" in text
+    assert "wait" not in text
+
+
+@pytest.mark.parametrize("analysis", [None, {}, {"root_cause": ""}, "text", {"error": "x"}])
+def test_without_an_analysis_nothing_is_said_of_one(analysis: object) -> None:
+    assert "分析" not in layout(make_message(extra={"analysis": analysis}))
