@@ -91,6 +91,13 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
+def parse_host(host: str) -> str:
+    """Read the name or the address of a host that may be called. Raises ValueError."""
+    if not _is_host(host):
+        raise ValueError("this is no valid host; write a name, 192.0.2.1 or 2001:db8::1")
+    return host
+
+
 def _is_host(host: str) -> bool:
     try:
         return "%" not in str(ip_address(host))
@@ -138,8 +145,11 @@ class AddressGuard:
             parsed = parse_url(url)
         except ValueError as error:
             raise _refusal("outgoing.malformed", str(error), loc) from None
-        host = parsed.raw_host or ""
-        addresses = await self._resolve(host, parsed.port or 0, loc)
+        await self.check_host(parsed.raw_host or "", parsed.port or 0, loc=loc, public=public)
+
+    async def check_host(self, host: str, port: int, *, loc: tuple[str | int, ...] = (), public: bool = True) -> None:
+        """The same for the host of something that has no URL."""
+        addresses = await self._resolve(host, port, loc)
         if not all(self.permits(address, public=public) for address in addresses):
             raise _refusal("outgoing.forbidden", _forbidden(host, public=public), loc)
 

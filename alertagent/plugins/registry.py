@@ -23,6 +23,7 @@ from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.console import Console
 from alertagent.plugins.notifiers.dingtalk import DingTalk
 from alertagent.plugins.notifiers.discord import Discord
+from alertagent.plugins.notifiers.email import Email
 from alertagent.plugins.notifiers.feishu import Feishu
 from alertagent.plugins.notifiers.n8n import N8n
 from alertagent.plugins.notifiers.opsgenie import Opsgenie
@@ -64,6 +65,7 @@ class Registry:
             [
                 DingTalk(),
                 Discord(),
+                Email(),
                 Feishu(),
                 N8n(),
                 Opsgenie(),

@@ -1,11 +1,13 @@
-"""The only place that sends HTTP on behalf of users: guarded addresses, no redirects, bounded time and size.
+"""The only place that sends on behalf of users: guarded addresses, no redirects, bounded time and size.
 
 A POST, as nearly every message is one, goes the short way (`wire.py`); everything else goes by aiohttp.
 
 Nothing of a URL but its origin ever appears in an error: robots carry their credentials in path and query.
 """
 
+import asyncio
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
@@ -162,6 +164,17 @@ class Transport:
                 response = await stack.enter_async_context(self._asked(request, patience))
             chunks = _chunks(response, request.answer_limit, where, patience)
             yield HttpStream(status=response.status, headers=response.headers, chunks=chunks)
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A guarded connection for what is not HTTP; whoever asks for it closes it.
+
+        Raises Unreachable, or Permanent where the address is forbidden.
+        """
+        try:
+            async with asyncio.timeout(self._connect_timeout.total_seconds()):
+                return await self._guard.connect(host, port)
+        except OSError as error:
+            raise _not_connected(f"{host}:{port}", error) from error
 
     def _patience(self, request: HttpRequest) -> ClientTimeout:
         if request.timeout is None:

@@ -1,7 +1,7 @@
 import pytest
 
 from alertagent.kernel.errors import Invalid, Permanent
-from alertagent.plugins.addresses import AddressGuard, origin, parse_url
+from alertagent.plugins.addresses import AddressGuard, origin, parse_host, parse_url
 from alertagent.plugins.transport import HttpRequest, Transport
 from tests.support.names import Names
 from tests.support.sink import Sink
@@ -232,3 +232,24 @@ def test_a_reason_never_repeats_the_url() -> None:
             parse_url(url)
         assert url not in str(caught.value)
         assert caught.value.__cause__ is None
+
+
+async def test_a_host_without_a_url_is_judged_alike() -> None:
+    names = Names(mail_test=["10.0.0.1"])
+
+    await AddressGuard(["10.0.0.0/8"], resolver=names).check_host("mail.test", 587)
+    with pytest.raises(Invalid, match="not public") as caught:
+        await AddressGuard(resolver=names).check_host("mail.test", 587, loc=("host",))
+
+    assert caught.value.details[0].loc == ("host",)
+
+
+@pytest.mark.parametrize("host", ["mail.example.org", "localhost", "192.0.2.1", "2001:db8::1"])
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert parse_host(host) == host
+
+
+@pytest.mark.parametrize("host", ["", "a b", "http://a", "a/b", "2130706433", "0x7f.1", "fe80::1%eth0", "a\r\nb"])
+def test_anything_else_is_no_host(host: str) -> None:
+    with pytest.raises(ValueError, match="no valid host"):
+        parse_host(host)

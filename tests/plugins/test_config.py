@@ -4,7 +4,17 @@ import pytest
 from pydantic import SecretStr
 
 from alertagent.kernel.errors import Detail, Invalid
-from alertagent.plugins.config import PluginConfig, SecretUrl, described, mask, merge, parse, secret_fields
+from alertagent.plugins.config import (
+    BaseUrl,
+    PluginConfig,
+    SecretHeader,
+    SecretUrl,
+    described,
+    mask,
+    merge,
+    parse,
+    secret_fields,
+)
 from alertagent.plugins.languages import Bilingual
 
 CANARY = "CANARY-1"
@@ -98,3 +108,39 @@ def test_a_mask_without_a_stored_secret_is_refused(sent: dict[str, object], loc:
         merge(sent, {}, SECRETS)
 
     assert caught.value.details[0].loc == loc
+
+
+class Provider(PluginConfig):
+    base_url: BaseUrl = "https://api.example"
+    key: Annotated[SecretHeader | None, described(Bilingual(zh="", en=""), Bilingual(zh="", en=""), secret=True)] = None
+
+
+def test_a_base_url_loses_its_last_slash_and_has_its_words() -> None:
+    assert parse(Provider, {"base_url": "https://eu.api.example/v2/"}).base_url == "https://eu.api.example/v2"
+    assert Provider.model_json_schema()["properties"]["base_url"]["x-title"]["en"] == "Base URL"
+
+
+@pytest.mark.parametrize(
+    "url", ["api.example", "https://a.example/?k=CANARY", "https://a.example/#CANARY", "https://u:CANARY@a.example"]
+)
+def test_a_base_url_holds_nothing_but_an_address(url: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse(Provider, {"base_url": url})
+
+    assert "CANARY" not in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["", " ", "a\r\nb", "CANARY\x00", "密钥", "x" * 4097, " x", "x "])
+def test_what_no_header_can_hold_is_refused(value: str) -> None:
+    with pytest.raises(Invalid, match="no header can hold it") as caught:
+        parse(Provider, {"key": value})
+
+    assert "CANARY" not in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["x", "Bearer a b", "x" * 4096])
+def test_what_a_header_can_hold_is_kept(value: str) -> None:
+    found = parse(Provider, {"key": value}).key
+
+    assert found is not None
+    assert found.get_secret_value() == value

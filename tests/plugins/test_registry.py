@@ -19,6 +19,7 @@ BUILT_IN = {
     "console",
     "dingtalk",
     "discord",
+    "email",
     "feishu",
     "n8n",
     "opsgenie",

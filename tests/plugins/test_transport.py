@@ -234,3 +234,21 @@ async def test_what_goes_wrong_with_the_reader_is_not_blamed_on_the_stream(sink:
     with pytest.raises(ValueError, match="mine"):
         async with transport.stream(HttpRequest(url=sink.url), silence=timedelta(1)):
             raise ValueError("mine")
+
+
+async def test_a_connection_for_something_else_than_http_is_guarded_too(sink: Sink, transport: Transport) -> None:
+    connection = await transport.connect("127.0.0.1", sink.port)
+    with connection:
+        assert connection.getpeername() == ("127.0.0.1", sink.port)
+
+    async with Transport(AddressGuard()) as closed:
+        with pytest.raises(Permanent, match=r"127\.0\.0\.1:\d+ leads to an address that is not public"):
+            await closed.connect("127.0.0.1", sink.port)
+
+
+async def test_a_host_that_cannot_be_connected_to_is_unreachable(transport: Transport) -> None:
+    async with Sink() as sink:
+        port = sink.port
+
+    with pytest.raises(Unreachable, match=f"127.0.0.1:{port} could not be reached"):
+        await transport.connect("127.0.0.1", port)
