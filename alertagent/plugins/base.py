@@ -16,7 +16,7 @@ from alertagent.kernel.errors import Permanent
 from alertagent.kernel.message import Message
 from alertagent.plugins.addresses import AddressGuard, origin, parse_url
 from alertagent.plugins.config import ConfigT
-from alertagent.plugins.outcome import Ambiguous, Outcome, Refused, RetryAfter
+from alertagent.plugins.outcome import Ambiguous, Outcome, Refused, RetryAfter, failure
 from alertagent.plugins.plugin import Plugin
 from alertagent.plugins.transport import HttpRequest, Transport, Unanswered, Unreachable
 
@@ -114,10 +114,16 @@ class HttpNotifier(NotificationPlugin[ConfigT]):
             return Refused(code=error.code, text=error.message)
         return self.accept(answer.status, answer.headers, answer.body)
 
+    def probe(self, config: ConfigT) -> HttpRequest | None:
+        """A question that posts nothing and that only good credentials answer; None where the provider knows none."""
+        return None
+
     async def health_check(self, config: ConfigT, transport: Transport) -> Health:
-        """Ask the host for its front page: name, address, connection and TLS are tried, the robot hears nothing."""
+        """Ask the probe, or the host for its front page: name, address, connection and TLS are tried at least."""
+        probe = self.probe(config)
         try:
-            await transport.send(HttpRequest(method="HEAD", url=origin(self.endpoint(config))))
+            answer = await transport.send(probe or HttpRequest(method="HEAD", url=origin(self.endpoint(config))))
         except (Unreachable, Unanswered, Permanent) as error:
             return Health(healthy=False, text=error.message)
-        return Health(healthy=True)
+        failed = failure(answer.status, answer.headers, answer.body) if probe else None
+        return Health(healthy=failed is None, text=failed.text if failed else "")

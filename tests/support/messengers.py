@@ -3,7 +3,7 @@
 from collections import deque
 from contextlib import AsyncExitStack
 from html.parser import HTMLParser
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from aiohttp import web
 
@@ -44,6 +44,8 @@ def shown(markup: str) -> str | None:
 class Chat:
     """An async context manager. `messages` are those that were posted; `next` holds answers to give instead."""
 
+    probed: ClassVar[str]
+
     def __init__(self) -> None:
         self.origin = ""
         self.attempts = 0
@@ -54,11 +56,15 @@ class Chat:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/{path:.*}", self._take)
+        app.router.add_get(self.probed, self._tell, allow_head=False)
         self.origin = await self._stack.enter_async_context(serving(app))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    async def _tell(self, request: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
 
     async def _take(self, request: web.Request) -> web.Response:
         self.attempts += 1
@@ -78,7 +84,9 @@ def _refusal(code: int, description: str, **parameters: int) -> tuple[int, dict[
 
 
 class TelegramBot(Chat):
-    """`sendMessage`. Source: core.telegram.org/bots/api."""
+    """`sendMessage` and `getMe`. Source: core.telegram.org/bots/api."""
+
+    probed = f"/bot{TOKEN}/getMe"
 
     def judge(self, request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:
         if request.path != f"/bot{TOKEN}/sendMessage":
@@ -96,7 +104,9 @@ class TelegramBot(Chat):
 
 
 class DiscordChannel(Chat):
-    """`Execute Webhook`. Source: discord.com/developers/docs."""
+    """`Execute Webhook` and `Get Webhook with Token`. Source: discord.com/developers/docs."""
+
+    probed = "/api/webhooks/1/token"
 
     @property
     def url(self) -> str:

@@ -87,6 +87,9 @@ class Discord(HttpNotifier[DiscordConfig]):
             body=orjson.dumps(body),
         )
 
+    def probe(self, config: DiscordConfig) -> HttpRequest:
+        return HttpRequest(method="GET", url=config.webhook_url.get_secret_value())
+
     def accept(self, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
         answer, text = object_of(body), excerpt(body)
         if status == 429:

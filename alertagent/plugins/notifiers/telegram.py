@@ -112,10 +112,13 @@ class Telegram(HttpNotifier[TelegramConfig]):
         if config.thread_id is not None:
             body["message_thread_id"] = config.thread_id
         return HttpRequest(
-            url=f"{config.base_url}/bot{config.bot_token.get_secret_value()}/sendMessage",
+            url=_method(config, "sendMessage"),
             headers={"Content-Type": "application/json"},
             body=orjson.dumps(body),
         )
+
+    def probe(self, config: TelegramConfig) -> HttpRequest:
+        return HttpRequest(method="GET", url=_method(config, "getMe"))
 
     def accept(self, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
         answer = object_of(body)
@@ -133,6 +136,10 @@ class Telegram(HttpNotifier[TelegramConfig]):
             return Refused(code=f"http.{code}", text=moved)
         unclear = Ambiguous(code=f"http.{status}", text=f"the answer does not say ok: {excerpt(body)}")
         return failure(code, headers, body) or unclear
+
+
+def _method(config: TelegramConfig, name: str) -> str:
+    return f"{config.base_url}/bot{config.bot_token.get_secret_value()}/{name}"
 
 
 def _message_id(answer: Mapping[str, Any]) -> str | None:

@@ -189,3 +189,10 @@ def test_the_url_is_never_read_back() -> None:
 async def test_a_health_check_posts_nothing(channel: DiscordChannel, transport: Transport) -> None:
     assert (await PLUGIN.health_check(configured(webhook_url=channel.url), transport)).healthy
     assert channel.attempts == 0
+
+
+async def test_a_health_check_knows_bad_credentials(channel: DiscordChannel, transport: Transport) -> None:
+    health = await PLUGIN.health_check(configured(webhook_url=f"{channel.origin}/api/webhooks/2/CANARY"), transport)
+
+    assert not health.healthy
+    assert "CANARY" not in health.text

@@ -206,3 +206,10 @@ def test_the_token_is_never_read_back() -> None:
 async def test_a_health_check_posts_nothing(bot: TelegramBot, transport: Transport) -> None:
     assert (await PLUGIN.health_check(configured(base_url=bot.origin), transport)).healthy
     assert bot.attempts == 0
+
+
+async def test_a_health_check_knows_bad_credentials(bot: TelegramBot, transport: Transport) -> None:
+    health = await PLUGIN.health_check(configured(base_url=bot.origin, bot_token="1:CANARY"), transport)
+
+    assert not health.healthy
+    assert "CANARY" not in health.text
