@@ -132,7 +132,7 @@ def _drawn(line: Line) -> str:
             return f"**{escaped(line.name)}:** {text}"
         case Kind.HEADING:
             return f"\n**{text}**"
-        case Kind.ALERT:
+        case Kind.ITEM:
             return f"- {text}"
         case Kind.LINK:
             return f"[{text}]({quote(line.url, safe=':/?#@!$&+,;=%~')})"

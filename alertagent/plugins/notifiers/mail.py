@@ -89,7 +89,7 @@ def _drawn(line: Line) -> str:
             return f"<div><b>{html.escape(line.name)}:</b> {text}</div>"
         case Kind.HEADING:
             return f"<h3>{text}</h3>"
-        case Kind.ALERT:
+        case Kind.ITEM:
             return f"<div>&bull; {text}</div>"
         case Kind.LINK:
             return f'<div><a href="{html.escape(line.url)}">{text}</a></div>'

@@ -20,14 +20,15 @@ SHORTENED = "… (shortened)"
 _NAME_SIZE = 240
 _VALUE_SIZE = 1_000
 _CONTENT_LINES = 100
+_ACTIONS = 3
 
 
 class Kind(Enum):
-    """How a line is meant: `name: text`, a heading, one alert of a list, a line of prose, or a link."""
+    """How a line is meant: `name: text`, a heading, one of a list, a line of prose, or a link."""
 
     FACT = auto()
     HEADING = auto()
-    ALERT = auto()
+    ITEM = auto()
     TEXT = auto()
     LINK = auto()
 
@@ -58,6 +59,7 @@ def outline(message: Message, *, names: int, size: Callable[[str], int] = utf8_s
         *(_names(message, names, size) if several else ()),
         *(Line(kind=Kind.LINK, text=link.text, url=link.url) for link in links(message)),
         *_content(message.content, size),
+        *_analysis(message.extra.get("analysis"), size),
         *_table("Labels", labels, size),
         *_table("Annotations", annotations, size),
     ]
@@ -70,7 +72,7 @@ def plain(line: Line) -> str:
             return f"{line.name}: {line.text}"
         case Kind.HEADING:
             return f"\n{line.text}"
-        case Kind.ALERT:
+        case Kind.ITEM:
             return f"- {line.text}"
         case Kind.LINK:
             return f"{line.text}: {line.url}"
@@ -112,7 +114,7 @@ def _names(message: Message, room: int, size: Callable[[str], int]) -> list[Line
     group = message.group
     lines = named(group.alerts, group.common_labels, room=room, size=size)
     heading = Line(kind=Kind.HEADING, text=f"Alerts ({len(group.alerts)})")
-    return [heading, *(Line(kind=Kind.ALERT, text=line) for line in lines)]
+    return [heading, *(Line(kind=Kind.ITEM, text=line) for line in lines)]
 
 
 def _facts(message: Message) -> list[Line]:
@@ -130,6 +132,20 @@ def _content(content: str, size: Callable[[str], int]) -> list[Line]:
     found = [cut(line, _VALUE_SIZE, size=size) for line in map(one_line, content.splitlines()) if line]
     texts = [Line(kind=Kind.TEXT, text=line) for line in found[:_CONTENT_LINES]]
     return [Line(kind=Kind.HEADING, text="Description"), *texts] if texts else []
+
+
+def _analysis(analysis: object, size: Callable[[str], int]) -> list[Line]:
+    """What an analyzer found: the root cause, how sure it is, and what to do next."""
+    if not isinstance(analysis, Mapping) or not analysis.get("root_cause"):
+        return []
+    confidence, actions = analysis.get("confidence"), analysis.get("actions")
+    sure = f" ({confidence:.0%} sure)" if isinstance(confidence, int | float) else ""
+    steps = actions[:_ACTIONS] if isinstance(actions, list | tuple) else ()
+    return [
+        Line(kind=Kind.HEADING, text=f"Analysis{sure}"),
+        Line(kind=Kind.TEXT, text=cut(one_line(str(analysis["root_cause"])), _VALUE_SIZE, size=size)),
+        *(Line(kind=Kind.ITEM, text=cut(one_line(str(step)), _NAME_SIZE, size=size)) for step in steps),
+    ]
 
 
 def _table(heading: str, pairs: Mapping[str, str], size: Callable[[str], int]) -> list[Line]:

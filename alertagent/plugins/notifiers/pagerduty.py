@@ -132,7 +132,7 @@ def _details(message: Message) -> dict[str, Any]:
     group = message.group
     firing = [alert for alert in group.alerts if alert.status == "firing"]
     resolved = [alert for alert in group.alerts if alert.status != "firing"]
-    return {
+    details = {
         "description": cut(printable(message.content), _CONTENT_BYTES, size=json_size),
         "num_firing": len(firing),
         "num_resolved": len(resolved),
@@ -141,6 +141,10 @@ def _details(message: Message) -> dict[str, Any]:
         "labels": _pairs(group.common_labels),
         "annotations": _pairs(group.common_annotations),
     }
+    found = message.extra.get("analysis")
+    if isinstance(found, Mapping) and found.get("root_cause"):
+        details["analysis"] = cut(printable(str(found["root_cause"])), _CONTENT_BYTES, size=json_size)
+    return details
 
 
 def _names(alerts: list[MessageAlert], common: Labels) -> str:

@@ -246,7 +246,7 @@ def _drawn(line: Line) -> str:
             return f"*{escaped(line.name)}:* {text}"
         case Kind.HEADING:
             return f"*{text}*"
-        case Kind.ALERT:
+        case Kind.ITEM:
             return f"• {text}"
         case Kind.LINK:
             return f"<{escape(line.url, quote=False).replace('|', '%7C')}|{text}>"

@@ -162,7 +162,7 @@ def _drawn(line: Line) -> str:
             return f"<b>{_escaped(line.name)}:</b> {text}"
         case Kind.HEADING:
             return f"\n<b>{text}</b>"
-        case Kind.ALERT:
+        case Kind.ITEM:
             return f"• {text}"
         case Kind.LINK:
             return f'<a href="{html.escape(line.url)}">{text}</a>'

@@ -78,3 +78,19 @@ def test_what_had_to_go_leaves_a_mark() -> None:
 
     assert text == f"aaaa\naaaa\naaaa\n{SHORTENED}"
     assert len(text) <= 30
+
+
+def test_an_analysis_says_what_to_do_next() -> None:
+    analysis = {"root_cause": "logs\ngrew", "confidence": 0.85, "actions": ["rotate", "look", "call", "wait"]}
+
+    lines = list(map(plain, outline(make_message(extra={"analysis": analysis}), names=1_000)))
+
+    start = lines.index("\nAnalysis (85% sure)")
+    assert lines[start + 1 : start + 6] == ["logs grew", "- rotate", "- look", "- call", "\nLabels"]
+
+
+@pytest.mark.parametrize("analysis", [None, {}, {"root_cause": ""}, "text", {"error": "x"}])
+def test_without_an_analysis_nothing_is_said_of_one(analysis: object) -> None:
+    lines = map(plain, outline(make_message(extra={"analysis": analysis}), names=1_000))
+
+    assert not any("Analysis" in line for line in lines)

@@ -80,6 +80,12 @@ def test_the_end_resolves_by_the_same_key_and_says_nothing_else() -> None:
     }
 
 
+def test_an_analysis_is_among_the_details() -> None:
+    event = event_of(extra={"analysis": {"root_cause": "logs grew"}})
+
+    assert event["payload"]["custom_details"]["analysis"] == "logs grew"
+
+
 @pytest.mark.parametrize(
     ("severity", "expected"),
     [("critical", "critical"), ("high", "error"), ("warning", "warning"), ("info", "info"), ("whatever", "error")],
