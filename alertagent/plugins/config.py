@@ -18,6 +18,9 @@ from alertagent.plugins.languages import Bilingual
 
 MASK = "***"
 
+ADDRESSES = ("base_url", "host", "url", "webhook_url")
+"""The settings that say where secrets are sent."""
+
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
 
 
@@ -126,17 +129,28 @@ def _masked(value: Any) -> Any:
 
 
 def merge(new: Mapping[str, Any], stored: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
-    """The new raw settings, with each `"***"` replaced by the stored secret. Raises Invalid where there is none."""
-    return {name: _kept(value, stored.get(name), (name,)) if name in secrets else value for name, value in new.items()}
+    """The new raw settings, with each `"***"` replaced by the stored secret.
+
+    Raises Invalid where there is none, and where the address is another one: who may change settings must not be able
+    to have a secret sent to a place of his own.
+    """
+    if any(new.get(name) not in (None, MASK, stored.get(name)) for name in ADDRESSES):
+        stored = {name: value for name, value in stored.items() if name not in secrets}
+        absent = f'"{MASK}" keeps no secret when the address changes; give it again'
+    else:
+        absent = f'"{MASK}" stands for the stored secret, and none is stored'
+    return {
+        name: _kept(value, stored.get(name), (name,), absent) if name in secrets else value
+        for name, value in new.items()
+    }
 
 
-def _kept(value: Any, stored: Any, loc: tuple[str, ...]) -> Any:
+def _kept(value: Any, stored: Any, loc: tuple[str, ...], absent: str) -> Any:
     if isinstance(value, Mapping):
         old = stored if isinstance(stored, Mapping) else {}
-        return {key: _kept(part, old.get(key), (*loc, str(key))) for key, part in value.items()}
+        return {key: _kept(part, old.get(key), (*loc, str(key)), absent) for key, part in value.items()}
     if value != MASK:
         return value
     if not stored:
-        message = f'"{MASK}" stands for the stored secret, and none is stored'
-        raise Invalid(f"{_path(loc)}: {message}", code="config.invalid", details=[Detail(loc, message)])
+        raise Invalid(f"{_path(loc)}: {absent}", code="config.invalid", details=[Detail(loc, absent)])
     return stored

@@ -115,6 +115,23 @@ class Provider(PluginConfig):
     key: Annotated[SecretHeader | None, described(Bilingual(zh="", en=""), Bilingual(zh="", en=""), secret=True)] = None
 
 
+@pytest.mark.parametrize("address", ["base_url", "host", "url", "webhook_url"])
+def test_a_stored_secret_is_not_sent_to_another_address(address: str) -> None:
+    stored = {address: "https://ours", "token": "t", "headers": {"A": "1"}}
+    secrets = {"token", "headers"}
+
+    with pytest.raises(Invalid, match="when the address changes") as refused:
+        merge({address: "https://theirs", "token": "***"}, stored, secrets)
+    with pytest.raises(Invalid, match="when the address changes"):
+        merge({address: "https://theirs", "headers": {"A": "***"}}, stored, secrets)
+
+    assert [detail.loc for detail in refused.value.details] == [("token",)]
+    again = {address: "https://theirs", "token": "t", "headers": {"A": "1"}}
+    assert merge(again, stored, secrets) == again
+    assert merge({address: "https://ours", "token": "***"}, stored, secrets)["token"] == "t"
+    assert merge({"token": "***"}, stored, secrets)["token"] == "t"
+
+
 def test_a_base_url_loses_its_last_slash_and_has_its_words() -> None:
     assert parse(Provider, {"base_url": "https://eu.api.example/v2/"}).base_url == "https://eu.api.example/v2"
     assert Provider.model_json_schema()["properties"]["base_url"]["x-title"]["en"] == "Base URL"

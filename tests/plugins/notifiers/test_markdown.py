@@ -177,7 +177,7 @@ def test_an_analysis_is_shown_as_plain_words() -> None:
 
     text = layout(message)
 
-    assert "**分析**（置信度 85%）\n\nlogs grew, see ［here］(http://evil) ＠all" in text
+    assert "**分析（置信度 85%）**\n\nlogs grew, see ［here］(http://evil) ＠all" in text
     assert "- # rotate\n- ｀rm -rf｀\n- look" in text
     assert "wait" not in text
 
