@@ -128,6 +128,9 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (fingerprint, episode, author) DO UPDATE
    SET verdict = excluded.verdict, comment = excluded.comment, at = excluded.at;
 
+-- name: forget_feedback
+DELETE FROM analysis_feedback WHERE at < $1;
+
 -- name: earlier
 -- The last analyses of alerts of this name with what was said of them; those that somebody judged come first.
 SELECT run.result, run.ended_at,

@@ -83,6 +83,7 @@ class Runs:
     async def forget_old(self) -> None:
         now = self._clock.now()
         await self._database.execute(sql.forget_runs, now - KEPT_FOR)
+        await self._database.execute(sql.forget_feedback, now - KEPT_FOR)
         await self._database.execute(sql.forget_holds, now - HOLDS_KEPT_FOR)
 
 

@@ -1,5 +1,6 @@
 """Analyzers, the policy and analyses over HTTP, on a running service."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.core.alerts.house import until
 from tests.support.dify import KEY, DifyApp
 from tests.support.n8n import N8nWebhook
 from tests.support.service import Answer, Api
+from tests.support.sink import Sink
 
 ALERT = {"labels": {"alertname": "A", "severity": "critical", "instance": "a:9100"}}
 
@@ -157,3 +159,19 @@ async def test_what_has_no_analysis_has_nothing_to_judge(api: Api, app: DifyApp)
 
     assert (refused.status, refused.error["code"]) == (409, "analysis.missing")
     assert (await api.post("/alerts/none/analyze")).status == 404
+
+
+async def test_a_dify_that_hangs_delays_a_notification_by_its_hold_and_no_more(api: Api, app: DifyApp) -> None:
+    app.hangs = True
+    async with Sink() as sink:
+        channel = {"name": "hook", "plugin_name": "webhook", "config": {"url": sink.url}}
+        assert (await api.post("/channels", channel)).status == 201
+        route = {"route": {"receiver": "hook", "group_by": ["alertname"], "group_wait": "0s"}}
+        assert (await api.put("/routing", route)).status == 200
+        await api.post("/analyzers", dify(app, default=True))
+        await api.put("/analysis/policy", {"hold": "1s"})
+        id = await fire(api)
+        [request] = await sink.wait_for(1)
+
+    assert "analysis" not in json.loads(request.body)
+    assert (await api.get(f"/alerts/{id}")).data["analysis_status"] == "analyzing"

@@ -1,5 +1,6 @@
 """Runs end to end on real engines, with fakes of the providers and a clock that is moved by hand."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -254,6 +255,19 @@ async def test_a_late_callback_is_refused(house: House, webhook: N8nWebhook) -> 
     )
     with pytest.raises(Conflict, match="deadline"):
         await house.parts.analyses.called_back(call["task_id"], call["callback_token"], ANSWER)
+
+
+async def test_of_a_callback_and_a_deadline_at_the_same_moment_one_counts(house: House, webhook: N8nWebhook) -> None:
+    alert, call = await called(house, webhook)
+
+    await asyncio.gather(
+        *(house.parts.analyses.give_up(call["task_id"]) for _ in range(3)),
+        *(house.parts.analyses.called_back(call["task_id"], call["callback_token"], ANSWER) for _ in range(3)),
+        return_exceptions=True,
+    )
+
+    ends = [kind for kind in await events(house, alert) if kind in {"analyzed", "failed"}]
+    assert ends == [(await alert_of(house, alert)).analysis_status]
 
 
 async def test_a_workflow_that_failed_says_so(house: House, webhook: N8nWebhook) -> None:
