@@ -314,7 +314,7 @@ class Parts:
         self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
 
     def _build_analysis(self, guard: AddressGuard, transport: Transport) -> None:
-        self.breakers = Breakers(self.database, self.clock)
+        self.breakers = Breakers(self.database, self.clock, opened=self.metrics.breaker_opened)
         self.analyzers = Analyzers(self.database, self.audit, self.breakers, registry=self.registry, guard=guard)
         self.policies = Policies(self.database, self.audit, self.clock)
         self.planning = Planning(self.alerts, self.analyzers, self.policies, self.producer, self.clock)

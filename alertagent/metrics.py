@@ -44,8 +44,18 @@ class Metrics:
         self.alerts_received = Counter(
             "alertagent_alerts_received", "Alerts made durable.", ("source", "status"), registry=self.registry
         )
+        self._openings = Counter(
+            "alertagent_breaker_openings",
+            "Times that a provider was left alone for a while because it kept failing.",
+            ("plugin",),
+            registry=self.registry,
+        )
         self.queue = QueueMetrics(self.registry)
         self.backlog = BacklogMetrics(self.registry)
+
+    def breaker_opened(self, key: str) -> None:
+        """The key begins with the name of a plugin; what follows is known to few and no label."""
+        self._openings.labels(key.partition(" ")[0]).inc()
 
 
 class _Histogram(Histogram):

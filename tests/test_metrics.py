@@ -71,3 +71,12 @@ async def test_a_running_service_measures_all_queues_by_itself(api: Api) -> None
         return found if "alertagent_redis_up 1.0" in text.splitlines() else []
 
     assert len(await until(lines)) == 9
+
+
+def test_an_opening_is_counted_by_plugin_and_shows_nothing_else_of_the_key() -> None:
+    metrics = Metrics()
+
+    for host in ("a", "b"):
+        metrics.breaker_opened(f"dify https://{host} 0123456789ab")
+
+    assert value(metrics, "breaker_openings_total", plugin="dify") == 2

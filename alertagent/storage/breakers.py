@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import structlog
+
 from alertagent.kernel import breaker as breakers
 from alertagent.kernel.breaker import Breaker, Go, Wait
 from alertagent.kernel.clock import Clock, rfc3339
@@ -17,16 +19,26 @@ sql = load_queries("alertagent.storage")
 # Of whom nobody has heard for so long is forgotten.
 KEPT_FOR = timedelta(days=7)
 
+log = structlog.get_logger()
+
 _MOMENTS = ("open_until", "probe_until", "paused_until")
 
 
 class Breakers:
-    """By keys that say who fails together."""
+    """By keys that say who fails together. `opened` is told the key each time that one of them opens."""
 
-    def __init__(self, database: Database, clock: Clock, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        chance: Callable[[], float] = random.random,
+        opened: Callable[[str], None] = lambda _key: None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._chance = chance
+        self._opened = opened
 
     async def admit(self, key: str) -> Wait | None:
         """None: call, and tell what became of it. Whoever is let through half-open is the only one."""
@@ -48,7 +60,10 @@ class Breakers:
         await self._change(key, breakers.passed)
 
     async def failed(self, key: str) -> None:
-        await self._change(key, partial(breakers.failed, now=self._clock.now(), random=self._chance()))
+        before, after = await self._change(key, partial(breakers.failed, now=self._clock.now(), random=self._chance()))
+        if after.trips > before.trips and after.open_until is not None:
+            log.warning("breaker.opened", key=key, until=rfc3339(after.open_until))
+            self._opened(key)
 
     async def paused(self, key: str, until: datetime) -> None:
         await self._change(key, partial(breakers.paused, until=until))
@@ -61,12 +76,14 @@ class Breakers:
     async def forget_old(self) -> None:
         await self._database.execute(sql.forget_breakers, KEPT_FOR)
 
-    async def _change(self, key: str, change: Callable[[Breaker], Breaker]) -> None:
+    async def _change(self, key: str, change: Callable[[Breaker], Breaker]) -> tuple[Breaker, Breaker]:
         async with self._database.transaction() as transaction:
             await transaction.execute(sql.add_breaker, key)
             row = await transaction.fetchrow(sql.lock_breaker, key)
-            if row is not None:
-                await transaction.execute(sql.keep_breaker, key, _document(change(_read(row["document"]))))
+            before = _read(row["document"]) if row is not None else Breaker()
+            after = change(before)
+            await transaction.execute(sql.keep_breaker, key, _document(after))
+        return before, after
 
 
 def _document(breaker: Breaker) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from tests.core.alerts.house import HandClock
 
 
 async def test_two_processes_see_the_same_breaker_and_send_one_probe(database_url: str) -> None:
-    clock = HandClock()
+    clock, opened = HandClock(), list[str]()
     async with Database.connect(database_url) as first, Database.connect(database_url) as second:
-        one, other = Breakers(first, clock, lambda: 0.0), Breakers(second, clock, lambda: 0.0)
+        one, other = (
+            Breakers(database, clock, chance=lambda: 0.0, opened=opened.append) for database in (first, second)
+        )
         for each in (one, other, one, other, one):
             assert await each.admit("k") is None
             await each.failed("k")
@@ -21,6 +23,7 @@ async def test_two_processes_see_the_same_breaker_and_send_one_probe(database_ur
 
     assert isinstance(shut, Wait)
     assert shut.state is State.OPEN
+    assert opened == ["k"]
     assert admitted.count(None) == 1
     assert closed is None
 
