@@ -120,9 +120,9 @@ def _analysis(analysis: object, style: Style) -> str:
         return ""
     confidence, actions = analysis.get("confidence"), analysis.get("actions")
     sure = f"（置信度 {confidence:.0%}）" if isinstance(confidence, int | float) else ""
-    cause = _value(str(analysis["root_cause"]), style.value, style)
+    cause = cut(escaped_line(str(analysis["root_cause"])), style.value, size=style.size)
     steps = actions[:3] if isinstance(actions, list | tuple) else ()
-    lines = "\n".join(f"- {_value(str(step), style.name, style)}" for step in steps)
+    lines = "\n".join(f"- {cut(escaped_line(str(step)), style.name, size=style.size)}" for step in steps)
     return _section(f"分析{sure}", "\n\n".join(filter(None, [cause, lines])), style)
 
 

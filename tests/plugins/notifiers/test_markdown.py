@@ -169,7 +169,7 @@ def test_one_long_value_does_not_push_the_others_out() -> None:
 
 def test_an_analysis_is_shown_as_plain_words() -> None:
     analysis = {
-        "root_cause": "logs grew, see [here](http://evil) @all",
+        "root_cause": "# logs grew, see [here](http://evil) @all",
         "confidence": 0.85,
         "actions": ["# rotate", "`rm -rf`", "look", "wait"],
     }
@@ -177,8 +177,8 @@ def test_an_analysis_is_shown_as_plain_words() -> None:
 
     text = layout(message)
 
-    assert "**分析（置信度 85%）**\n\nlogs grew, see ［here］(http://evil) ＠all" in text
-    assert "- # rotate\n- ｀rm -rf｀\n- look" in text
+    assert "**分析（置信度 85%）**\n\n＃ logs grew, see ［here］(http://evil) ＠all" in text
+    assert "- ＃ rotate\n- ｀rm -rf｀\n- look" in text
     assert "wait" not in text
 
 
