@@ -88,7 +88,7 @@ TARGETS = (
     Target(title="alerts told a second / Alertmanager's", bound=0.8, one="ours told/s", other="alertmanager told/s"),
     Target(
         title="alerts taken in a second at 100 a post / raw asyncpg, group commit",
-        bound=0.25,
+        bound=0.5,
         one="ours durable/s",
         other="raw durable/s",
     ),
