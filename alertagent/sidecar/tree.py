@@ -13,6 +13,10 @@ Tree: TypeAlias = dict[str, "Tree"] | list["Tree"] | str
 MAX_DEPTH = 64
 MAX_NODES = 1_000_000
 
+_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
+# libyaml reads ahead, and newer ones have a limit of their own, far beyond ours.
+_TOO_DEEP = "exceeded maximum nesting depth"
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -63,7 +67,7 @@ class _Builder:
     def _enter(self, node: Tree, anchor: str | None) -> None:
         self._add(node, anchor)
         if len(self._open) == MAX_DEPTH:
-            raise Malformed(f"it is nested deeper than {MAX_DEPTH} levels")
+            raise Malformed(_DEEP)
         self._open.append((node, []))
 
     def _leave(self) -> None:
@@ -94,5 +98,6 @@ def _words(error: Exception) -> str:
     """One line, with the place where there is one. The text around it may hold secrets and is left out."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+        problem = _DEEP if error.problem == _TOO_DEEP else error.problem
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
     return " ".join(str(error).split())[:200]

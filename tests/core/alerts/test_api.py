@@ -331,13 +331,19 @@ async def test_both_doors_refuse_while_too_many_tasks_wait_and_open_again(databa
             found = [await api.post(path, body) for path, body in doors.items()]
             return found if [answer.status for answer in found] == [status] * 2 else []
 
+        async def refusals() -> list[Answer]:
+            """The workers hear of a pause a moment later, and may have done everything by then."""
+            async with service.parts.database.transaction() as transaction:
+                left = await transaction.fetchval("SELECT count(*) FROM task_queue WHERE status = 'pending'")
+                if left < 101:
+                    tasks = [FLUSH.task(Flush(groups={})) for _ in range(101)]
+                    await service.parts.producer.enqueue(transaction, *tasks)
+            return await answers(503)
+
         await api.post("/queues/notification/pause")
-        async with service.parts.database.transaction() as transaction:
-            tasks = [FLUSH.task(Flush(groups={})) for _ in range(101)]
-            await service.parts.producer.enqueue(transaction, *tasks)
-        for refused in await until(lambda: answers(503)):
+        for refused in await until(refusals):
             assert refused.error["code"] == "queue.full"
-            assert refused.error["message"].startswith("the queue notification is full: 10")
+            assert refused.error["message"].startswith("the queue notification is full: ")
             assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert 'alertagent_queue_full{queue="notification"} 1.0' in (await api.get("//metrics")).body.decode()
 
