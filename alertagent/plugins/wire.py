@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._answer is None or self._answer.done():
-            self._is_kept = False  # a second answer to one request
+            self.close()  # a second answer to one request
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_headers:  # otherwise it stands behind the last chunk

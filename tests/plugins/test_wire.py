@@ -23,13 +23,17 @@ PAUSE = 0.01
 
 
 class Server:
-    """Answers each request by the next of its scripts: pieces that are sent with a pause between; None hangs up."""
+    """Answers each request by the next of its scripts: pieces that are sent with a pause between; None hangs up.
+
+    `left` is set once the other side has closed a connection, too.
+    """
 
     def __init__(self, *scripts: Sequence[bytes | None]) -> None:
         self._scripts = list(scripts)
         self.requests: list[bytes] = []
         self.connections = 0
         self.closed = 0
+        self.left = asyncio.Event()
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,6 +45,7 @@ class Server:
                 self.requests.append(head + await reader.readexactly(length))
                 for piece in self._scripts.pop(0):
                     if piece is None:
+                        await self._hang_up(reader, writer)
                         return
                     writer.write(piece)
                     await writer.drain()
@@ -50,7 +55,14 @@ class Server:
             pass
         finally:
             self.closed += 1
+            self.left.set()
             writer.close()
+
+    async def _hang_up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Say no more, and see the other side go. TLS cannot end one direction alone."""
+        if writer.can_write_eof():
+            writer.write_eof()
+            await reader.read()
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -199,7 +211,8 @@ async def test_a_connection_is_not_used_again_when_the_other_side(
 ) -> None:
     async with serving(Server(script, [OK])) as server:
         first = await post(transport, server)
-        await asyncio.sleep(3 * PAUSE)
+        async with asyncio.timeout(5):
+            await server.left.wait()
         second = await post(transport, server)
 
     assert [first.status, second.status] == [200, 200]
