@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -22,7 +23,7 @@ from tests.support.serving import serving
 Reply = tuple[int, Any]
 
 
-class Chat:
+class Chat(ABC):
     """An async context manager. `posts` are the bodies it took; `attempts` counts all requests, refused ones too."""
 
     path: ClassVar[str]
@@ -61,8 +62,9 @@ class Chat:
         status, answer = self.judge(request, body)
         return _response(status, answer)
 
+    @abstractmethod
     def judge(self, request: web.Request, body: bytes) -> Reply:
-        raise NotImplementedError
+        """What the provider says to this."""
 
     def is_too_fast(self, messages: int, window: timedelta) -> bool:
         """Counts this request, and tells whether there were more than so many of them lately."""

@@ -1,5 +1,6 @@
 """Telegram's Bot API and a webhook of Discord as they behave: they refuse what is too long or malformed."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import AsyncExitStack
 from html.parser import HTMLParser
@@ -41,7 +42,7 @@ def shown(markup: str) -> str | None:
     return parser.text if parser.is_valid and not parser._open else None
 
 
-class Chat:
+class Chat(ABC):
     """An async context manager. `messages` are those that were posted; `next` holds answers to give instead."""
 
     probed: ClassVar[str]
@@ -74,8 +75,9 @@ class Chat:
             self.messages.append(body)
         return web.json_response(answer, status=status)
 
+    @abstractmethod
     def judge(self, request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:
-        raise NotImplementedError
+        """What the provider says to this."""
 
 
 def _refusal(code: int, description: str, **parameters: int) -> tuple[int, dict[str, Any]]:

@@ -3,6 +3,7 @@
 Each takes its requests at the path of the real one, under `origin`.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import AsyncExitStack
 from typing import Any, Self
@@ -15,7 +16,7 @@ ROUTING_KEY = "R0UT1NGKEY0000000000000000000000"
 API_KEY = "eb243592-faa2-4ba2-a551-1afdf565c889"
 
 
-class Pager:
+class Pager(ABC):
     """An async context manager. `incidents` are those that are open; `next` holds answers to give instead."""
 
     def __init__(self) -> None:
@@ -40,8 +41,9 @@ class Pager:
         status, answer = self.next.popleft() if self.next else self.judge(request, body)
         return web.json_response(answer, status=status)
 
+    @abstractmethod
     def judge(self, request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:
-        raise NotImplementedError
+        """What the provider says to this."""
 
 
 class PagerDutyEvents(Pager):

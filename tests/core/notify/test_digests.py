@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from alertagent.core.audit.model import Actor
-from alertagent.core.notify import backlog
 from alertagent.core.notify.model import Channel
 from alertagent.core.notify.records import delivery_of
 from alertagent.kernel.errors import Problem
@@ -164,11 +163,8 @@ async def test_what_is_not_late_yet_is_told_by_itself(house: House, sink: Sink) 
 
 
 @pytest.mark.usefixtures("channel")
-async def test_a_backlog_that_is_too_large_for_one_digest_is_told_in_order(
-    house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backlog.digests_of, "__kwdefaults__", {"most": 20})
-    await fire(house, range(9), each=5)
+async def test_a_backlog_that_is_too_large_for_one_digest_is_told_in_order(house: House, sink: Sink) -> None:
+    await fire(house, range(65), each=10)
     await plan(house)
     house.clock.move(minutes=10)
     sink.answer_next(Answer(status=503))
@@ -176,11 +172,11 @@ async def test_a_backlog_that_is_too_large_for_one_digest_is_told_in_order(
     await work(house, minutes=2)
 
     told = bodies(sink.requests)
-    assert [len(body["alerts"]) for body in told] == [20, 20, 20, 5]
+    assert [len(body["alerts"]) for body in told] == [300, 300, 300, 50]
     assert instances(told[0]) == instances(told[1])
     named = [name[:3] for body in told[1:] for name in instances(body)]
     assert named == sorted(named)
-    assert await statuses(house) == Counter({("default", "sent"): 9, ("digest", "sent"): 3})
+    assert await statuses(house) == Counter({("default", "sent"): 65, ("digest", "sent"): 3})
 
 
 async def test_two_workers_do_not_tell_the_same_backlog_twice(
