@@ -6,17 +6,15 @@ no new requests, then no new tasks, then the last writes, then the connections, 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any
 
 import structlog
 from aiohttp import web
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from alertagent import __version__
 from alertagent.core.adoption.api import AdoptionApi
@@ -89,14 +87,14 @@ from alertagent.core.silences.api import SilencesApi
 from alertagent.core.silences.service import Silences
 from alertagent.core.tasks.api import TasksApi
 from alertagent.core.tasks.service import Queues
-from alertagent.engines import embedded
 from alertagent.kernel import trace
 from alertagent.kernel.clock import Clock, SystemClock
-from alertagent.kernel.errors import Fatal, Problem, Unavailable
+from alertagent.kernel.errors import Problem
 from alertagent.metrics import Metrics
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.registry import Registry
 from alertagent.plugins.transport import Transport
+from alertagent.process import announce_redis, ask, background, connected, engines, listening, secret
 from alertagent.queue.connection import connect
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.options import QueueOptions
@@ -110,11 +108,9 @@ from alertagent.settings import Settings
 from alertagent.storage.breakers import Breakers
 from alertagent.storage.database import Database
 from alertagent.storage.listening import Listening
-from alertagent.storage.migrate import migrate
 from alertagent.storage.replies import StoredReplies
 from alertagent.web import openapi
 from alertagent.web.health import HealthApi, Readiness
-from alertagent.web.protocol import Runner
 from alertagent.web.routes import Route
 from alertagent.web.server import application, collect
 
@@ -122,10 +118,7 @@ QUEUES = ("notification", "ai_analysis", "config_sync")
 # A backlog lets the number of tasks at once grow from here to what the settings allow.
 LEAST_WORKERS = 8
 
-DATABASE_PATIENCE = timedelta(seconds=30)
 HOUSEKEEPING_EVERY = timedelta(hours=1)
-KEEP_ALIVE_SECONDS = 75.0
-SHUTDOWN_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -136,14 +129,6 @@ class Role(StrEnum):
     ALL = "all"
     API = "api"
     WORKER = "worker"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Urls:
-    """Where the data lives, once engines that had to be started run."""
-
-    database: str
-    redis: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +173,7 @@ class Parts:
             database,
             self.audit,
             clock,
-            admin_token=_secret(settings.auth.admin_token),
+            admin_token=secret(settings.auth.admin_token),
             listening=self.listening,
         )
         self.queues = Queues(
@@ -424,39 +409,32 @@ class Parts:
 async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Service]:
     """Run the service for as long as the block lasts. Raises Fatal when it cannot start."""
     async with contextlib.AsyncExitStack() as stack:
-        urls = await stack.enter_async_context(_engines(settings))
-        database = await stack.enter_async_context(await _connected(urls.database, settings.database.connections))
+        urls = await stack.enter_async_context(engines(settings))
+        database = await stack.enter_async_context(await connected(urls.database, settings.database.connections))
         redis = await stack.enter_async_context(contextlib.aclosing(connect(urls.redis)))
         guard = AddressGuard(settings.outgoing.allow_networks)
         transport = await stack.enter_async_context(
             Transport(guard, timeout=settings.outgoing.timeout, trace=trace.current)
         )
         parts = Parts(settings, database=database, redis=redis, transport=transport, guard=guard, clock=SystemClock())
-        await _announce_redis(redis)
+        await announce_redis(redis)
         await stack.enter_async_context(parts.producer.running())
         if role is not Role.API:
             await stack.enter_async_context(parts.workers().running())
             await stack.enter_async_context(
-                _background(parts.alerts.sweeping(), parts.heartbeats.looking(), _housekeeping(parts))
+                background(parts.alerts.sweeping(), parts.heartbeats.looking(), _housekeeping(parts))
             )
-        await stack.enter_async_context(_background(parts.alerts.committing(), parts.listening.run()))
+        await stack.enter_async_context(background(parts.alerts.committing(), parts.listening.run()))
         if role is not Role.API:
-            await stack.enter_async_context(_background(parts.selfwatch.watching()))
+            await stack.enter_async_context(background(parts.selfwatch.watching()))
         await stack.enter_async_context(parts.events.running())
-        address = await stack.enter_async_context(_listening(parts, role))
+        server, app = settings.server, _application(parts, role)
+        address = await stack.enter_async_context(listening(app, server.host, server.port))
         stack.callback(_stop_inviting, parts)
         # Last: a start that failed after it could never show the token, and no other start makes one.
         fresh_token = await parts.tokens.first_admin()
         log.info("service.started", address=address, version=__version__, role=role)
         yield Service(address=address, fresh_token=fresh_token, parts=parts)
-
-
-async def ask(redis: Redis) -> None:
-    """Raises Unavailable when Redis does not answer."""
-    try:
-        await redis.ping()
-    except (RedisError, OSError) as error:
-        raise Unavailable(f"Redis does not answer: {error}") from error
 
 
 def _stop_inviting(parts: Parts) -> None:
@@ -465,54 +443,6 @@ def _stop_inviting(parts: Parts) -> None:
     parts.watch.close()
     parts.events.close()
     log.info("service.stopping")
-
-
-@contextlib.asynccontextmanager
-async def _engines(settings: Settings) -> AsyncIterator[Urls]:
-    """The URLs of the settings, or of engines of our own for what they leave out."""
-    database, redis = _secret(settings.database.url), _secret(settings.redis.url)
-    if database is not None and redis is not None:
-        yield Urls(database=database, redis=redis)
-        return
-    async with embedded(settings.data_dir, postgres=database is None, redis=redis is None) as engines:
-        yield Urls(database=database or engines.database_url or "", redis=redis or engines.redis_url or "")
-
-
-async def _connected(url: str, connections: int) -> contextlib.AbstractAsyncContextManager[Database]:
-    """A migrated database, waited for with a line of log a try."""
-    deadline = asyncio.get_running_loop().time() + DATABASE_PATIENCE.total_seconds()
-    while True:
-        try:
-            await migrate(url)
-            return Database.connect(url, connections=connections)
-        except Unavailable as problem:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                raise Fatal(
-                    f"{problem.message}; gave up after {DATABASE_PATIENCE.total_seconds():.0f} s. "
-                    "Check database.url and that PostgreSQL takes connections"
-                ) from problem
-            log.warning("database.awaited", seconds_left=round(left))
-            await asyncio.sleep(min(2.0, left))
-
-
-async def _announce_redis(redis: Redis) -> None:
-    try:
-        await ask(redis)
-    except Unavailable as problem:
-        log.warning("redis.unavailable", reason=problem.message, effect="alerts are accepted, tasks wait")
-
-
-@contextlib.asynccontextmanager
-async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run these beside the block and cancel them at its end; a crash of one ends the service."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in work]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
 
 
 async def _housekeeping(parts: Parts) -> None:
@@ -529,34 +459,13 @@ async def _housekeeping(parts: Parts) -> None:
         await asyncio.sleep(HOUSEKEEPING_EVERY.total_seconds())
 
 
-@contextlib.asynccontextmanager
-async def _listening(parts: Parts, role: Role) -> AsyncIterator[str]:
-    server = parts.settings.server
-    app = application(
+def _application(parts: Parts, role: Role) -> web.Application:
+    return application(
         parts.routes(role),
         authenticator=parts.tokens,
         replies=parts.replies,
         registry=parts.metrics.registry,
     )
-    runner = Runner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, server.host, server.port, reuse_address=True, backlog=1024).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise Fatal(
-            f"cannot listen on {server.host}:{server.port}: {error.strerror or error}; "
-            "choose another with --port or server.port"
-        ) from error
-    try:
-        yield _address(runner.addresses[0])
-    finally:
-        await runner.cleanup()
-
-
-def _address(bound: Any) -> str:
-    host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    return f"http://{host}:{bound[1]}"
 
 
 def _external_url(settings: Settings) -> str:
@@ -569,7 +478,3 @@ def _patience(settings: Settings) -> Patience:
     return Patience(
         silent_after=watched.silent_after, stale_after=watched.stale_after, drift_shown_for=watched.drift_shown_for
     )
-
-
-def _secret(secret: Any) -> str | None:
-    return secret.get_secret_value() if secret is not None else None
