@@ -215,17 +215,12 @@ class Parts:
         self.silences = Silences(database, self.firing, self.audit, clock)
         self.heartbeats = Heartbeats(database, self.alerts, self.audit, clock)
         self.handling = Handling(database, self.alerts, self.audit, self.producer, clock)
-        watched = self.settings.configs
         self.selfwatch = SelfWatch(
             database,
             self.configs,
             self.alerts,
             clock,
-            patience=Patience(
-                silent_after=watched.silent_after,
-                stale_after=watched.stale_after,
-                drift_shown_for=watched.drift_shown_for,
-            ),
+            patience=_patience(self.settings),
             url=_external_url(self.settings),
         )
 
@@ -287,14 +282,6 @@ class Parts:
             audit=self.audit,
             producer=self.producer,
             clock=clock,
-        )
-        self.selfwatch = SelfWatch(
-            database,
-            self.configs,
-            self.alerts,
-            clock,
-            patience=_patience(settings),
-            url=_external_url(settings),
         )
         self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
 
