@@ -18,6 +18,8 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same, with every run of white space made one blank."""
+    if text.isprintable() and "  " not in text and text.strip() == text:  # as nearly all of them are
+        return text
     return " ".join(printable(text).split())
 
 

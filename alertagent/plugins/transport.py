@@ -146,7 +146,7 @@ class Transport:
 
         Raises Unreachable, Unanswered, or Permanent where the address is forbidden or the request malformed.
         """
-        with _explained(origin(request.url), self._patience(request)):
+        with _explained(request.url, self._patience(request)):
             return await self._exchange(request)
 
     @asynccontextmanager
@@ -157,12 +157,12 @@ class Transport:
         than its `answer_limit` is not read: a stream that does not end there is Unanswered. Raises what `send` raises;
         so does reading the chunks.
         """
-        usual, where = self._patience(request), origin(request.url)
+        usual = self._patience(request)
         patience = ClientTimeout(total=usual.total, connect=usual.connect, sock_read=silence.total_seconds())
         async with AsyncExitStack() as stack:
-            with _explained(where, patience):
+            with _explained(request.url, patience):
                 response = await stack.enter_async_context(self._asked(request, patience))
-            chunks = _chunks(response, request.answer_limit, where, patience)
+            chunks = _chunks(response, request.answer_limit, request.url, patience)
             yield HttpStream(status=response.status, headers=response.headers, chunks=chunks)
 
     async def connect(self, host: str, port: int) -> socket.socket:
@@ -216,38 +216,45 @@ class Transport:
 
 
 @contextmanager
-def _explained(where: str, patience: ClientTimeout) -> Iterator[None]:
+def _explained(url: str, patience: ClientTimeout) -> Iterator[None]:
     """Turn what aiohttp and the short way raise into Unreachable, Unanswered or Permanent."""
     try:
         yield
-    except NotConnected as problem:
-        raise _not_connected(where, problem.__cause__) from problem
-    except BrokenOff as error:
-        raise Unanswered(f"{where} broke off before it had answered ({error})") from error
-    except ClientConnectorError as error:
-        raise _unconnected(where, error) from error
-    except ConnectionTimeoutError as error:
-        raise Unreachable(f"{where} did not accept a connection in time") from error
-    except SocketTimeoutError as error:
-        raise Unanswered(f"{where} sent nothing for {patience.sock_read:g} s") from error
-    except TimeoutError as error:
-        raise Unanswered(f"{where} did not answer in {patience.total:g} s") from error
+    except (NotConnected, BrokenOff, ClientError, OSError) as error:
+        raise _meaning(error, origin(url), patience) from error
     except ValueError:
         # aiohttp's InvalidURL is one, and repeats the URL.
         raise Permanent(
-            f"{where} cannot be called: the URL or a header is malformed", code="outgoing.malformed"
+            f"{origin(url)} cannot be called: the URL or a header is malformed", code="outgoing.malformed"
         ) from None
-    except (ClientError, OSError) as error:
-        raise Unanswered(f"{where} broke off before it had answered ({type(error).__name__})") from error
 
 
-async def _chunks(response: ClientResponse, limit: int, where: str, patience: ClientTimeout) -> AsyncIterator[bytes]:
+def _meaning(error: Exception, where: str, patience: ClientTimeout) -> Unreachable | Unanswered | Permanent:
+    match error:
+        case NotConnected():
+            return _not_connected(where, error.__cause__)
+        case ClientConnectorError():
+            return _unconnected(where, error)
+        case ConnectionTimeoutError():
+            return Unreachable(f"{where} did not accept a connection in time")
+        case SocketTimeoutError():
+            return Unanswered(f"{where} sent nothing for {patience.sock_read:g} s")
+        case TimeoutError():
+            return Unanswered(f"{where} did not answer in {patience.total:g} s")
+        case _:
+            detail = error if isinstance(error, BrokenOff) else type(error).__name__
+            return Unanswered(f"{where} broke off before it had answered ({detail})")
+
+
+async def _chunks(response: ClientResponse, limit: int, url: str, patience: ClientTimeout) -> AsyncIterator[bytes]:
     size = 0
-    with _explained(where, patience):
+    with _explained(url, patience):
         async for chunk in response.content.iter_any():
             size += len(chunk)
             if size > limit:
-                raise Unanswered(f"{where} answered with more than {limit} bytes", code="outgoing.answer_too_large")
+                raise Unanswered(
+                    f"{origin(url)} answered with more than {limit} bytes", code="outgoing.answer_too_large"
+                )
             yield chunk
 
 
@@ -255,10 +262,9 @@ def _head(endpoint: Endpoint, headers: Mapping[str, str], length: int) -> bytes:
     """The request line and all headers of a POST. Raises ValueError for a header that would become several."""
     lines = [f"POST {endpoint.target} HTTP/1.1", f"Host: {endpoint.authority}"]
     lines += [f"{name}: {value}" for name, value in {**_DEFAULTS, **headers}.items()]
-    lines.append(f"Content-Length: {length}")
-    if any(_BREAKING.search(line) for line in lines):
+    if _BREAKING.search("".join(lines)):
         raise ValueError("a header has a control character in it")
-    return "\r\n".join([*lines, "", ""]).encode()
+    return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
 
 
 async def _read(response: ClientResponse, limit: int) -> bytes:

@@ -8,10 +8,11 @@ looks just like an answer that was lost, and only the caller knows what a repeti
 """
 
 import asyncio
+import re
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, cast
@@ -26,6 +27,9 @@ MAX_HEAD = 64 * 1024
 # Servers close kept connections after five seconds or more, or say when.
 KEPT_FOR = timedelta(seconds=4)
 MOST_CONNECTIONS = 100
+
+# What goes out as it stands; it is parsed with the URL otherwise.
+_PLAIN_QUERY = re.compile(r"(?:[\w.~=&+-]|%[0-9A-Fa-f]{2}){1,2000}", re.ASCII)
 
 
 class NotConnected(Exception):
@@ -47,9 +51,20 @@ class Endpoint:
     target: str
 
 
-@lru_cache(maxsize=256)
 def endpoint_of(url: str) -> Endpoint | None:
-    """Read a URL; None for one with a user in it. Raises ValueError as parse_url does."""
+    """Read a URL; None for one with a user in it. Raises ValueError as parse_url does.
+
+    A signature in the query makes each URL a new one, so only what stands before it is remembered.
+    """
+    base, mark, query = url.partition("?")
+    if not mark or "#" in base or not _PLAIN_QUERY.fullmatch(query):
+        return _remembered(url)
+    endpoint = _remembered(base)
+    return replace(endpoint, target=f"{endpoint.target}?{query}") if endpoint is not None else None
+
+
+@lru_cache(maxsize=256)
+def _remembered(url: str) -> Endpoint | None:
     parsed: URL = parse_url(url)
     host, port = parsed.raw_host, parsed.port
     if parsed.raw_user is not None or parsed.raw_password is not None or host is None or port is None:

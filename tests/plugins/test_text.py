@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alertagent.plugins.text import cut, json_size, one_line, printable, utf16_size
 
@@ -21,6 +23,11 @@ def test_what_a_terminal_or_chat_would_obey_is_taken_out(text: str, shown: str) 
 
 def test_one_line_has_no_breaks() -> None:
     assert one_line(" a\r\n b\t\tc \u2028") == "a b c"
+
+
+@given(st.text(alphabet=st.sampled_from(" \t\n\x00\x1b\xa0\u2003\u2028\u202e\ud800a磁盘🔥")))
+def test_one_line_is_printable_words_with_one_blank_between(text: str) -> None:
+    assert one_line(text) == " ".join(printable(text).split())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from alertagent.kernel.errors import Permanent
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.transport import HttpRequest, HttpResponse, Transport, Unanswered, Unreachable
-from alertagent.plugins.wire import MAX_HEAD
+from alertagent.plugins.wire import MAX_HEAD, endpoint_of
 from tests.support.names import Names
 
 BEGIN = b"HTTP/1.1 200 OK\r\n"
@@ -374,3 +374,29 @@ async def test_a_handshake_that_never_ends_is_not_waited_for_long() -> None:
     async with listening(deaf) as url, Transport(guard, connect_timeout=timedelta(seconds=0.2)) as transport:
         with pytest.raises(Unreachable, match="did not accept a connection in time"):
             await transport.send(HttpRequest(url=url.replace("http:", "https:")))
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://robot.example.com/send?token=a%2Bb&sign=c%3D", "/send?token=a%2Bb&sign=c%3D"),
+        ("http://robot.example.com?token=a", "/?token=a"),
+        ("http://robot.example.com/send?", "/send"),
+        ("http://robot.example.com/a?b?c", "/a?b?c"),
+        ("http://robot.example.com/a#b?c", "/a"),
+        ("http://robot.example.com/a?b#c", "/a?b"),
+        ("http://robot.example.com/a?50%", "/a?50%25"),
+        ("http://robot.example.com/a?名=值", "/a?%E5%90%8D=%E5%80%BC"),
+    ],
+)
+def test_a_request_asks_for_the_path_and_the_query(url: str, target: str) -> None:
+    endpoint = endpoint_of(url)
+    assert endpoint is not None
+    assert endpoint.target == target
+
+
+def test_a_url_with_a_query_is_looked_at_like_any_other() -> None:
+    with pytest.raises(ValueError, match="must begin with http"):
+        endpoint_of("ftp://robot.example.com/send?token=a")
+    with pytest.raises(ValueError, match="longer than"):
+        endpoint_of(f"http://robot.example.com/{'a' * 2_048}?token=b")

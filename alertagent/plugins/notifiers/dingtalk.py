@@ -10,8 +10,9 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
 from pydantic import Field, SecretStr, StrictBool
@@ -121,11 +122,17 @@ def _signed(config: DingTalkConfig, now: datetime) -> str:
     if not config.secret:
         return url
     milliseconds = int(now.timestamp() * 1000)
+    signature = quote(sign(config.secret.get_secret_value(), milliseconds), safe="")
+    return f"{_unsigned(url)}timestamp={milliseconds}&sign={signature}"
+
+
+@lru_cache(maxsize=256)
+def _unsigned(url: str) -> str:
+    """The URL up to where the signature goes. One copied from a script may still carry the signature of that day."""
     parts = urlsplit(url)
-    # A URL copied from a script may still carry the signature of that day.
     query = [(key, value) for key, value in parse_qsl(parts.query) if key not in {"timestamp", "sign"}]
-    query += [("timestamp", str(milliseconds)), ("sign", sign(config.secret.get_secret_value(), milliseconds))]
-    return urlunsplit(parts._replace(query=urlencode(query), fragment=""))
+    unsigned = urlunsplit(parts._replace(query=urlencode(query), fragment=""))
+    return f"{unsigned}{'&' if query else '?'}"
 
 
 def _body(config: DingTalkConfig, message: Message) -> bytes:
