@@ -41,7 +41,8 @@ UPDATE task_queue AS task
 RETURNING task.id;
 
 -- name: still_open
-SELECT id, retry_count FROM task_queue WHERE id = ANY ($1::uuid[]) AND status IN ('pending', 'processing');
+-- `status || ''` keeps the planner to the ids: its statistics may say that nothing is open while much is.
+SELECT id, retry_count FROM task_queue WHERE id = ANY ($1::uuid[]) AND status || '' IN ('pending', 'processing');
 
 -- name: try_lock
 SELECT pg_try_advisory_xact_lock($1, hashtext($2));

@@ -211,7 +211,9 @@ async def _within(span: timedelta, event: Awaitable[object]) -> bool:
 
 
 async def prepare(connection: asyncpg.Connection) -> None:
-    """Teach a new connection to read and write jsonb with orjson."""
+    """Teach a new connection to read and write jsonb with orjson, and to compile nothing: it never pays for our small
+    statements, and wrong guesses about their rows make a server compile them anew each time."""
+    await connection.execute("SET jit = off")
     # The binary form of jsonb is a version byte (1) and the text.
     await connection.set_type_codec(
         "jsonb",

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from alertagent.core.audit.model import Actor
+from alertagent.core.notify.channels import sql
 from alertagent.core.notify.model import DeliveryStatus
 from alertagent.core.notify.records import Ending, Planned, Records
 from alertagent.plugins.outcome import Delivered, Outcome, Refused
@@ -125,3 +126,24 @@ async def test_two_processes_that_end_deliveries_in_any_order_do_not_wait_for_ea
     )
 
     assert await statuses(house) == ["sent"] * 40
+
+
+async def test_a_storm_finds_and_ends_deliveries_by_their_ids_while_statistics_know_of_none(
+    house: House, records: Records
+) -> None:
+    (planned,) = await find(records, await plan(house, "A"))
+    await house.database.execute(
+        "INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts, status)"
+        " SELECT 'sent-' || number, $1, 'group-' || number, 'ops', '{}', '[]', 'sent'"
+        "   FROM generate_series(1, 5000) AS number",
+        planned.delivery.channel_id,
+    )
+    await records.end(ending(planned, Delivered()))
+    await house.database.execute("ANALYZE notification_deliveries")
+
+    found = await house.database.fetch(f"EXPLAIN {sql.find_deliveries}", [planned.delivery.id])
+    columns = [[planned.delivery.id], ["sent"], [""], [""], [None], [7]]
+    ended = await house.database.fetch(f"EXPLAIN {sql.end_deliveries}", *columns, house.clock.now())
+
+    assert "notification_deliveries_pkey" in str(found)
+    assert "notification_deliveries_pkey" in str(ended)
