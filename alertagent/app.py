@@ -152,6 +152,7 @@ class Parts:
         transport: Transport,
         guard: AddressGuard,
         clock: Clock,
+        intake: Database | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -180,7 +181,7 @@ class Parts:
             QUEUES, database=database, redis=redis, ledger=self.ledger, statistics=self.statistics, audit=self.audit
         )
         self._govern(database, transport, guard)
-        self._take_in(database)
+        self._take_in(database, intake)
         self._tell(database, transport, guard)
         self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
 
@@ -206,10 +207,11 @@ class Parts:
         self.previews = ConfigPreviews(self.clusters, self.rules, self.configs)
         self.adoption = Adoption(self.clusters, self.exchange, self.alertmanager)
 
-    def _take_in(self, database: Database) -> None:
+    def _take_in(self, database: Database, intake: Database | None) -> None:
         """Alerts, and what people do with them."""
         clock = self.clock
-        self.alerts = Alerts(database, self.producer, clock, partial(self.events.changed, Topic.ALERTS))
+        changed = partial(self.events.changed, Topic.ALERTS)
+        self.alerts = Alerts(database, self.producer, clock, changed, intake=intake)
         self.retention = Retention(database, clock, keep=self.settings.alerts.keep_ended)
         self.firing = FiringAlerts(database)
         self.silences = Silences(database, self.firing, self.audit, clock)
@@ -397,13 +399,22 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
     """Run the service for as long as the block lasts. Raises Fatal when it cannot start."""
     async with contextlib.AsyncExitStack() as stack:
         urls = await stack.enter_async_context(engines(settings))
-        database = await stack.enter_async_context(await connected(urls.database, settings.database.connections))
+        database = await stack.enter_async_context(await connected(urls.database, settings.database.connections - 1))
+        intake = await stack.enter_async_context(Database.connect(urls.database, connections=1))
         redis = await stack.enter_async_context(contextlib.aclosing(connect(urls.redis)))
         guard = AddressGuard(settings.outgoing.allow_networks)
         transport = await stack.enter_async_context(
             Transport(guard, timeout=settings.outgoing.timeout, trace=trace.current)
         )
-        parts = Parts(settings, database=database, redis=redis, transport=transport, guard=guard, clock=SystemClock())
+        parts = Parts(
+            settings,
+            database=database,
+            redis=redis,
+            transport=transport,
+            guard=guard,
+            clock=SystemClock(),
+            intake=intake,
+        )
         await announce_redis(redis)
         await stack.enter_async_context(parts.producer.running())
         if role is not Role.API:

@@ -115,7 +115,8 @@ log = structlog.get_logger()
 class Alerts:
     """All alerts. `committing` and `sweeping` run for as long as the process takes alerts in.
 
-    `changed` is told the fingerprints of alerts once what became of them is committed.
+    `changed` is told the fingerprints of alerts once what became of them is committed. `intake` is the same database
+    by a connection that nothing else uses: whoever posts must not wait until workers leave room in the pool.
     """
 
     def __init__(
@@ -124,9 +125,12 @@ class Alerts:
         producer: Producer,
         clock: Clock,
         changed: Callable[[Sequence[str]], None] | None = None,
+        *,
+        intake: Database | None = None,
     ) -> None:
         self._changed = changed
         self._database = database
+        self._intake = intake or database
         self._producer = producer
         self._clock = clock
         self._started_at = clock.now()
@@ -299,7 +303,7 @@ class Alerts:
         """Run the statement; two processes that meet on the same rows may have to try again."""
         for attempt in range(_CONFLICT_TRIES):
             try:
-                return await self._database.fetch(sql.ingest, *arguments)
+                return await self._intake.fetch(sql.ingest, *arguments)
             except Unavailable as problem:
                 if not isinstance(problem.__cause__, asyncpg.TransactionRollbackError):
                     raise

@@ -17,6 +17,7 @@ from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.errors import NotFound
 from alertagent.queue.streams import FIELD, Keys
 from alertagent.queue.task import decode
+from alertagent.storage.database import Database
 from tests.core.alerts.house import HandClock, House, open_house, until
 
 FIRING, RESOLVED = AlertStatus.FIRING, AlertStatus.RESOLVED
@@ -187,6 +188,21 @@ async def test_a_repeat_writes_no_event_and_no_task_and_stays_hot(database_url: 
         assert len(await told(house)) == 1
         # One on an indexed column is never HOT; another is unless its page happens to be full.
         assert await hot_updates(house, of=500) >= 100
+
+
+async def test_whoever_posts_does_not_wait_for_room_in_the_pool(database_url: str, redis_url: str) -> None:
+    async with (
+        open_house(database_url, redis_url, connections=1) as house,
+        Database.connect(database_url, connections=1) as intake,
+    ):
+        alerts = Alerts(house.database, house.parts.producer, house.clock, intake=intake)
+        committing = asyncio.create_task(alerts.committing())
+        async with house.database.transaction():  # as a worker's, that goes on for long
+            now = house.clock.now()
+            await asyncio.wait_for(alerts.ingest([incoming(starts_at=now, ends_at=now + timedelta(hours=1))]), 30)
+        committing.cancel()
+
+        assert (await alerts.get("a")).status is FIRING
 
 
 async def hot_updates(house: House, *, of: int) -> int:
