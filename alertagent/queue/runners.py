@@ -80,7 +80,8 @@ class Runners:
         self._group = group
 
     def end(self) -> None:
-        """The group has ended."""
+        """The group is about to end: a runner that outlives its own cancellation starts no other one."""
+        self._group = None
         if self._look is not None:
             self._look.cancel()
 

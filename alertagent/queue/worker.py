@@ -124,9 +124,11 @@ class Pool:
         try:
             async with asyncio.TaskGroup() as group:
                 self._runners.begin(group)
-                await self._work(group)
+                try:
+                    await self._work(group)
+                finally:
+                    self._runners.end()
         finally:
-            self._runners.end()
             self._stopped.set()
 
     async def stop(self) -> None:

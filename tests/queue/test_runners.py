@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
 
+import pytest
 import structlog
 
 from alertagent.queue.options import QueueOptions
 from alertagent.queue.policy import Rule
 from alertagent.queue.task import NewTask, Task
-from tests.queue.bench import AT_ONCE, Bench, task
+from alertagent.queue.worker import Workers
+from tests.queue.bench import AT_ONCE, QUEUE, Bench, task
 from tests.support.waiting import Inbox
 
 bound: ContextVar[str] = ContextVar("bound", default="nothing")
@@ -179,3 +182,29 @@ async def test_a_stop_does_not_wait_for_one_whose_clean_up_hangs(bench: Bench) -
 
     assert (await bench.row(new)).status == "pending"
     assert await bench.entries() == 1
+
+
+async def test_workers_that_are_broken_off_start_nothing_any_more(bench: Bench) -> None:
+    begun: Inbox[Task] = Inbox()
+
+    async def go_on_regardless(task: Task) -> None:
+        begun.add(task)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    workers = Workers(
+        {QUEUE: {"note": go_on_regardless}},
+        redis=bench.redis,
+        ledger=bench.ledger,
+        options=ONE,
+        producer=bench.producer,
+    )
+    await bench.enqueue(task(), task())
+    working = asyncio.create_task(workers.run())
+    await begun.wait_for(1)
+
+    working.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert len(begun.items) == 1
