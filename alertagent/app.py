@@ -62,6 +62,8 @@ from alertagent.core.gateway.api import GatewayApi
 from alertagent.core.gateway.service import Gateway
 from alertagent.core.heartbeats.api import HeartbeatsApi
 from alertagent.core.heartbeats.service import Heartbeats
+from alertagent.core.keys.api import KeysApi
+from alertagent.core.keys.service import Keys
 from alertagent.core.notify import tasks as notify_tasks
 from alertagent.core.notify.api import NotifyApi
 from alertagent.core.notify.budgets import Budgets
@@ -90,6 +92,7 @@ from alertagent.core.tasks.service import Queues
 from alertagent.kernel import trace
 from alertagent.kernel.clock import Clock, SystemClock
 from alertagent.kernel.errors import Problem
+from alertagent.keys import SEALED, seals_of
 from alertagent.metrics import Metrics
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.registry import Registry
@@ -109,6 +112,8 @@ from alertagent.storage.breakers import Breakers
 from alertagent.storage.database import Database
 from alertagent.storage.listening import Listening
 from alertagent.storage.replies import StoredReplies
+from alertagent.storage.resealing import Resealing
+from alertagent.storage.seals import Seals
 from alertagent.web import openapi
 from alertagent.web.health import HealthApi, Readiness
 from alertagent.web.routes import Route
@@ -152,10 +157,12 @@ class Parts:
         transport: Transport,
         guard: AddressGuard,
         clock: Clock,
+        seals: Seals,
         intake: Database | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
+        self.seals = seals
         self.redis = redis
         self.clock = clock
         self.metrics = Metrics()
@@ -180,6 +187,7 @@ class Parts:
         self.queues = Queues(
             QUEUES, database=database, redis=redis, ledger=self.ledger, statistics=self.statistics, audit=self.audit
         )
+        self.keys = Keys(database, seals, Resealing(database, seals, SEALED), self.audit)
         self._govern(database, transport, guard)
         self._take_in(database, intake)
         self._tell(database, transport, guard)
@@ -195,12 +203,13 @@ class Parts:
         self.history = History(database, self.journal, clock)
         self.exchange = Exchange(database, self.journal, self.clusters, transport, clock)
         self.watch = ConfigWatch(self.listening)
-        self.alertmanager = AlertmanagerConfigs(database, self.clusters, self.producer, self.audit)
+        self.alertmanager = AlertmanagerConfigs(database, self.clusters, self.producer, self.audit, self.seals)
         self.configs = Configs(
             database,
             self.clusters,
             self.rules,
             self.watch,
+            seals=self.seals,
             renderers={ConfigType.ALERTMANAGER: self.alertmanager},
         )
         self.clusters.guard(self.configs)
@@ -230,7 +239,13 @@ class Parts:
         """Who hears of alerts, and when."""
         clock, settings = self.clock, self.settings
         self.channels = Channels(
-            database, self.audit, self.producer, registry=self.registry, guard=guard, transport=transport
+            database,
+            self.audit,
+            self.producer,
+            registry=self.registry,
+            guard=guard,
+            transport=transport,
+            seals=self.seals,
         )
         self.routing = Routing(database, self.alerts, self.channels, self.audit)
         self.channels.guard(self.routing)
@@ -271,6 +286,7 @@ class Parts:
             transport=transport,
             clock=clock,
             external_url=_external_url(settings),
+            seals=self.seals,
         )
         self.retries = Retries(
             database, self.alerts, Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger), self.audit
@@ -289,7 +305,9 @@ class Parts:
 
     def _build_analysis(self, guard: AddressGuard, transport: Transport) -> None:
         self.breakers = Breakers(self.database, self.clock, opened=self.metrics.breaker_opened)
-        self.analyzers = Analyzers(self.database, self.audit, self.breakers, registry=self.registry, guard=guard)
+        self.analyzers = Analyzers(
+            self.database, self.audit, self.breakers, registry=self.registry, guard=guard, seals=self.seals
+        )
         self.policies = Policies(self.database, self.audit, self.clock)
         self.planning = Planning(self.alerts, self.analyzers, self.policies, self.producer, self.clock)
         callbacks_at = f"{_external_url(self.settings)}/api/v1/analysis/callbacks"
@@ -385,6 +403,7 @@ class Parts:
                 trials=self.trials,
             ),
             TasksApi(self.queues),
+            KeysApi(self.keys),
         ]
 
     async def _ask_database(self) -> None:
@@ -401,6 +420,7 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
         urls = await stack.enter_async_context(engines(settings))
         database = await stack.enter_async_context(await connected(urls.database, settings.database.connections - 1))
         intake = await stack.enter_async_context(Database.connect(urls.database, connections=1))
+        seals = await seals_of(settings, database)
         redis = await stack.enter_async_context(contextlib.aclosing(connect(urls.redis)))
         guard = AddressGuard(settings.outgoing.allow_networks)
         transport = await stack.enter_async_context(
@@ -413,6 +433,7 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
             transport=transport,
             guard=guard,
             clock=SystemClock(),
+            seals=seals,
             intake=intake,
         )
         await announce_redis(redis)

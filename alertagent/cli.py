@@ -15,6 +15,7 @@ import click
 from alertagent import __version__
 from alertagent.check_rules import check_rules
 from alertagent.commands.alerts import alerts
+from alertagent.commands.keys import keys
 from alertagent.commands.options import FILE, read_token
 from alertagent.commands.rules import rules
 from alertagent.commands.silence import silence
@@ -191,7 +192,31 @@ def version() -> None:
     click.echo(f"alertagent {__version__}")
 
 
-for command in (rules, alerts, silence, tasks, token, check_rules):
+@keys.command()
+@click.option("--config", type=FILE, help="Settings file.")
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where embedded engines live.")
+@click.confirmation_option(prompt="Give up all secrets that are sealed under the lost key?", help="Do not ask.")
+def reset(config: Path | None, data_dir: Path | None) -> None:
+    """Begin anew with another key, because the one before is lost. What it sealed must be set again.
+
+    It works on the database itself, which only servers with the lost key may use meanwhile.
+    """
+
+    def start() -> None:
+        import asyncio  # noqa: PLC0415
+
+        from alertagent import log  # noqa: PLC0415
+        from alertagent.keys import reset as run  # noqa: PLC0415
+        from alertagent.settings import load  # noqa: PLC0415
+
+        settings, _ = load(config, {"data_dir": data_dir} if data_dir is not None else None)
+        log.configure(level=settings.log.level, format=settings.log.format)
+        click.echo("\n".join(asyncio.run(run(settings))))
+
+    _reported(start)
+
+
+for command in (rules, alerts, silence, tasks, token, keys, check_rules):
     main.add_command(command)
 
 

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from alertagent.kernel.durations import format_duration
 from alertagent.kernel.errors import Fatal
+from alertagent.storage.sealing import read_keys
 from alertagent.web.errors import did_you_mean
 from alertagent.web.models import Duration
 
@@ -89,6 +90,19 @@ class AuthSettings(Section):
         ),
     ] = None
     admin_token_file: Annotated[Path | None, Field(description="A file that holds the token.")] = None
+
+
+class SecretSettings(Section):
+    key: Annotated[
+        SecretStr | None,
+        Field(
+            description="What secrets in the database are sealed under: 32 random bytes in base64, the same for all "
+            "processes. Further lines are keys that open what is older. Empty: the first start makes secrets.key in "
+            "data_dir."
+        ),
+    ] = None
+    key_file: Annotated[Path | None, Field(description="A file that holds the key or keys.")] = None
+    _keys_are_keys = field_validator("key")(lambda text: _keys(text))  # noqa: PLW0108 - it comes later
 
 
 class OutgoingSettings(Section):
@@ -224,14 +238,15 @@ class Settings(BaseSettings):
         Path,
         Field(
             default_factory=default_data_dir,
-            description="Where the embedded engines live. Default: /var/lib/alertagent for root, "
-            "otherwise ~/.local/share/alertagent.",
+            description="Where the embedded engines and the key of secrets live. "
+            "Default: /var/lib/alertagent for root, otherwise ~/.local/share/alertagent.",
         ),
     ]
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     auth: AuthSettings = AuthSettings()
+    secrets: SecretSettings = SecretSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     alerts: AlertSettings = AlertSettings()
     notify: NotifySettings = NotifySettings()
@@ -431,6 +446,13 @@ def _redis_url(url: SecretStr | None) -> SecretStr | None:
     if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
         raise ValueError("a Sentinel's URL ends with the name of the service, such as /mymaster")
     return url
+
+
+def _keys(text: SecretStr | None) -> SecretStr | None:
+    """Raises ValueError without repeating any of them."""
+    if text is not None:
+        read_keys(text.get_secret_value())
+    return text
 
 
 def _is_optional(section: type[BaseModel], name: str) -> bool:

@@ -29,6 +29,9 @@ from alertagent.queue.connection import connect
 from alertagent.settings import ENV_PREFIX, Settings, known_settings
 from alertagent.sidecar.health import Health
 from alertagent.storage.database import Database
+from alertagent.storage.key_files import GivenKeys
+from alertagent.storage.sealing import KEY_BYTES, write_key
+from alertagent.storage.seals import Seals
 from alertagent.web import openapi
 from alertagent.web.models import ListQuery
 from alertagent.web.server import application
@@ -76,6 +79,7 @@ async def _pages() -> dict[str, str]:
 def _unconnected() -> Parts:
     """Everything that `serve` builds, before anything is opened: the addresses are never called."""
     guard = AddressGuard()
+    keys = GivenKeys(write_key(bytes(KEY_BYTES)))
     return Parts(
         Settings(data_dir=Path("/nonexistent")),
         database=Database(asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none")),
@@ -83,6 +87,7 @@ def _unconnected() -> Parts:
         transport=Transport(guard),
         guard=guard,
         clock=SystemClock(),
+        seals=Seals(keys.load(), keys),
     )
 
 

@@ -32,3 +32,27 @@ UPDATE breakers SET document = $2, updated_at = now() WHERE key = $1;
 
 -- name: forget_breakers
 DELETE FROM breakers WHERE updated_at < now() - $1::interval;
+
+-- name: sealing_keys
+SELECT id, proof, seals, added_at FROM sealing_keys ORDER BY seals DESC, added_at DESC, id;
+
+-- name: hold_sealing_key
+-- Nobody makes another key the current one before the transaction ends.
+SELECT id, seals FROM sealing_keys ORDER BY id FOR SHARE;
+
+-- name: lock_sealing_keys
+-- One process at a time decides which key seals; those that read or write secrets go on.
+LOCK TABLE sealing_keys IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: add_sealing_key
+INSERT INTO sealing_keys (id, proof) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING;
+
+-- name: retire_sealing_key
+-- Before another one is made the current one: there is one at most at any moment.
+UPDATE sealing_keys SET seals = false WHERE seals AND id <> $1;
+
+-- name: use_sealing_key
+UPDATE sealing_keys SET seals = true WHERE id = $1;
+
+-- name: forget_sealing_keys
+DELETE FROM sealing_keys WHERE id <> $1;

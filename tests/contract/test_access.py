@@ -210,6 +210,9 @@ TABLE = {
     "POST /api/v1/queues/{name}/resume": Row(to="/queues/none/resume", may=ADMINS),
     "GET /api/v1/queues/{name}/dead": Row(to="/queues/notification/dead", may=reading("tasks")),
     "POST /api/v1/queues/{name}/dead/requeue": Row(to="/queues/none/dead/requeue", may=writing("tasks"), json={}),
+    "GET /api/v1/keys": Row(to="/keys", may=ADMINS),
+    # The key of the settings seals already, and another one is not the server's to make: a 409.
+    "POST /api/v1/keys/rotate": Row(to="/keys/rotate", may=ADMINS),
     "POST /api/v1/queues/{name}/dead/purge": Row(to="/queues/none/dead/purge", may=ADMINS, json={}),
     "GET /api/v1/tasks": Row(to="/tasks", may=reading("tasks")),
     "GET /api/v1/tasks/{id}": Row(to="/tasks/none", may=reading("tasks")),

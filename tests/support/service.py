@@ -13,6 +13,7 @@ from alertagent.app import Service, running
 from alertagent.settings import Settings
 
 ADMIN_TOKEN = "test-admin-token-0123456789"
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def make_settings(database_url: str, redis_url: str, **sections: Any) -> Setting
             "database": {"url": database_url},
             "redis": {"url": redis_url},
             "auth": {"admin_token": ADMIN_TOKEN},
+            "secrets": {"key": KEY},
             "outgoing": {"allow_networks": ["127.0.0.0/8", "::1/128"]},
             **sections,
         }

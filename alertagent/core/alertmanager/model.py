@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import unified_diff
 
@@ -23,8 +23,8 @@ SNAPSHOT_ID = "alertmanager"
 class Texts:
     """The configuration and the template files that go with it, by name."""
 
-    config: str
-    templates: Mapping[str, str]
+    config: str = field(repr=False)
+    templates: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Stored:
     cluster_id: str
     revision: int
     texts: Texts
-    mask_key: bytes
+    mask_key: bytes = field(repr=False)
     updated_by: str
     updated_at: datetime
 

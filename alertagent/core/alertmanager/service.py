@@ -1,15 +1,14 @@
 """The Alertmanager configurations of all clusters: judged, versioned, audited and told to the sidecars in one step."""
 
 import asyncio
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 from alertagent.core.alertmanager.bundle import bundled, rendered
 from alertagent.core.alertmanager.check import ROOT, Checked, Target, check, oldest
 from alertagent.core.alertmanager.findings import invalid
+from alertagent.core.alertmanager.kept import CURRENT, VERSIONS, Slot, slot_of
 from alertagent.core.alertmanager.model import SNAPSHOT_ID, Stored, Texts, Version, diff, revision_named
 from alertagent.core.alertmanager.secrets import masked, unmasked
 from alertagent.core.audit.model import Actor
@@ -24,6 +23,7 @@ from alertagent.queue.producer import Producer
 from alertagent.queue.task import NewTask
 from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.queries import load_queries
+from alertagent.storage.seals import Seals
 
 sql = load_queries("alertagent.core.alertmanager")
 
@@ -46,11 +46,12 @@ class Proposal:
 class AlertmanagerConfigs:
     """One configuration a cluster. Texts leave here masked, but for what the targets get."""
 
-    def __init__(self, database: Database, clusters: Clusters, producer: Producer, audit: Audit) -> None:
+    def __init__(self, database: Database, clusters: Clusters, producer: Producer, audit: Audit, seals: Seals) -> None:
         self._database = database
         self._clusters = clusters
         self._producer = producer
         self._audit = audit
+        self._seals = seals
 
     async def get(self, cluster_id: str) -> Stored:
         """Raises NotFound."""
@@ -114,7 +115,8 @@ class AlertmanagerConfigs:
         await self._clusters.get(cluster_id)
         async with self._database.transaction() as transaction:
             slot = await self._current(transaction, cluster_id, expected)
-            _ = slot.filled
+            if slot.unreadable is None:
+                _ = slot.filled
             await self._store(transaction, actor, slot, None, "")
 
     async def versions(self, cluster_id: str) -> list[Version]:
@@ -124,13 +126,13 @@ class AlertmanagerConfigs:
         return [Version(**dict(row), texts=None) for row in rows]
 
     async def version(self, cluster_id: str, name: str) -> Version:
-        """The version `v1.0.3`. Raises NotFound."""
+        """The version `v1.0.3`. Raises NotFound, Unreadable."""
         row = await self._database.fetchrow(sql.version, cluster_id, revision_named(name))
         if row is None:
             message = f'cluster "{cluster_id}" has no version "{name[:40]}" of its Alertmanager configuration'
             raise NotFound(message, code="alertmanager.no_version")
         values = {name: row[name] for name in ("revision", "change", "author", "comment", "at")}
-        return Version(**values, texts=_texts(row))
+        return Version(**values, texts=VERSIONS.read(self._seals, row, cluster_id, row["revision"]))
 
     async def shown(self, executor: Executor, cluster: Cluster) -> bytes:
         """What the target would get, with its secrets masked."""
@@ -162,34 +164,35 @@ class AlertmanagerConfigs:
             is_bundle=bool(templates),
         )
 
-    async def _slot(self, executor: Executor, cluster_id: str) -> "_Slot":
+    async def _slot(self, executor: Executor, cluster_id: str) -> Slot:
         row = await executor.fetchrow(sql.find, cluster_id)
-        return _Slot(cluster_id=cluster_id) if row is None else _slot_of(row)
+        return Slot(cluster_id=cluster_id) if row is None else slot_of(row, self._seals)
 
-    async def _current(self, transaction: Executor, cluster_id: str, expected: frozenset[int] | None) -> "_Slot":
+    async def _current(self, transaction: Executor, cluster_id: str, expected: frozenset[int] | None) -> Slot:
         await transaction.fetchrow(sql.lock_cluster, cluster_id)
         slot = await self._slot(transaction, cluster_id)
-        if expected is not None and (slot.texts is None or slot.revision not in expected):
-            state = f"it is at {version_name(slot.revision)} now" if slot.texts is not None else "there is none now"
+        if expected is not None and (slot.is_empty or slot.revision not in expected):
+            state = "there is none now" if slot.is_empty else f"it is at {version_name(slot.revision)} now"
             raise Stale(f'the Alertmanager configuration of "{cluster_id}" was changed in the meantime; {state}')
         return slot
 
-    async def _judged(self, executor: Executor, slot: "_Slot", texts: Texts) -> tuple[Texts, Checked]:
+    async def _judged(self, executor: Executor, slot: Slot, texts: Texts) -> tuple[Texts, Checked]:
         """The texts with their secrets in place, and the verdict. Raises Invalid."""
         rows = await executor.fetch(sql.target_versions, slot.cluster_id)
         target = oldest(row["target_version"] for row in rows)
         return await asyncio.to_thread(_judge, texts, slot, target)
 
     async def _store(
-        self, transaction: Transaction, actor: Actor, before: "_Slot", texts: Texts | None, comment: str
-    ) -> "_Slot":
+        self, transaction: Transaction, actor: Actor, before: Slot, texts: Texts | None, comment: str
+    ) -> Slot:
         """The row, the version, the audit row and the task that belong to a change; no texts: a deletion."""
         change = "deleted" if texts is None else "created" if before.texts is None else "updated"
         columns = (before.cluster_id, before.revision + 1)
-        content = (texts.config, dict(texts.templates)) if texts is not None else (None, {})
-        row = await transaction.fetchrow(sql.put, *columns, *content, before.mask_key, actor.name)
-        await transaction.execute(sql.add_version, *columns, change, *content, actor.name, comment)
-        after = _slot_of(row)
+        sealer = await self._seals.sealer(transaction)
+        now, kept = CURRENT.stored(sealer, texts, before.cluster_id), VERSIONS.stored(sealer, texts, *columns)
+        row = await transaction.fetchrow(sql.put, *columns, *now, before.mask_key, actor.name)
+        await transaction.execute(sql.add_version, *columns, change, *kept, actor.name, comment)
+        after = slot_of(row, self._seals)
         await self._audit.record(
             transaction,
             actor,
@@ -204,46 +207,7 @@ class AlertmanagerConfigs:
         return after
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Slot:
-    """Where a cluster's configuration is kept. `stored` is None before the first one and after a deletion."""
-
-    cluster_id: str
-    revision: int = 0
-    mask_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    stored: Stored | None = None
-
-    @property
-    def texts(self) -> Texts | None:
-        return self.stored.texts if self.stored is not None else None
-
-    @property
-    def filled(self) -> Stored:
-        """Raises NotFound."""
-        if self.stored is None:
-            message = f'no Alertmanager configuration is stored for cluster "{self.cluster_id}"'
-            raise NotFound(message, code="alertmanager.none")
-        return self.stored
-
-    def audited(self) -> Mapping[str, Any] | None:
-        """No text: whoever may read the log would read the secrets."""
-        stored = self.stored
-        return {"version": stored.version, "templates": sorted(stored.texts.templates)} if stored is not None else None
-
-
-def _slot_of(row: Any) -> _Slot:
-    texts, place = _texts(row), {name: row[name] for name in ("cluster_id", "revision", "mask_key")}
-    if texts is None:
-        return _Slot(**place)
-    stored = Stored(**place, texts=texts, updated_by=row["updated_by"], updated_at=row["updated_at"])
-    return _Slot(**place, stored=stored)
-
-
-def _texts(row: Any) -> Texts | None:
-    return Texts(config=row["config"], templates=row["templates"]) if row["config"] is not None else None
-
-
-def _judge(texts: Texts, slot: _Slot, target: Target) -> tuple[Texts, Checked]:
+def _judge(texts: Texts, slot: Slot, target: Target) -> tuple[Texts, Checked]:
     stored = slot.texts.config if slot.texts is not None else None
     config, unknown = unmasked(texts.config, stored, slot.mask_key)
     if unknown:
@@ -254,8 +218,8 @@ def _judge(texts: Texts, slot: _Slot, target: Target) -> tuple[Texts, Checked]:
     return replace(texts, config=config), checked
 
 
-def _require_empty(slot: _Slot) -> None:
-    if slot.texts is not None:
+def _require_empty(slot: Slot) -> None:
+    if not slot.is_empty:
         message = f'cluster "{slot.cluster_id}" has an Alertmanager configuration already'
         raise Conflict(message, code="adopt.not_empty")
 

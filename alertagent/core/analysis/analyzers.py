@@ -1,7 +1,7 @@
 """Analyzers: making, changing and reading them, secrets kept to ourselves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import asyncpg
@@ -20,6 +20,9 @@ from alertagent.storage.breakers import Breakers
 from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
+from alertagent.storage.sealing import Column as SealedColumn
+from alertagent.storage.sealing import Unreadable
+from alertagent.storage.seals import Sealer, Seals
 
 sql = load_queries("alertagent.core.analysis")
 
@@ -38,6 +41,8 @@ LISTING = Listing(
     search=("t.name",),
 )
 
+CONFIG = SealedColumn(table="analyzers", name="config", key=("id",))
+
 BUILT_IN = "heuristic"
 
 _EDITABLE = ("name", "provider", "config", "enabled", "is_default")
@@ -50,7 +55,7 @@ class Chosen:
     id: str | None
     name: str
     plugin: Analyzer[Any]
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)
 
     @property
     def circuit(self) -> str | None:
@@ -61,9 +66,17 @@ class Analyzers:
     """All analyzers, and the plugins they are made of."""
 
     def __init__(
-        self, database: Database, audit: Audit, breakers: Breakers, *, registry: Registry, guard: AddressGuard
+        self,
+        database: Database,
+        audit: Audit,
+        breakers: Breakers,
+        *,
+        registry: Registry,
+        guard: AddressGuard,
+        seals: Seals,
     ) -> None:
         self._database = database
+        self._seals = seals
         self._audit = audit
         self._breakers = breakers
         self._registry = registry
@@ -74,19 +87,19 @@ class Analyzers:
         row = await self._database.fetchrow(sql.find_analyzer, id)
         if row is None:
             raise _unknown(id)
-        return _setup(row)
+        return _setup(row, self._seals)
 
     async def page(self, request: PageRequest) -> tuple[list[AnalyzerSetup], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
-        return [_setup(row) for row in page.rows], page.next_cursor, page.total
+        return [_setup(row, self._seals) for row in page.rows], page.next_cursor, page.total
 
     async def default(self, executor: Executor | None = None) -> Chosen:
-        """Who is asked now. Raises NotFound for a plugin that is gone."""
+        """Who is asked now. Raises NotFound for a plugin that is gone, Unreadable."""
         row = await (executor or self._database).fetchrow(sql.default_analyzer)
-        return self.chosen(_setup(row)) if row is not None else self._built_in()
+        return self.chosen(_setup(row, self._seals)) if row is not None else self._built_in()
 
     async def of_run(self, id: str | None) -> Chosen:
-        """Whom a run was planned for. Raises Permanent when that one is gone or switched off."""
+        """Whom a run was planned for. Raises Permanent when that one is gone or switched off, Unreadable."""
         if id is None:
             return self._built_in()
         try:
@@ -98,7 +111,8 @@ class Analyzers:
             raise Permanent(problem.message, code=problem.code) from problem
 
     def chosen(self, setup: AnalyzerSetup) -> Chosen:
-        """Raises NotFound for a plugin that is gone."""
+        """Raises NotFound for a plugin that is gone, Unreadable."""
+        _require_readable(setup)
         plugin = self._registry.analyzer(setup.provider)
         return Chosen(id=setup.id, name=setup.name, plugin=plugin, config=setup.config)
 
@@ -108,10 +122,11 @@ class Analyzers:
         async with self._database.transaction() as transaction:
             id, values = new_id(), {**values, "config": config}
             await self._make_room(transaction, id, values)
-            row = await transaction.fetchrow(sql.add_analyzer, id, *(values[name] for name in _EDITABLE))
+            columns = _columns(id, values, await self._seals.sealer(transaction))
+            row = await transaction.fetchrow(sql.add_analyzer, id, *columns)
             if row is None:
                 raise _taken(values["name"])
-            setup = _setup(row)
+            setup = _setup(row, self._seals)
             await self._note(transaction, actor, "analyzer.created", None, setup)
         return setup
 
@@ -121,6 +136,8 @@ class Analyzers:
         """Replace what is given; `"***"` keeps a secret. Raises NotFound, Stale, Invalid, Conflict."""
         base = await self.get(id)
         values = {name: getattr(base, name) for name in _EDITABLE} | dict(changes)
+        if "config" not in changes:
+            _require_readable(base)
         if "config" in changes or "provider" in changes:
             stored = base.config if values["provider"] == base.provider else {}
             values["config"] = await self._checked(values["provider"], values["config"], stored)
@@ -129,12 +146,11 @@ class Analyzers:
                 before = await self._current(transaction, id, expected)
                 if before.revision != base.revision:
                     raise Conflict(f'analyzer "{base.name}" was changed in the meantime; try again')
-                if all(getattr(before, name) == values[name] for name in _EDITABLE):
+                if before.unreadable is None and all(getattr(before, name) == values[name] for name in _EDITABLE):
                     return before
                 await self._make_room(transaction, id, values)
-                after = _setup(
-                    await transaction.fetchrow(sql.replace_analyzer, id, *(values[name] for name in _EDITABLE))
-                )
+                columns = _columns(id, values, await self._seals.sealer(transaction))
+                after = _setup(await transaction.fetchrow(sql.replace_analyzer, id, *columns), self._seals)
                 await self._note(transaction, actor, "analyzer.updated", before, after)
         except asyncpg.UniqueViolationError as error:
             raise _taken(values["name"]) from error
@@ -187,7 +203,7 @@ class Analyzers:
             raise _unknown(id)
         if expected is not None and row["revision"] not in expected:
             raise Stale(f'analyzer "{row["name"]}" was changed in the meantime; it is at revision {row["revision"]}')
-        return _setup(row)
+        return _setup(row, self._seals)
 
     async def _note(
         self,
@@ -209,8 +225,20 @@ class Analyzers:
         return {name: getattr(setup, name) for name in _EDITABLE} | {"config": self.masked(setup)}
 
 
-def _setup(row: Any) -> AnalyzerSetup:
-    return AnalyzerSetup(**{field.name: row[field.name] for field in fields(AnalyzerSetup)})
+def _setup(row: Any, seals: Seals) -> AnalyzerSetup:
+    values = {field.name: row[field.name] for field in fields(AnalyzerSetup) if field.name != "unreadable"}
+    settings, unreadable = seals.tried(CONFIG.at(row["id"]), row["config"])
+    return AnalyzerSetup(**{**values, "config": settings or {}, "unreadable": unreadable})
+
+
+def _require_readable(setup: AnalyzerSetup) -> None:
+    if setup.unreadable is not None:
+        raise Unreadable(f'analyzer "{setup.name}": {setup.unreadable}')
+
+
+def _columns(id: str, values: Mapping[str, Any], sealer: Sealer) -> list[Any]:
+    stored = {**values, "config": sealer.sealed(CONFIG.at(id), values["config"])}
+    return [stored[name] for name in _EDITABLE]
 
 
 def _taken(name: str) -> Conflict:

@@ -72,6 +72,7 @@ class AnalyzerView(Model):
     circuit: CircuitView | None
     created_at: datetime
     updated_at: datetime
+    unreadable: Annotated[str | None, Field(description="Why its settings do not open, where that is so.")]
 
 
 class TrialView(Model):

@@ -1,7 +1,7 @@
 """Analyzers, the policy and runs as they are kept. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -18,17 +18,21 @@ LONGEST_HOLD = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyzerSetup:
-    """A plugin with its settings, secrets included: it is shown only through its plugin's mask."""
+    """A plugin with its settings, secrets included: it is shown only through its plugin's mask.
+
+    `unreadable` says why the settings do not open, where that is so; then there are none.
+    """
 
     id: str
     name: str
     provider: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)
     enabled: bool
     is_default: bool
     revision: int
     created_at: datetime
     updated_at: datetime
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from alertagent.kernel.errors import NotFound
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Transaction
+from alertagent.storage.sealing import Unreadable
 
 # After this nobody waits for an answer any more; a callback has a deadline of its own.
 RUN_WITHIN = timedelta(minutes=15)
@@ -102,7 +103,7 @@ class Planning:
             return
         try:
             chosen = await self._analyzers.default(transaction)
-        except NotFound as problem:
+        except (NotFound, Unreadable) as problem:
             await self._skip(transaction, wanted, problem.message)
             return
         room = await self._room(transaction, chosen, policy, now)

@@ -41,8 +41,21 @@ from alertagent.kernel.errors import Conflict, Detail, NotFound, Unavailable
 from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.pages import Column, Listing, PageOf, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
+from alertagent.storage.sealing import Column as SealedColumn
+from alertagent.storage.sealing import Form
+from alertagent.storage.seals import Seals
 
 sql = load_queries("alertagent.core.configs")
+
+# Files made of rules hold no secrets.
+BODY = SealedColumn(
+    table="config_snapshots",
+    name="body",
+    key=("cluster_id", "config_type", "revision"),
+    form=Form.BYTES,
+    only="config_type = 'alertmanager'",
+    is_made=True,
+)
 
 SNAPSHOTS_KEPT = 50
 
@@ -88,10 +101,12 @@ class Configs:
         rules: Rules,
         watch: ConfigWatch,
         *,
+        seals: Seals,
         renderers: Mapping[ConfigType, Renderer] | None = None,
     ) -> None:
         """`renderers` are for the types that are not made of rules."""
         self._database = database
+        self._seals = seals
         self._clusters = clusters
         self._rules = rules
         self._watch = watch
@@ -146,7 +161,7 @@ class Configs:
                 return await self.current(cluster_id, config_type)
 
     async def body(self, snapshot: Snapshot, *, zipped: bool = False) -> bytes:
-        """The bytes of a configuration. Raises NotFound when it was replaced too often in the meantime."""
+        """The bytes of a configuration. Raises NotFound when it was replaced too often in the meantime, Unreadable."""
         get = self._bodies.zipped if zipped else self._bodies.plain
         return await get(snapshot.hash, partial(self._load, snapshot))
 
@@ -287,7 +302,8 @@ class Configs:
         body: bytes | None = await self._database.fetchval(sql.body, *place)
         if body is None:
             raise NotFound("this configuration has been replaced many times since; ask again", code="config.outdated")
-        return body
+        opened: bytes = self._seals.opened(BODY.at(*place), body)
+        return opened
 
     async def _render(self, cluster: Cluster, config_type: ConfigType) -> Snapshot:
         """Render once, whoever asks: a lock per configuration, and a second look behind it."""
@@ -340,7 +356,10 @@ class Configs:
                 return _snapshot(await transaction.fetchrow(sql.count_snapshot, *where))
             return _snapshot(await transaction.fetchrow(sql.confirm_snapshot, *where, rendered.rules, notes, about))
         revision = latest["revision"] + 1 if latest is not None else 1
-        what = (rendered.hash, rendered.body, rendered.rules, notes, about, rendered.is_bundle)
+        body = rendered.body
+        if place[1] not in RULE_TYPES:
+            body = (await self._seals.sealer(transaction)).sealed(BODY.at(*place, revision), body)
+        what = (rendered.hash, body, rendered.rules, notes, about, rendered.is_bundle)
         row = await transaction.fetchrow(sql.add_snapshot, *place, revision, now, *what)
         self._bodies.keep(rendered.hash, rendered.body)
         await transaction.execute(sql.forget_snapshots, *place, revision - SNAPSHOTS_KEPT)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from alertagent.core.audit.model import actor_of
-from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.channels import Channels, require_readable
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.retrying import Retries
@@ -69,6 +69,7 @@ class ChannelView(Model):
     paused_until: datetime | None
     created_at: datetime
     updated_at: datetime
+    unreadable: Annotated[str | None, Field(description="Why its settings do not open, where that is so.")]
 
 
 class PluginView(Model):
@@ -174,6 +175,7 @@ class NotifyApi:
     async def test(self, call: Call, id: str) -> TestResult:
         """Send one test message through a channel and show what the provider said."""
         channel = await self._channels.get(id)
+        require_readable(channel)
         return _result(await self._channels.send_test(channel.plugin_name, channel.config))
 
     @get("/channels/{id}/deliveries", access=viewer("deliveries:read"))

@@ -24,6 +24,9 @@ from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
+from alertagent.storage.sealing import Column as SealedColumn
+from alertagent.storage.sealing import Unreadable
+from alertagent.storage.seals import Sealer, Seals
 
 sql = load_queries("alertagent.core.notify")
 
@@ -41,6 +44,8 @@ LISTING = Listing(
     key="t.id",
     search=("t.name",),
 )
+
+CONFIG = SealedColumn(table="user_notification_configs", name="config", key=("id",))
 
 # What a channel is that nobody said more of.
 _NEW = {"enabled": True, "is_default": False, "fallback": (), "user_id": None}
@@ -69,8 +74,10 @@ class Channels:
         registry: Registry,
         guard: AddressGuard,
         transport: Transport,
+        seals: Seals,
     ) -> None:
         self._database = database
+        self._seals = seals
         self._registry = registry
         self._audit = audit
         self._producer = producer
@@ -87,12 +94,12 @@ class Channels:
         row = await self._database.fetchrow(sql.find_channel, id)
         if row is None:
             raise _unknown(id)
-        return channel_of(row)
+        return channel_of(row, self._seals)
 
     async def named(self, names: Iterable[str], executor: Executor | None = None) -> dict[str, Channel]:
         """Those of these channels that exist, by name."""
         rows = await (executor or self._database).fetch(sql.channels_named, list(names))
-        return {row["name"]: channel_of(row) for row in rows}
+        return {row["name"]: channel_of(row, self._seals) for row in rows}
 
     async def names(self, executor: Executor | None = None) -> dict[str, bool]:
         """All names, and whether the channel hears of everything while no routing document is stored."""
@@ -105,7 +112,7 @@ class Channels:
 
     async def page(self, request: PageRequest) -> tuple[list[Channel], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
-        return [channel_of(row) for row in page.rows], page.next_cursor, page.total
+        return [channel_of(row, self._seals) for row in page.rows], page.next_cursor, page.total
 
     async def add(self, actor: Actor, values: Mapping[str, Any]) -> Channel:
         """Store a channel. Raises Invalid with the place of each finding, Conflict when the name is taken."""
@@ -120,10 +127,11 @@ class Channels:
 
     async def insert(self, transaction: Transaction, actor: Actor, values: Mapping[str, Any]) -> Channel:
         """Store a channel whose settings were checked. Raises Conflict when the name is taken."""
-        row = await transaction.fetchrow(sql.add_channel, new_id(), *_columns(values))
+        id, sealer = new_id(), await self._seals.sealer(transaction)
+        row = await transaction.fetchrow(sql.add_channel, id, *_columns(id, values, sealer))
         if row is None:
             raise _taken(values["name"])
-        channel = channel_of(row)
+        channel = channel_of(row, self._seals)
         await self._note(transaction, actor, "channel.created", None, channel)
         await self._producer.enqueue(transaction, regroup_task())
         return channel
@@ -141,6 +149,8 @@ class Channels:
     async def _revised(self, base: Channel, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Every editable value with the changes in it, checked; that may take a look at the network."""
         values = {name: getattr(base, name) for name in _EDITABLE} | dict(changes)
+        if "config" not in changes:
+            require_readable(base)
         same_plugin = values["plugin_name"] == base.plugin_name
         if "config" in changes or not same_plugin:
             stored = base.config if same_plugin else {}
@@ -156,11 +166,13 @@ class Channels:
                 before = await self._current(transaction, base.id, expected)
                 if before.revision != base.revision:
                     return None
-                if all(getattr(before, name) == values[name] for name in _EDITABLE):
+                if before.unreadable is None and all(getattr(before, name) == values[name] for name in _EDITABLE):
                     return before
                 if values["name"] != before.name:
                     await self._require_unrouted(transaction, before, "renamed")
-                after = channel_of(await transaction.fetchrow(sql.replace_channel, base.id, *_columns(values)))
+                columns = _columns(base.id, values, await self._seals.sealer(transaction))
+                row = await transaction.fetchrow(sql.replace_channel, base.id, *columns)
+                after = channel_of(row, self._seals)
                 await transaction.execute(sql.forget_failures, base.id)
                 await self._note(transaction, actor, "channel.updated", before, after)
                 await self._producer.enqueue(transaction, regroup_task())
@@ -209,7 +221,7 @@ class Channels:
             raise _unknown(id)
         if expected is not None and row["revision"] not in expected:
             raise Stale(f'channel "{row["name"]}" was changed in the meantime; it is at revision {row["revision"]}')
-        return channel_of(row)
+        return channel_of(row, self._seals)
 
     async def _require_unrouted(self, transaction: Executor, channel: Channel, done: str) -> None:
         places = await self._routes.leading_to(channel.name, transaction) if self._routes is not None else ()
@@ -242,13 +254,21 @@ class Channels:
         return {name: getattr(channel, name) for name in _EDITABLE} | {"config": self.masked(channel)}
 
 
-def channel_of(row: Any) -> Channel:
-    values = {field.name: row[field.name] for field in fields(Channel)}
-    return Channel(**{**values, "fallback": tuple(row["fallback"])})
+def channel_of(row: Any, seals: Seals) -> Channel:
+    values = {field.name: row[field.name] for field in fields(Channel) if field.name != "unreadable"}
+    settings, unreadable = seals.tried(CONFIG.at(row["id"]), row["config"])
+    return Channel(**{**values, "config": settings or {}, "fallback": tuple(row["fallback"]), "unreadable": unreadable})
 
 
-def _columns(values: Mapping[str, Any]) -> list[Any]:
-    return [*(values[name] for name in _EDITABLE[:5]), list(values["fallback"]), values["user_id"]]
+def require_readable(channel: Channel) -> None:
+    """Raises Unreadable."""
+    if channel.unreadable is not None:
+        raise Unreadable(f'channel "{channel.name}": {channel.unreadable}')
+
+
+def _columns(id: str, values: Mapping[str, Any], sealer: Sealer) -> list[Any]:
+    stored = {**values, "config": sealer.sealed(CONFIG.at(id), values["config"])}
+    return [*(stored[name] for name in _EDITABLE[:5]), list(values["fallback"]), values["user_id"]]
 
 
 def _test_message(now: datetime) -> Message:

@@ -9,7 +9,7 @@ import structlog
 
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.budgets import SHORT, Budgets, Use
-from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.channels import Channels, require_readable
 from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.fallbacks import left_of
 from alertagent.core.notify.message import messages
@@ -27,6 +27,7 @@ from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
+from alertagent.storage.seals import Seals
 
 sql = load_queries("alertagent.core.notify")
 
@@ -66,9 +67,10 @@ class Deliveries:
         transport: Transport,
         clock: Clock,
         external_url: str,
+        seals: Seals,
     ) -> None:
         self._database = database
-        self._records = Records(database, alerts, producer, clock)
+        self._records = Records(database, alerts, producer, clock, seals)
         self._digests = digests
         self._budgets = budgets
         self._channels = channels
@@ -107,6 +109,7 @@ class Deliveries:
     async def _is_merged(self, planned: Planned) -> bool:
         """Whether a digest tells it. Otherwise it may be sent now; raises External where its channel has no room."""
         delivery, channel = planned.delivery, planned.channel
+        require_readable(channel)
         plugin = self._plugin(channel)
         if delivery.digest_id is None:
             self._require_open(channel)  # first: what a blocked channel keeps back was not attempted, and may be merged

@@ -1,7 +1,7 @@
 """Channels, groups and deliveries as they are kept. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,12 +11,15 @@ from alertagent.kernel.clock import rfc3339
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """A plugin with its settings, secrets included: a channel is shown only through its plugin's mask."""
+    """A plugin with its settings, secrets included: a channel is shown only through its plugin's mask.
+
+    `unreadable` says why the settings do not open, where that is so; then there are none.
+    """
 
     id: str
     name: str
     plugin_name: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)
     enabled: bool
     is_default: bool
     fallback: tuple[str, ...]
@@ -25,6 +28,7 @@ class Channel:
     revision: int
     created_at: datetime
     updated_at: datetime
+    unreadable: str | None = None
 
 
 # The receiver of a delivery that tells of alerts which nobody acknowledged.

@@ -22,6 +22,7 @@ from alertagent.kernel.together import Together
 from alertagent.plugins.outcome import Delivered, Outcome
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database, Transaction
+from alertagent.storage.seals import Seals
 
 _FIELDS = tuple(field.name for field in fields(Delivery))
 
@@ -53,8 +54,9 @@ class Ending:
 class Records:
     """Finds what is to be delivered, and writes down what became of it."""
 
-    def __init__(self, database: Database, alerts: Alerts, producer: Producer, clock: Clock) -> None:
+    def __init__(self, database: Database, alerts: Alerts, producer: Producer, clock: Clock, seals: Seals) -> None:
         self._database = database
+        self._seals = seals
         self._alerts = alerts
         self._producer = producer
         self._clock = clock
@@ -78,7 +80,7 @@ class Records:
             return [None] * len(ids)
         deliveries = [delivery_of(row) for row in rows]
         called = await self._database.fetch(sql.channels_to_tell, list({each.channel_id for each in deliveries}))
-        channels = {row["id"]: (channel_of(row), row["is_on"]) for row in called}
+        channels = {row["id"]: (channel_of(row, self._seals), row["is_on"]) for row in called}
         told = {planned.fingerprint for delivery in deliveries for planned in delivery.alerts}
         alerts = {alert.fingerprint: alert for alert in await self._alerts.find(told)}
         found = {}

@@ -29,16 +29,11 @@ def make_texts(number: int = 0) -> Texts:
 async def test_a_change_comes_with_its_version_its_audit_row_and_its_task(parts: Parts) -> None:
     await parts.alertmanager.put(ANNA, "c1", Texts(config=SHOP, templates=SHOP_TEMPLATES), None, "because")
 
-    version = await parts.database.fetchrow("SELECT * FROM alertmanager_config_versions")
+    version = await parts.alertmanager.version("c1", "v1.0.0")
     audit = await parts.database.fetchrow("SELECT * FROM audit_log WHERE action LIKE 'alertmanager%'")
     tasks = await parts.database.fetch("SELECT * FROM task_queue WHERE task_type = 'alertmanager_update'")
-    assert version is not None
-    assert (version["revision"], version["config"], version["author"], version["comment"]) == (
-        1,
-        SHOP,
-        "anna",
-        "because",
-    )
+    assert version.texts == Texts(config=SHOP, templates=SHOP_TEMPLATES)
+    assert (version.revision, version.author, version.comment) == (1, "anna", "because")
     assert audit is not None
     assert (audit["action"], audit["subject_id"], audit["before"]) == ("alertmanager_config.created", "c1", None)
     assert audit["after"] == {"version": "v1.0.0", "templates": ["shop.tmpl"]}

@@ -17,6 +17,7 @@ from alertagent.core.analysis import tasks as analysis_tasks
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.errors import Delayed, Permanent
 from alertagent.kernel.labels import fingerprint
+from alertagent.keys import seals_of
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.transport import Transport
 from alertagent.queue.ledger import entry
@@ -141,13 +142,15 @@ async def open_house(database_url: str, redis_url: str, *, connections: int = 10
         Redis.from_url(redis_url) as redis,
         Transport(guard, timeout=timedelta(seconds=1)) as transport,
     ):
+        settings = make_settings(database_url, redis_url)
         parts = Parts(
-            make_settings(database_url, redis_url),
+            settings,
             database=database,
             redis=redis,
             transport=transport,
             guard=guard,
             clock=clock,
+            seals=await seals_of(settings, database),
         )
         committing = asyncio.create_task(parts.alerts.committing())
         try:

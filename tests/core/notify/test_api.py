@@ -82,7 +82,7 @@ async def test_a_secret_is_kept_replaced_and_never_shown(api: Api, service: Serv
     path = f"/channels/{made['id']}"
 
     async def stored() -> Any:
-        return await service.parts.database.fetchval("SELECT config FROM user_notification_configs")
+        return (await service.parts.channels.get(made["id"])).config
 
     kept = await api.put(path, {"config": {**made["config"], "at_all": True}})
     after_keeping = await stored()

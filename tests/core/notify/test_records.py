@@ -20,7 +20,7 @@ async def records(house: House) -> Records:
     channel = {"name": "ops", "plugin_name": "console", "config": {}, "enabled": True, "is_default": True}
     await house.parts.channels.add(Actor(name="anna"), {**channel, "fallback": (), "user_id": None})
     await house.work()
-    return Records(house.database, house.parts.alerts, house.parts.producer, house.clock)
+    return Records(house.database, house.parts.alerts, house.parts.producer, house.clock, house.parts.seals)
 
 
 async def plan(house: House, *names: str) -> list[str]:
@@ -105,7 +105,7 @@ async def test_one_that_the_database_does_not_take_does_not_hold_up_the_others(h
 
 async def test_of_two_runs_one_ends_a_delivery(house: House, records: Records) -> None:
     (planned,) = await find(records, await plan(house, "A"))
-    elsewhere = Records(house.database, house.parts.alerts, house.parts.producer, house.clock)
+    elsewhere = Records(house.database, house.parts.alerts, house.parts.producer, house.clock, house.parts.seals)
 
     ended = await asyncio.gather(records.end(ending(planned, Delivered())), elsewhere.end(ending(planned, Delivered())))
 
@@ -118,7 +118,7 @@ async def test_two_processes_that_end_deliveries_in_any_order_do_not_wait_for_ea
     house: House, records: Records
 ) -> None:
     found = await find(records, await plan(house, *(f"A{number:02}" for number in range(40))))
-    elsewhere = Records(house.database, house.parts.alerts, house.parts.producer, house.clock)
+    elsewhere = Records(house.database, house.parts.alerts, house.parts.producer, house.clock, house.parts.seals)
 
     await asyncio.gather(
         *(records.end(ending(planned, Delivered())) for planned in found),
