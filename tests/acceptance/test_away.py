@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 
 from alertagent.kernel.clock import rfc3339
-from tests.support.serve import LOOPBACK, TOKEN, Serve
+from tests.support.serve import LOOPBACK, TOKEN, Serve, beside
 from tests.support.service import Api
 from tests.support.sink import Sink
 
@@ -35,7 +35,7 @@ async def resolve(api: Api, name: str, began: datetime) -> None:
 async def test_an_alert_that_is_over_when_a_worker_comes_back_is_told_all_the_same(
     database_url: str, redis_url: str
 ) -> None:
-    urls = {"ALERTAGENT_DATABASE__URL": database_url, "ALERTAGENT_REDIS__URL": redis_url}
+    urls = beside(database_url, redis_url)
     settings = {**LOOPBACK, **TOKEN, **urls}
     async with (
         Serve("--role", "api", environment=settings) as front,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.processes import running_in
 from tests.support.prometheus import eventually
-from tests.support.serve import LOOPBACK, TOKEN, Ended, Serve, run
+from tests.support.serve import LOOPBACK, TOKEN, Ended, Serve, beside, run
 from tests.support.service import ADMIN_TOKEN, Api
 
 NOBODY = "127.0.0.1:1"
@@ -135,7 +135,7 @@ async def test_an_unreachable_database_is_awaited_visibly_and_then_given_up(redi
 async def test_a_taken_port_is_named(database_url: str, redis_url: str) -> None:
     async with Serve.on(database_url, redis_url) as first:
         port = first.address.rpartition(":")[2]
-        urls = {"ALERTAGENT_DATABASE__URL": database_url, "ALERTAGENT_REDIS__URL": redis_url}
+        urls = beside(database_url, redis_url)
 
         said = complaint(await run("serve", "--port", port, environment=urls))
 
@@ -221,7 +221,7 @@ async def test_engines_that_a_kill_left_running_are_taken_over_and_stopped(data_
 
 
 async def test_api_and_worker_share_the_work_by_their_engines(database_url: str, redis_url: str) -> None:
-    urls = {"ALERTAGENT_DATABASE__URL": database_url, "ALERTAGENT_REDIS__URL": redis_url}
+    urls = beside(database_url, redis_url)
     settings = {**LOOPBACK, **TOKEN, **urls}
     async with (
         Serve("--role", "api", environment=settings) as front,
@@ -284,7 +284,7 @@ async def test_version_is_one_line() -> None:
 
 
 async def test_an_unused_port_is_chosen_for_zero(database_url: str, redis_url: str) -> None:
-    urls = {"ALERTAGENT_DATABASE__URL": database_url, "ALERTAGENT_REDIS__URL": redis_url}
+    urls = beside(database_url, redis_url)
     serve = Serve("--port", "0", environment={**TOKEN, **urls})
     await serve.spawn()
 

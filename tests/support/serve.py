@@ -17,7 +17,7 @@ from typing import Self
 import aiohttp
 
 from tests.support.prometheus import eventually
-from tests.support.service import ADMIN_TOKEN
+from tests.support.service import ADMIN_TOKEN, KEY
 from tests.support.waiting import Inbox
 
 COMMAND = Path(sys.executable).with_name("alertagent")
@@ -35,6 +35,15 @@ class Ended:
     status: int
     stdout: str
     stderr: str
+
+
+def beside(database_url: str, redis_url: str) -> dict[str, str]:
+    """The settings of a process on engines that run already, with the key that all of them share."""
+    return {
+        "ALERTAGENT_DATABASE__URL": database_url,
+        "ALERTAGENT_REDIS__URL": redis_url,
+        "ALERTAGENT_SECRETS__KEY": KEY,
+    }
 
 
 async def run(*arguments: str, environment: Mapping[str, str] | None = None, within: float = 20) -> Ended:
@@ -153,8 +162,7 @@ class Serve(Running):
     @classmethod
     def on(cls, database_url: str, redis_url: str, **environment: str) -> Self:
         """On engines that run already; `environment` are more settings."""
-        urls = {"ALERTAGENT_DATABASE__URL": database_url, "ALERTAGENT_REDIS__URL": redis_url}
-        return cls(environment={**LOOPBACK, **TOKEN, **urls, **environment})
+        return cls(environment={**LOOPBACK, **TOKEN, **beside(database_url, redis_url), **environment})
 
     @classmethod
     def in_(cls, data_dir: Path) -> Self:
