@@ -35,6 +35,9 @@ class GivenKeys:
     def make(self) -> Keyring:
         raise _not_ours(self)
 
+    def renew(self) -> Keyring:
+        raise _not_ours(self)
+
 
 class GivenFile:
     """A file that somebody else looks after, such as a mounted Secret."""
@@ -59,6 +62,9 @@ class GivenFile:
     def make(self) -> Keyring:
         raise _not_ours(self)
 
+    def renew(self) -> Keyring:
+        raise _not_ours(self)
+
 
 class OwnFile(GivenFile):
     """A file in the data directory. It appears whole or not at all, and a key once written stays in it."""
@@ -75,10 +81,16 @@ class OwnFile(GivenFile):
         return keyring
 
     def make(self) -> Keyring:
-        """Of two that make the first key of one directory, both go on with the same."""
+        """The first key. Of several processes that make it, all go on with the same."""
+        return self._put_first(None)
+
+    def renew(self) -> Keyring:
+        return self._put_first(self._keys_so_far())
+
+    def _put_first(self, before: str | None) -> Keyring:
+        """Write a new key before the others; where there are none, to a file that is not there yet."""
         key = write_key(secrets.token_bytes(KEY_BYTES))
         try:
-            before = self._keys_so_far()
             self._write(f"{_HEAD}{key}\n{before or ''}", is_first=before is None)
         except OSError as error:
             raise Unavailable(
@@ -87,7 +99,7 @@ class OwnFile(GivenFile):
             ) from error
         keyring = self.load()
         if keyring is None:
-            raise Fatal(f"{self._path} vanished while it was made")
+            raise Unavailable(f"{self._path} vanished while it was made")
         log.warning("secrets.key_made", file=str(self._path), key=keyring.first.id, remedy="save it with the backups")
         return keyring
 

@@ -32,7 +32,10 @@ class Source(Protocol):
         """The keys as they are now; None where there are none yet. Raises Fatal."""
 
     def make(self) -> Keyring:
-        """Put a new key before those that are there. Raises Conflict where that is not ours to do, Unavailable."""
+        """Make the first key. Raises Conflict where that is not ours to do, Unavailable."""
+
+    def renew(self) -> Keyring:
+        """Put a new key before those that are there. Raises likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,9 @@ class Seals:
             raise Unreadable(f"secrets are sealed under key {id}, which is not in {self.source}: add it there")
         return Sealer(key)
 
-    def add_key(self) -> Keyring:
+    def renew(self) -> Keyring:
         """Make a new key, which every process finds where the keys come from. Raises Conflict, Unavailable."""
-        self.keyring = self.source.make()
+        self.keyring = self.source.renew()
         return self.keyring
 
     def reload(self) -> Keyring:

@@ -66,7 +66,7 @@ class Keys:
         # The keys before are forgotten only when nothing is left.
         is_under_way = len(known) > 1
         if keyring.first.id == current and not is_under_way:
-            keyring = await asyncio.to_thread(self._seals.add_key)
+            keyring = await asyncio.to_thread(self._seals.renew)
         key = keyring.first
         if key.id != current:
             await use(transaction, key)
