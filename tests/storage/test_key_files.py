@@ -118,7 +118,7 @@ def test_keys_that_somebody_gave_are_not_ours_to_make(tmp_path: Path) -> None:
 
     with pytest.raises(Conflict, match="put a new one there"):
         GivenFile(tmp_path / "given").make()
-    with pytest.raises(Conflict, match="the setting secrets.key"):
+    with pytest.raises(Conflict, match=r"the setting secrets\.key"):
         GivenKeys(GIVEN).renew()
     assert (tmp_path / "given").read_text() == GIVEN
     assert GivenKeys(GIVEN).load() == read_keys(GIVEN)

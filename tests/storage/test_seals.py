@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alertagent.keys import SEALED
 from alertagent.kernel.errors import Fatal
+from alertagent.keys import SEALED
 from alertagent.storage.database import Database
 from alertagent.storage.key_files import GivenKeys, OwnFile
 from alertagent.storage.sealing import Column, Unreadable, write_key
