@@ -141,6 +141,12 @@ class External(Delayed):
     default_code = "external"
 
 
+class Postponed(External):
+    """Nothing was tried, because it could not help before `retry_after`: that spends none of a task's attempts."""
+
+    default_code = "postponed"
+
+
 class Unavailable(Delayed):
     """A part of AlertAgent's own that is needed is away: the database, the queue, the process while it stops."""
 

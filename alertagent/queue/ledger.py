@@ -65,7 +65,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """An attempt that failed. `delay` None buries it."""
+    """An attempt that failed. `delay` None buries it; `spends` False leaves as many attempts as there were."""
 
     id: str
     retry: int
@@ -73,6 +73,7 @@ class Judged:
     error: str
     started_at: datetime | None
     why: str | None = None
+    spends: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class Ledger:
             [attempt.error for attempt in ordered],
             [attempt.started_at for attempt in ordered],
             [attempt.why for attempt in ordered],
+            [attempt.spends for attempt in ordered],
         )
         return {str(row["id"]) for row in rows}
 

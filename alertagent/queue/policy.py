@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from alertagent.kernel.backoff import full_jitter
-from alertagent.kernel.errors import Delayed, Permanent
+from alertagent.kernel.errors import Delayed, Permanent, Postponed
 from alertagent.queue.task import Task
 
 LONGEST = timedelta(hours=24)
@@ -35,8 +35,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RetryIn:
+    """`spends`: an attempt was made, of which a task has so many."""
+
     delay: timedelta
     error: str
+    spends: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,17 @@ DEFAULT = Rule()
 
 
 def judge(error: BaseException, task: Task, random: float, rule: Rule = DEFAULT) -> Verdict:
-    """Decide. `random` is uniform in [0, 1); a known `retry_after` is the least wait, never longer than a day."""
+    """Decide. `random` is uniform in [0, 1); a known `retry_after` is the least wait, never longer than a day.
+
+    Whoever raises Postponed decides himself when to stop.
+    """
     text = describe(error)
     if isinstance(error, Permanent):
         return Bury(Why.PERMANENT, text)
+    if isinstance(error, Postponed):
+        # Not all at the same moment, and not much later: how often it was put off says nothing.
+        delay = (error.retry_after or rule.base) + rule.base * random
+        return RetryIn(min(delay, LONGEST), text, spends=False)
     if task.retry >= task.max_retry:
         return Bury(Why.EXHAUSTED, text)
     delay = full_jitter(task.retry, base=rule.base, cap=rule.cap, random=random)

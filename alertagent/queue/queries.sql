@@ -22,19 +22,21 @@ UPDATE task_queue AS task
 RETURNING task.id;
 
 -- name: judge
--- Retry after a delay, or fail where the delay is null. retry_count is the fence: an attempt is judged once. A failure
--- is answered the same again, because without the answer nobody would write the dead letter.
+-- Retry after a delay, or fail where the delay is null. retry_count is the fence: an attempt is judged once; what
+-- spent none may be tried once more. A failure is answered the same again, because without the answer nobody would write
+-- the dead letter.
 UPDATE task_queue AS task
    SET status        = CASE WHEN judged.delay IS NULL THEN 'failed' ELSE 'pending' END,
        retry_count   = task.retry_count + (judged.delay IS NOT NULL)::int,
+       max_retry     = task.max_retry + (NOT judged.spends)::int,
        scheduled_at  = coalesce(now() + judged.delay, task.scheduled_at),
        completed_at  = CASE WHEN judged.delay IS NULL THEN coalesce(task.completed_at, now()) END,
        started_at    = judged.started_at,
        error_message = judged.error,
        why           = judged.why,
        updated_at    = now()
-  FROM unnest($1::uuid[], $2::int[], $3::interval[], $4::text[], $5::timestamptz[], $6::text[])
-    AS judged (id, retry_count, delay, error, started_at, why)
+  FROM unnest($1::uuid[], $2::int[], $3::interval[], $4::text[], $5::timestamptz[], $6::text[], $7::boolean[])
+    AS judged (id, retry_count, delay, error, started_at, why, spends)
  WHERE task.id = judged.id AND task.retry_count = judged.retry_count
    AND (task.status IN ('pending', 'processing')
         OR task.status = 'failed' AND judged.delay IS NULL AND task.started_at IS NOT DISTINCT FROM judged.started_at)

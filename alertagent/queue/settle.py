@@ -241,7 +241,8 @@ class Settler:
                 streams.move.add(pipeline, [stream, stream], GROUP, leaving.entry, 0, streams.FIELD, envelope)
             case RetryIn(delay):
                 wait = delay // timedelta(milliseconds=1) + 1
-                streams.retry.add(pipeline, [stream, keys.delayed], GROUP, leaving.entry, wait, _next(leaving, delay))
+                again = _next(leaving, removal)
+                streams.retry.add(pipeline, [stream, keys.delayed], GROUP, leaving.entry, wait, again)
             case Bury():
                 kept = self._station.options.dead_letters_kept
                 letter = self._dead_letter(leaving, removal)
@@ -272,6 +273,8 @@ def _log(delivery: Delivery, verdict: Verdict | None) -> None:
     match verdict:
         case None:
             log.debug("task.completed", **about)
+        case RetryIn(delay, error, spends=False):
+            log.info("task.postponed", **about, delay=delay.total_seconds(), error=error)
         case RetryIn(delay, error):
             log.warning("task.retried", **about, retry=task.retry + 1, delay=delay.total_seconds(), error=error)
         case Bury(why, error):
@@ -293,6 +296,7 @@ def _judged(failure: Failure) -> Judged:
         error=verdict.error,
         started_at=failure.delivery.started_at,
         why=verdict.why.value if isinstance(verdict, Bury) else None,
+        spends=not isinstance(verdict, RetryIn) or verdict.spends,
     )
 
 
@@ -308,8 +312,10 @@ def _removal(failure: Failure, *, counts: bool) -> Drop | Verdict:
             return Drop()
 
 
-def _next(leaving: Leaving, delay: timedelta) -> bytes:
+def _next(leaving: Leaving, verdict: RetryIn) -> bytes:
     if leaving.delivery is None:
         raise ValueError("only a task can be tried again")
     task = leaving.delivery.task
-    return streams.member(leaving.level, encode(task._replace(retry=task.retry + 1, due=datetime.now(UTC) + delay)))
+    most = task.max_retry + (not verdict.spends)
+    due = datetime.now(UTC) + verdict.delay
+    return streams.member(leaving.level, encode(task._replace(retry=task.retry + 1, max_retry=most, due=due)))

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertagent.kernel.errors import External, Permanent, RateLimited
+from alertagent.kernel.errors import External, Permanent, Postponed, RateLimited
 from alertagent.queue.policy import MAX_ERROR, Bury, RetryIn, Rule, Verdict, Why, describe, judge
 from alertagent.queue.task import Task
 
@@ -43,6 +43,9 @@ def seconds(count: float) -> timedelta:
         (RateLimited("slow", retry_after=seconds(0.1)), a_task(), RetryIn(seconds(0.5), "RateLimited: slow")),
         (RateLimited("slow", retry_after=2 * DAY), a_task(), RetryIn(DAY, "RateLimited: slow")),
         (RateLimited("slow", retry_after=seconds(9)), a_task(retry=3), Bury(Why.EXHAUSTED, "RateLimited: slow")),
+        (Postponed("open", retry_after=seconds(9)), a_task(retry=3), RetryIn(seconds(9.5), "Postponed: open", False)),
+        (Postponed("open"), a_task(retry=20), RetryIn(seconds(1.5), "Postponed: open", False)),
+        (Postponed("open", retry_after=2 * DAY), a_task(), RetryIn(DAY, "Postponed: open", False)),
         (asyncio.CancelledError(), a_task(), RetryIn(seconds(0.5), "cancelled by itself")),
     ],
 )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from alertagent.kernel.errors import Permanent, RateLimited
+from alertagent.kernel.errors import Permanent, Postponed, RateLimited
 from alertagent.queue.options import QueueOptions
 from alertagent.queue.policy import Rule, Why
 from alertagent.queue.streams import FIELD, GROUP
@@ -102,6 +102,25 @@ async def test_the_wait_that_a_handler_asks_for_is_honoured(bench: Bench) -> Non
         await bench.finished(2)
 
     assert 0.4 <= started[1] - started[0] < 1
+
+
+async def test_what_is_put_off_spends_no_attempt(bench: Bench) -> None:
+    left: list[tuple[int, int]] = []
+
+    async def put_off(task: Task) -> None:
+        left.append((task.retry, task.max_retry))
+        if task.retry < 3:
+            raise Postponed("left alone", retry_after=timedelta(milliseconds=1))
+        raise RuntimeError("tried, and failed")
+
+    new = task(max_retry=0)
+    async with bench.workers({"note": put_off}, rules={"note": AT_ONCE}):
+        await bench.enqueue(new)
+        assert await bench.finished(4) == ["retried", "retried", "retried", "buried"]
+
+    row = await bench.row(new)
+    assert left == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert (row.status, row.why, row.retry, row.max_retry) == ("failed", "exhausted", 3, 3)
 
 
 async def test_a_task_that_fails_too_often_is_buried(bench: Bench) -> None:

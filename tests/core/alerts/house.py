@@ -15,7 +15,7 @@ from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2
 from alertagent.core.alerts.model import Alert
 from alertagent.core.analysis import tasks as analysis_tasks
 from alertagent.kernel.clock import rfc3339
-from alertagent.kernel.errors import Delayed, Permanent
+from alertagent.kernel.errors import Delayed, Permanent, Postponed
 from alertagent.kernel.labels import fingerprint
 from alertagent.keys import seals_of
 from alertagent.plugins.addresses import AddressGuard
@@ -106,13 +106,16 @@ class House:
             await self._end(task, "failed", problem.message)
         except Delayed as problem:
             pause = problem.retry_after or timedelta(seconds=1)
-            if task.retry >= task.max_retry:
+            is_free = isinstance(problem, Postponed)
+            if task.retry >= task.max_retry and not is_free:
                 await self._end(task, "failed", problem.message)
                 return
             await self.database.execute(
-                "UPDATE task_queue SET retry_count = retry_count + 1, scheduled_at = $2 WHERE id = $1",
+                "UPDATE task_queue SET retry_count = retry_count + 1, max_retry = max_retry + $3, scheduled_at = $2"
+                " WHERE id = $1",
                 task.id,
                 self.clock.now() + pause,
+                int(is_free),
             )
         else:
             await self._end(task, "completed", None)
