@@ -68,12 +68,14 @@ from alertagent.core.notify import tasks as notify_tasks
 from alertagent.core.notify.api import NotifyApi
 from alertagent.core.notify.budgets import Budgets
 from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.circuits import Circuits
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
 from alertagent.core.notify.retrying import Retries
+from alertagent.core.notify.robots import Robots
 from alertagent.core.routing.api import RoutingApi
 from alertagent.core.routing.exchange import Exchange as RoutingExchange
 from alertagent.core.routing.service import Routing
@@ -275,14 +277,13 @@ class Parts:
             late_after=settings.notify.late_after,
             at_least=settings.notify.digest_from,
         )
+        self.circuits = Circuits(database, self.breakers, self.audit, registry=self.registry, clock=clock)
         self.deliveries = Deliveries(
             database,
             self.alerts,
             self.channels,
-            digests=self.digests,
-            budgets=Budgets(self.redis, clock),
+            robots=Robots(self.circuits, Budgets(self.redis, clock), self.digests, registry=self.registry, clock=clock),
             producer=self.producer,
-            registry=self.registry,
             transport=transport,
             clock=clock,
             external_url=_external_url(settings),
@@ -304,7 +305,9 @@ class Parts:
         self.readiness = Readiness(needed={"database": self._ask_database}, shown={"redis": self._ask_redis})
 
     def _build_analysis(self, guard: AddressGuard, transport: Transport) -> None:
-        self.breakers = Breakers(self.database, self.clock, opened=self.metrics.breaker_opened)
+        self.breakers = Breakers(
+            self.database, self.clock, opened=self.metrics.breaker_opened, shown=self.metrics.breakers_shown
+        )
         self.analyzers = Analyzers(
             self.database, self.audit, self.breakers, registry=self.registry, guard=guard, seals=self.seals
         )
@@ -443,7 +446,9 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
             await stack.enter_async_context(
                 background(parts.alerts.sweeping(), parts.heartbeats.looking(), _housekeeping(parts))
             )
-        await stack.enter_async_context(background(parts.alerts.committing(), parts.listening.run()))
+        await stack.enter_async_context(
+            background(parts.alerts.committing(), parts.listening.run(), parts.breakers.watching())
+        )
         if role is not Role.API:
             await stack.enter_async_context(background(parts.selfwatch.watching()))
         await stack.enter_async_context(parts.events.running())

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter as Counted
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
 
 from prometheus_client import (
@@ -18,6 +18,7 @@ from prometheus_client import (
 
 from alertagent import __version__
 from alertagent.core.gateway.model import SPOKEN
+from alertagent.kernel.breaker import State
 from alertagent.queue.statistics import InRedis, QueueStatistics
 from alertagent.queue.streams import LEVELS
 
@@ -50,12 +51,28 @@ class Metrics:
             ("plugin",),
             registry=self.registry,
         )
+        self._breakers = Gauge(
+            "alertagent_breakers",
+            "Circuit breakers that are not closed. Every process shows the same ones.",
+            ("plugin", "state"),
+            registry=self.registry,
+        )
         self.queue = QueueMetrics(self.registry)
         self.backlog = BacklogMetrics(self.registry)
 
     def breaker_opened(self, key: str) -> None:
         """The key begins with the name of a plugin; what follows is known to few and no label."""
-        self._openings.labels(key.partition(" ")[0]).inc()
+        self._openings.labels(_plugin(key)).inc()
+
+    def breakers_shown(self, states: Mapping[str, State]) -> None:
+        """All that are not closed, by their keys."""
+        self._breakers.clear()
+        for (plugin, state), count in Counted((_plugin(key), state.value) for key, state in states.items()).items():
+            self._breakers.labels(plugin, state).set(count)
+
+
+def _plugin(key: str) -> str:
+    return key.partition(" ")[0]
 
 
 class _Histogram(Histogram):

@@ -47,6 +47,10 @@ class Breaker:
             return State.OPEN if now < self.open_until else State.HALF_OPEN
         return State.PAUSED if self.is_paused(now) else State.CLOSED
 
+    def is_calm(self, now: datetime) -> bool:
+        """Whether nothing that happened lately would change what comes next."""
+        return self.state(now) is State.CLOSED and not any(self.recent)
+
     def is_paused(self, now: datetime) -> bool:
         return self.paused_until is not None and now < self.paused_until
 

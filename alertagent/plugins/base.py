@@ -13,6 +13,7 @@ from typing import ClassVar
 from pydantic import SecretStr
 
 from alertagent.kernel.errors import Permanent
+from alertagent.kernel.ids import digest
 from alertagent.kernel.message import Message
 from alertagent.plugins.addresses import AddressGuard, origin, parse_url
 from alertagent.plugins.config import ConfigT
@@ -63,6 +64,15 @@ class NotificationPlugin(Plugin[ConfigT]):
         """To whom `limits` apply, as far as the settings tell: channels of one account share them. May hold secrets."""
         return None
 
+    def place(self, config: ConfigT) -> str:
+        """The host that will be called, as far as it may be shown."""
+        return ""
+
+    def circuit(self, config: ConfigT) -> str | None:
+        """Who fails together: this plugin with one host and one credential. None where nobody can fail."""
+        account = self.account(config)
+        return f"{self.name} {self.place(config)} {digest(account)[:12]}" if account is not None else None
+
     @abstractmethod
     async def send(self, config: ConfigT, message: Message, transport: Transport, *, now: datetime) -> Outcome:
         """Make one attempt to deliver. Whatever goes wrong outside AlertAgent is an Outcome, not an exception."""
@@ -97,6 +107,9 @@ class HttpNotifier(NotificationPlugin[ConfigT]):
 
     def account(self, config: ConfigT) -> str | None:
         return self.endpoint(config)
+
+    def place(self, config: ConfigT) -> str:
+        return origin(self.endpoint(config))
 
     async def check_config(self, config: ConfigT, guard: AddressGuard) -> None:
         url = self.endpoint(config)

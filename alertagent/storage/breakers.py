@@ -1,7 +1,9 @@
 """Circuit breakers as rows: every process sees the same ones, and only one of them sends the probe."""
 
+import asyncio
+import contextlib
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -9,15 +11,17 @@ from typing import Any
 import structlog
 
 from alertagent.kernel import breaker as breakers
-from alertagent.kernel.breaker import Breaker, Go, Wait
+from alertagent.kernel.breaker import Breaker, Go, State, Wait
 from alertagent.kernel.clock import Clock, rfc3339
-from alertagent.storage.database import Database
+from alertagent.kernel.errors import Problem
+from alertagent.storage.database import Database, Transaction
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.storage")
 
 # Of whom nobody has heard for so long is forgotten.
 KEPT_FOR = timedelta(days=7)
+SHOWN_EVERY = timedelta(seconds=5)
 
 log = structlog.get_logger()
 
@@ -25,7 +29,11 @@ _MOMENTS = ("open_until", "probe_until", "paused_until")
 
 
 class Breakers:
-    """By keys that say who fails together. `opened` is told the key each time that one of them opens."""
+    """By keys that say who fails together.
+
+    `opened` is told the key each time that one of them opens, `shown` now and then how all of them stand that are not
+    closed.
+    """
 
     def __init__(
         self,
@@ -34,11 +42,25 @@ class Breakers:
         *,
         chance: Callable[[], float] = random.random,
         opened: Callable[[str], None] = lambda _key: None,
+        shown: Callable[[Mapping[str, State]], None] = lambda _states: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._chance = chance
         self._opened = opened
+        self._shown = shown
+
+    async def watching(self) -> None:
+        """Tell `shown` for as long as the process lives."""
+        while True:
+            with contextlib.suppress(Problem):
+                await self.show()
+            await asyncio.sleep(SHOWN_EVERY.total_seconds())
+
+    async def show(self) -> None:
+        now = self._clock.now()
+        states = {key: breaker.state(now) for key, breaker in (await self.in_trouble()).items()}
+        self._shown({key: state for key, state in states.items() if state is not State.CLOSED})
 
     async def admit(self, key: str) -> Wait | None:
         """None: call, and tell what became of it. Whoever is let through half-open is the only one."""
@@ -57,16 +79,39 @@ class Breakers:
         return answer
 
     async def passed(self, key: str) -> None:
-        await self._change(key, breakers.passed)
+        await self.record(key, [False])
 
     async def failed(self, key: str) -> None:
-        before, after = await self._change(key, partial(breakers.failed, now=self._clock.now(), random=self._chance()))
+        await self.record(key, [True])
+
+    async def record(self, key: str, failures: Sequence[bool]) -> Breaker:
+        """Several outcomes in their order, true for a failure; how it stands then."""
+        now, chance = self._clock.now(), self._chance()
+
+        def change(breaker: Breaker) -> Breaker:
+            for is_failure in failures:
+                breaker = breakers.failed(breaker, now, chance) if is_failure else breakers.passed(breaker)
+            return breaker
+
+        before, after = await self._change(key, change)
         if after.trips > before.trips and after.open_until is not None:
             log.warning("breaker.opened", key=key, until=rfc3339(after.open_until))
             self._opened(key)
+        return after
 
-    async def paused(self, key: str, until: datetime) -> None:
-        await self._change(key, partial(breakers.paused, until=until))
+    async def paused(self, key: str, until: datetime) -> Breaker:
+        """How it stands then."""
+        _, after = await self._change(key, partial(breakers.paused, until=until))
+        return after
+
+    async def reset(self, transaction: Transaction, key: str) -> None:
+        """Forget all that is known of it, as a person says."""
+        await transaction.execute(sql.remove_breaker, key)
+
+    async def in_trouble(self) -> Mapping[str, Breaker]:
+        """Those that are shut, and those of which somebody failed lately."""
+        rows = await self._database.fetch(sql.breakers_in_trouble)
+        return {row["key"]: _read(row["document"]) for row in rows}
 
     async def look(self, keys: Iterable[str]) -> Mapping[str, Breaker]:
         """Those of which anything is known."""

@@ -21,6 +21,12 @@ DELETE FROM idempotent_replies WHERE created_at < now() - $1::interval;
 -- name: find_breakers
 SELECT key, document FROM breakers WHERE key = ANY ($1);
 
+-- name: breakers_in_trouble
+-- Those that are shut, or of which somebody failed lately.
+SELECT key, document FROM breakers
+ WHERE document -> 'open_until' IS NOT NULL OR document -> 'paused_until' IS NOT NULL
+    OR document @> '{"recent": [true]}';
+
 -- name: add_breaker
 INSERT INTO breakers (key, document) VALUES ($1, '{}') ON CONFLICT (key) DO NOTHING;
 
@@ -29,6 +35,9 @@ SELECT document FROM breakers WHERE key = $1 FOR UPDATE;
 
 -- name: keep_breaker
 UPDATE breakers SET document = $2, updated_at = now() WHERE key = $1;
+
+-- name: remove_breaker
+DELETE FROM breakers WHERE key = $1;
 
 -- name: forget_breakers
 DELETE FROM breakers WHERE updated_at < now() - $1::interval;

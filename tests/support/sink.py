@@ -25,12 +25,16 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`fault` comes after the request was read whole: hang up without a word, say nothing, or break off the body."""
+    """`fault` comes after the request was read whole: hang up without a word, say nothing, or break off the body.
+
+    With `hold` it comes once `release` says so.
+    """
 
     status: int = 200
     body: bytes = b"ok"
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: Literal["hang_up", "hang", "break_off"] | None = None
+    hold: bool = False
 
 
 class Sink:
@@ -40,6 +44,7 @@ class Sink:
         self._inbox: Inbox[Received] = Inbox()
         self._next: deque[Answer] = deque()
         self._otherwise = Answer()
+        self._released = asyncio.Event()
         self._stack = AsyncExitStack()
         self.origin = ""
 
@@ -61,6 +66,10 @@ class Sink:
     def answer_always(self, answer: Answer) -> None:
         self._otherwise = answer
 
+    def release(self) -> None:
+        """Let all answers go that are held."""
+        self._released.set()
+
     async def wait_for(self, expected: int | Callable[[list[Received]], bool], timeout: float = 10) -> list[Received]:  # noqa: ASYNC109
         return await self._inbox.wait_for(expected, timeout)
 
@@ -78,6 +87,8 @@ class Sink:
         received = Received(method=request.method, target=request.raw_path, headers=request.headers, body=body)
         self._inbox.add(received)
         answer = self._next.popleft() if self._next else self._otherwise
+        if answer.hold:
+            await self._released.wait()
         if answer.fault:
             return await _misbehave(request, answer)
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)

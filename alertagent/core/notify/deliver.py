@@ -8,20 +8,19 @@ from typing import Any, assert_never
 import structlog
 
 from alertagent.core.alerts.service import Alerts
-from alertagent.core.notify.budgets import SHORT, Budgets, Use
-from alertagent.core.notify.channels import Channels, require_readable
-from alertagent.core.notify.digests import Digests
+from alertagent.core.notify.budgets import Use
+from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.circuits import is_given_up
 from alertagent.core.notify.fallbacks import left_of
 from alertagent.core.notify.message import messages
-from alertagent.core.notify.model import DIGEST, Channel, Delivery, DeliveryStatus
+from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
+from alertagent.core.notify.robots import NO_ROOM, LeftAlone, Robots, no_room
 from alertagent.kernel.clock import Clock
-from alertagent.kernel.errors import External, NotFound, Permanent, Problem
-from alertagent.kernel.ids import digest
+from alertagent.kernel.errors import External, Permanent, Postponed, Problem
 from alertagent.kernel.message import Message
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
-from alertagent.plugins.registry import Registry
 from alertagent.plugins.transport import Transport
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database
@@ -46,7 +45,6 @@ LISTING = Listing(
 )
 
 AMBIGUOUS = "ambiguous"
-NO_ROOM = "channel.rate"
 
 log = structlog.get_logger()
 
@@ -60,10 +58,8 @@ class Deliveries:
         alerts: Alerts,
         channels: Channels,
         *,
-        digests: Digests,
-        budgets: Budgets,
+        robots: Robots,
         producer: Producer,
-        registry: Registry,
         transport: Transport,
         clock: Clock,
         external_url: str,
@@ -71,10 +67,8 @@ class Deliveries:
     ) -> None:
         self._database = database
         self._records = Records(database, alerts, producer, clock, seals)
-        self._digests = digests
-        self._budgets = budgets
+        self._robots = robots
         self._channels = channels
-        self._registry = registry
         self._transport = transport
         self._clock = clock
         self._external_url = external_url
@@ -96,63 +90,41 @@ class Deliveries:
             await self._end(delivery, channel, DeliveryStatus.CANCELLED, Refused(code="", text="it is switched off"))
             return
         try:
-            if not await self._is_merged(planned):
-                await self._attempt(planned, is_last_attempt=is_last_attempt)
+            robot = await self._robots.choose(planned)
+            if robot is not None:  # otherwise a digest tells it
+                await self._attempt(planned, robot, is_last_attempt=is_last_attempt)
         except Permanent:
             raise
         except Problem as problem:
-            if not is_last_attempt:
+            if not (self._is_given_up(planned, problem) if isinstance(problem, Postponed) else is_last_attempt):
                 raise
             await self._end(delivery, channel, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
             raise Permanent(problem.message, code="delivery.exhausted") from problem
 
-    async def _is_merged(self, planned: Planned) -> bool:
-        """Whether a digest tells it. Otherwise it may be sent now; raises External where its channel has no room."""
-        delivery, channel = planned.delivery, planned.channel
-        require_readable(channel)
-        plugin = self._plugin(channel)
-        if delivery.digest_id is None:
-            self._require_open(channel)  # first: what a blocked channel keeps back was not attempted, and may be merged
-        if not plugin.keeps_incidents and await self._digests.take(delivery, may_crowd=bool(plugin.limits.rates)):
-            return True
-        self._require_open(channel)
-        use = Use.DIGEST if delivery.receiver == DIGEST else Use.GROUP
-        wait = await self._budget(channel, plugin, use)
-        if wait > SHORT and not plugin.keeps_incidents and await self._digests.crowd(delivery):
-            return True
-        if wait:
-            raise _no_room(channel, wait)
-        return False
+    def _is_given_up(self, planned: Planned, problem: Postponed) -> bool:
+        """Whether what is put off waits no more: attempts do not count then, so time does."""
+        waiting = self._clock.now() - planned.delivery.due_at
+        left = left_of(planned.delivery, planned.channel)
+        is_down = isinstance(problem, LeftAlone) and problem.is_down
+        return is_given_up(waiting, has_fallback=bool(left), is_down=is_down)
 
-    async def _budget(self, channel: Channel, plugin: NotificationPlugin[Any], use: Use) -> timedelta:
-        if not plugin.limits.rates:
-            return timedelta()
-        account = plugin.account(plugin.validate_config(channel.config)) or channel.id
-        return await self._budgets.take(digest(f"{plugin.name} {account}"), plugin.limits.rates, use)
-
-    async def _attempt(self, planned: Planned, *, is_last_attempt: bool) -> None:
-        channel = planned.channel
-        plugin = self._plugin(channel)
-        outcome, delivery, latency = await self._send(planned, plugin)
-        await self._conclude(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
-
-    def _plugin(self, channel: Channel) -> NotificationPlugin[Any]:
+    async def _attempt(self, planned: Planned, robot: Channel, *, is_last_attempt: bool) -> None:
+        plugin = self._robots.plugin(robot)
+        await self._robots.admit(robot)
+        outcome, delivery, latency = await self._send(planned, robot, plugin)
+        alone = None if isinstance(outcome, Delivered) else await self._robots.alone(robot)
+        is_last_attempt = is_last_attempt or (alone is not None and self._is_given_up(planned, alone))
         try:
-            return self._registry.notifier(channel.plugin_name)
-        except NotFound as problem:
-            # A plugin that is not installed now may be after the next start: keep trying.
-            raise External(problem.message, code=problem.code, retry_after=timedelta(minutes=5)) from problem
+            await self._conclude(delivery, robot, outcome, latency, is_last_attempt=is_last_attempt)
+        except External as problem:
+            if alone is None:
+                raise
+            wait = max(alone.retry_after or timedelta(), problem.retry_after or timedelta())
+            raise Postponed(problem.message, code=problem.code, retry_after=wait) from problem
 
-    def _require_open(self, channel: Channel) -> None:
-        now = self._clock.now()
-        if channel.paused_until is not None and now < channel.paused_until:
-            raise External(
-                f'the provider blocks channel "{channel.name}" until {channel.paused_until.isoformat()}',
-                code="channel.paused",
-                retry_after=channel.paused_until - now,
-            )
-
-    async def _send(self, planned: Planned, plugin: NotificationPlugin[Any]) -> tuple[Outcome, Delivery, timedelta]:
+    async def _send(
+        self, planned: Planned, robot: Channel, plugin: NotificationPlugin[Any]
+    ) -> tuple[Outcome, Delivery, timedelta]:
         """Send the parts that are not sent yet, up to the first that is not taken; the delivery as it is then."""
         delivery = planned.delivery
         parts = messages(delivery, planned.alerts, max_alerts=plugin.limits.max_alerts, external_url=self._external_url)
@@ -160,10 +132,10 @@ class Deliveries:
         outcome: Outcome = Delivered()
         first = delivery.parts_sent + 1
         for number, part in enumerate(parts[delivery.parts_sent :], start=first):
-            if number > first and (wait := await self._budget(planned.channel, plugin, Use.CONTINUATION)):
-                outcome = RetryAfter(after=wait, code=NO_ROOM, text=_no_room(planned.channel, wait).message)
+            if number > first and (wait := await self._robots.budget(robot, Use.CONTINUATION)):
+                outcome = RetryAfter(after=wait, code=NO_ROOM, text=no_room(robot, wait).message)
                 break
-            outcome = await self._send_part(planned.channel, plugin, part)
+            outcome = await self._send_part(robot, plugin, part)
             if not isinstance(outcome, Delivered):
                 break
             if number < len(parts):
@@ -173,7 +145,9 @@ class Deliveries:
 
     async def _send_part(self, channel: Channel, plugin: NotificationPlugin[Any], part: Message) -> Outcome:
         config = plugin.validate_config(channel.config)
-        return await plugin.send(config, part, self._transport, now=self._clock.now())
+        outcome = await plugin.send(config, part, self._transport, now=self._clock.now())
+        await self._robots.sent(channel, outcome)
+        return outcome
 
     async def _conclude(
         self, delivery: Delivery, channel: Channel, outcome: Outcome, latency: timedelta, *, is_last_attempt: bool
@@ -240,12 +214,3 @@ class Deliveries:
         if await self._records.end(ending):
             alerts = len(delivery.alerts)
             log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=alerts)
-
-
-def _no_room(channel: Channel, wait: timedelta) -> External:
-    seconds = wait.total_seconds()
-    return External(
-        f'channel "{channel.name}" has had as many messages as its provider bears; the next one in {seconds:.1f} s',
-        code=NO_ROOM,
-        retry_after=wait,
-    )

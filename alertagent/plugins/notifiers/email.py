@@ -112,7 +112,10 @@ class Email(NotificationPlugin[EmailConfig]):
         self._patience = patience
 
     def account(self, config: EmailConfig) -> str | None:
-        return f"{config.username or ''}@{config.host}:{config.port}"
+        return f"{config.username or ''}@{self.place(config)}"
+
+    def place(self, config: EmailConfig) -> str:
+        return f"{config.host}:{config.port}"
 
     async def check_config(self, config: EmailConfig, guard: AddressGuard) -> None:
         await guard.check_host(config.host, config.port, loc=("host",))

@@ -88,7 +88,7 @@ async def test_what_a_provider_missed_in_an_hour_comes_as_few_messages_that_name
     missed = len(sink.requests)
     sink.answer_always(Answer())
 
-    await work(house, minutes=2)
+    await work(house, minutes=6)
 
     told = bodies(sink.requests[missed:])
     named = [name for body in told for name in instances(body)]
@@ -154,10 +154,10 @@ async def test_a_few_late_messages_come_as_they_are(house: House, sink: Sink) ->
 async def test_what_is_not_late_yet_is_told_by_itself(house: House, sink: Sink) -> None:
     sink.answer_always(Answer(status=503))
     await fire(house, range(5))
-    await work(house, minutes=3)
+    await work(house, minutes=1)
     sink.answer_always(Answer())
 
-    await work(house, minutes=1)
+    await work(house, minutes=2)
 
     assert await statuses(house) == Counter({("default", "sent"): 5})
 
@@ -226,7 +226,7 @@ async def test_a_channel_that_is_switched_off_cancels_a_digest_and_its_members(
     assert (await statuses(house))["digest", "pending"] == 1
     await house.parts.channels.revise(ANNA, channel.id, {"enabled": False}, None)
 
-    await work(house, minutes=1)
+    await work(house, minutes=6)
 
     assert await statuses(house) == Counter({("default", "cancelled"): 6, ("digest", "cancelled"): 1})
 

@@ -1,0 +1,127 @@
+"""Who sends a message: the channel itself, or none for the moment.
+
+A provider blocks who sends more than it bears, and one that keeps failing is left alone. A channel that may not send
+keeps its message back, without an attempt being spent.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from alertagent.core.notify.budgets import SHORT, Budgets, Use
+from alertagent.core.notify.channels import require_readable
+from alertagent.core.notify.circuits import Circuits, Shut
+from alertagent.core.notify.digests import Digests
+from alertagent.core.notify.model import DIGEST, Channel
+from alertagent.core.notify.records import Planned
+from alertagent.kernel.breaker import State
+from alertagent.kernel.clock import Clock, rfc3339
+from alertagent.kernel.errors import External, NotFound, Postponed
+from alertagent.kernel.ids import digest
+from alertagent.plugins.base import NotificationPlugin
+from alertagent.plugins.outcome import Outcome
+from alertagent.plugins.registry import Registry
+
+NO_ROOM = "channel.rate"
+
+
+class LeftAlone(Postponed):
+    """The provider of a channel is not to be called now. `is_down`: it is known to be away for longer."""
+
+    def __init__(self, message: str, *, code: str, retry_after: timedelta, is_down: bool) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.is_down = is_down
+
+
+class Robots:
+    """Knows of each channel whether it may send now."""
+
+    def __init__(
+        self, circuits: Circuits, budgets: Budgets, digests: Digests, *, registry: Registry, clock: Clock
+    ) -> None:
+        self._circuits = circuits
+        self._budgets = budgets
+        self._digests = digests
+        self._registry = registry
+        self._clock = clock
+
+    def plugin(self, channel: Channel) -> NotificationPlugin[Any]:
+        """Raises External while it is not installed: it may be after the next start."""
+        try:
+            return self._registry.notifier(channel.plugin_name)
+        except NotFound as problem:
+            raise External(problem.message, code=problem.code, retry_after=timedelta(minutes=5)) from problem
+
+    async def choose(self, planned: Planned) -> Channel | None:
+        """Who is to send this now; None: a digest tells it. Raises LeftAlone, External, Unreadable where nobody may."""
+        delivery, channel = planned.delivery, planned.channel
+        require_readable(channel)
+        plugin = self.plugin(channel)
+        if delivery.digest_id is None:
+            await self._require_open(channel)  # first: what is kept back was not attempted, and may be merged
+        if not plugin.keeps_incidents and await self._digests.take(delivery, may_crowd=bool(plugin.limits.rates)):
+            return None
+        await self._require_open(channel)
+        wait = await self.budget(channel, Use.DIGEST if delivery.receiver == DIGEST else Use.GROUP)
+        if wait > SHORT and not plugin.keeps_incidents and await self._digests.crowd(delivery):
+            return None
+        if wait:
+            raise no_room(channel, wait)
+        return channel
+
+    async def admit(self, channel: Channel) -> None:
+        """Once more, right before it sends, because only one may try a provider that was away. Raises LeftAlone."""
+        shut = await self._circuits.admit(self._circuits.circuit_of(channel))
+        if shut is not None:
+            raise self._left_alone(channel, shut)
+
+    async def sent(self, channel: Channel, outcome: Outcome) -> None:
+        """What became of what it sent."""
+        await self._circuits.note(self._circuits.circuit_of(channel), outcome)
+
+    async def alone(self, channel: Channel) -> LeftAlone | None:
+        """Why it is left alone by now, if it is."""
+        now = self._clock.now()
+        if channel.paused_until is not None and now < channel.paused_until:
+            return LeftAlone(
+                f'the provider blocks channel "{channel.name}" until {rfc3339(channel.paused_until)}',
+                code="channel.paused",
+                retry_after=channel.paused_until - now,
+                is_down=False,
+            )
+        shut = await self._circuits.shut(self._circuits.circuit_of(channel))
+        return self._left_alone(channel, shut) if shut is not None else None
+
+    async def budget(self, channel: Channel, use: Use) -> timedelta:
+        """Count a message; nothing: it may be sent, else it may not for so long."""
+        plugin = self.plugin(channel)
+        if not plugin.limits.rates:
+            return timedelta()
+        account = plugin.account(plugin.validate_config(channel.config)) or channel.id
+        return await self._budgets.take(digest(f"{plugin.name} {account}"), plugin.limits.rates, use)
+
+    async def _require_open(self, channel: Channel) -> None:
+        alone = await self.alone(channel)
+        if alone is not None:
+            raise alone
+
+    def _left_alone(self, channel: Channel, shut: Shut) -> LeftAlone:
+        until = rfc3339(shut.until)
+        code, message = {
+            State.PAUSED: ("channel.asked_too_much", f'the provider of channel "{channel.name}" wants nothing before'),
+            State.HALF_OPEN: ("channel.breaker_open", f'another message tries channel "{channel.name}"; next at'),
+        }.get(
+            shut.state,
+            ("channel.breaker_open", f'channel "{channel.name}" has failed too often and is left alone until'),
+        )
+        return LeftAlone(
+            f"{message} {until}", code=code, retry_after=shut.until - self._clock.now(), is_down=shut.is_down
+        )
+
+
+def no_room(channel: Channel, wait: timedelta) -> External:
+    seconds = wait.total_seconds()
+    return External(
+        f'channel "{channel.name}" has had as many messages as its provider bears; the next one in {seconds:.1f} s',
+        code=NO_ROOM,
+        retry_after=wait,
+    )
