@@ -69,6 +69,7 @@ from alertagent.core.notify.api import NotifyApi
 from alertagent.core.notify.budgets import Budgets
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.circuits import Circuits
+from alertagent.core.notify.circuits_api import CircuitsApi
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.explain import Explanations
@@ -396,7 +397,15 @@ class Parts:
             SilencesApi(self.silences, self.clock),
             RoutingApi(self.routing, self.routing_exchange),
             ExplainApi(self.explanations),
-            NotifyApi(self.channels, self.deliveries, self.retries, self.registry),
+            NotifyApi(
+                self.channels,
+                self.deliveries,
+                self.retries,
+                self.registry,
+                circuits=self.circuits,
+                clock=self.clock,
+            ),
+            CircuitsApi(self.channels, self.circuits, self.clock),
             AnalysisApi(
                 self.alerts,
                 self.clock,

@@ -98,7 +98,7 @@ def failed(breaker: Breaker, now: datetime, random: float) -> Breaker:
     failures = sum(recent)
     if failures < LEAST_FAILURES or failures * 2 <= len(recent):
         return replace(breaker, recent=recent)
-    return _opened(breaker, now, random)
+    return _opened(replace(breaker, recent=recent), now, random)
 
 
 def paused(breaker: Breaker, until: datetime) -> Breaker:
@@ -110,4 +110,4 @@ def paused(breaker: Breaker, until: datetime) -> Breaker:
 def _opened(breaker: Breaker, now: datetime, random: float) -> Breaker:
     whole = min(FIRST_OPEN * (1 << min(breaker.trips, 10)), LONGEST_OPEN)
     until = now + whole * (1 - JITTER * random)
-    return Breaker(trips=breaker.trips + 1, open_until=until, paused_until=breaker.paused_until)
+    return replace(breaker, trips=breaker.trips + 1, open_until=until, probe_until=None)

@@ -816,6 +816,8 @@ def _others() -> Iterator[Case]:
     for path in (
         "/clusters/none/tokens",
         "/channels/none/test",
+        "/channels/none/breaker/reset",
+        "/analyzers/none/breaker/reset",
         "/plugins/none/test",
         "/queues/none/pause",
         "/queues/none/resume",

@@ -173,6 +173,18 @@ class Analyzers:
         found = await self._breakers.look({key for key in keys.values() if key is not None})
         return {id: found.get(key, Breaker()) for id, key in keys.items() if key is not None}
 
+    async def reset(self, actor: Actor, setup: AnalyzerSetup) -> None:
+        """Close its breaker. Raises Conflict where it has none."""
+        circuit = self._circuit(setup)
+        if circuit is None:
+            raise Conflict(
+                f'analyzer "{setup.name}" has no breaker: its plugin asks nobody, or is not installed',
+                code="analyzer.no_breaker",
+            )
+        async with self._database.transaction() as transaction:
+            await self._breakers.reset(transaction, circuit)
+            await self._audit.record(transaction, actor, "analyzer.breaker_reset", ("analyzer", setup.id))
+
     def _circuit(self, setup: AnalyzerSetup) -> str | None:
         plugin = self._registry.analyzers.get(setup.provider)
         try:

@@ -187,6 +187,12 @@ class AnalysisApi:
         """Ask about a made-up alert, also while the breaker is open; an answer closes that."""
         return _trial(await self._trials.run(await self._analyzers.get(id)))
 
+    @post("/analyzers/{id}/breaker/reset", access=editor("analyzers:write"))
+    async def reset(self, call: Call, id: str) -> CircuitView:
+        """Close the breaker of an analyzer, and of all that share its credential: its provider is asked again."""
+        await self._analyzers.reset(actor_of(call), await self._analyzers.get(id))
+        return _circuit(Breaker(), self._clock.now())
+
     @get("/analysis/policy", access=viewer("analysis:read"))
     async def policy(self, call: Call) -> Reply[PolicyView]:
         """Which alerts are analysed, how often, and how long a notification waits for it."""

@@ -8,9 +8,13 @@ from pydantic import Field
 
 from alertagent.core.audit.model import actor_of
 from alertagent.core.notify.channels import Channels, require_readable
+from alertagent.core.notify.circuits import Circuits
+from alertagent.core.notify.circuits_api import BreakerView, breaker_view
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.retrying import Retries
+from alertagent.kernel.breaker import Breaker
+from alertagent.kernel.clock import Clock
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.registry import Registry
@@ -56,7 +60,7 @@ class ChannelChange(Model):
 
 
 class ChannelView(Model):
-    """A channel; secrets in `config` read as `"***"`."""
+    """A channel; secrets in `config` read as `"***"`. `breaker` is null where nothing can fail."""
 
     id: str
     name: str
@@ -70,6 +74,7 @@ class ChannelView(Model):
     created_at: datetime
     updated_at: datetime
     unreadable: Annotated[str | None, Field(description="Why its settings do not open, where that is so.")]
+    breaker: BreakerView | None
 
 
 class PluginView(Model):
@@ -121,8 +126,19 @@ _OUTCOMES: dict[type[Outcome], Literal["delivered", "retry_after", "refused", "a
 
 
 class NotifyApi:
-    def __init__(self, channels: Channels, deliveries: Deliveries, retries: Retries, registry: Registry) -> None:
+    def __init__(
+        self,
+        channels: Channels,
+        deliveries: Deliveries,
+        retries: Retries,
+        registry: Registry,
+        *,
+        circuits: Circuits,
+        clock: Clock,
+    ) -> None:
         self._channels = channels
+        self._circuits = circuits
+        self._clock = clock
         self._deliveries = deliveries
         self._retries = retries
         self._registry = registry
@@ -148,23 +164,25 @@ class NotifyApi:
     async def list(self, call: Call, query: ListQuery) -> Page[ChannelView]:
         """The channels."""
         channels, next_cursor, total = await self._channels.page(PageRequest(**query.model_dump()))
-        return Page(items=[self._view(channel) for channel in channels], next_cursor=next_cursor, total=total)
+        breakers = await self._circuits.look(channels)
+        views = [self._view(channel, breakers.get(channel.id)) for channel in channels]
+        return Page(items=views, next_cursor=next_cursor, total=total)
 
     @post("/channels", access=editor("channels:write"), status=201)
     async def add(self, call: Call, body: ChannelRequest) -> Reply[ChannelView]:
         """Make a channel."""
         values = body.model_dump(exclude={"default"}) | {"is_default": body.default}
-        return self._reply(await self._channels.add(actor_of(call), values))
+        return await self._reply(await self._channels.add(actor_of(call), values))
 
     @get("/channels/{id}", access=viewer("channels:read"))
     async def read(self, call: Call, id: str) -> Reply[ChannelView]:
         """One channel."""
-        return self._reply(await self._channels.get(id))
+        return await self._reply(await self._channels.get(id))
 
     @put("/channels/{id}", access=editor("channels:write"))
     async def revise(self, call: Call, id: str, body: ChannelChange) -> Reply[ChannelView]:
         """Change a channel."""
-        return self._reply(await self._channels.revise(actor_of(call), id, body.changes(), call.expected))
+        return await self._reply(await self._channels.revise(actor_of(call), id, body.changes(), call.expected))
 
     @delete("/channels/{id}", access=editor("channels:write"))
     async def remove(self, call: Call, id: str) -> None:
@@ -173,10 +191,13 @@ class NotifyApi:
 
     @post("/channels/{id}/test", access=editor("channels:write"))
     async def test(self, call: Call, id: str) -> TestResult:
-        """Send one test message through a channel and show what the provider said."""
+        """Send one test message through a channel, also while its breaker is open, and show what the provider said."""
         channel = await self._channels.get(id)
         require_readable(channel)
-        return _result(await self._channels.send_test(channel.plugin_name, channel.config))
+        outcome = await self._channels.send_test(channel.plugin_name, channel.config)
+        if isinstance(outcome, Delivered):
+            await self._circuits.note(self._circuits.circuit_of(channel), outcome)
+        return _result(outcome)
 
     @get("/channels/{id}/deliveries", access=viewer("deliveries:read"))
     async def deliveries_of(self, call: Call, id: str, query: ListQuery) -> Page[DeliveryView]:
@@ -200,12 +221,18 @@ class NotifyApi:
         deliveries, next_cursor, total = await self._deliveries.page(request)
         return Page(items=[_delivery(delivery) for delivery in deliveries], next_cursor=next_cursor, total=total)
 
-    def _view(self, channel: Channel) -> ChannelView:
-        values = {name: getattr(channel, name) for name in ChannelView.model_fields if name != "default"}
-        return ChannelView(**{**values, "config": self._channels.masked(channel), "default": channel.is_default})
+    def _view(self, channel: Channel, breaker: Breaker | None) -> ChannelView:
+        values = {name: getattr(channel, name) for name in ChannelView.model_fields.keys() - {"default", "breaker"}}
+        shown = {
+            "config": self._channels.masked(channel),
+            "default": channel.is_default,
+            "breaker": breaker_view(breaker, self._clock.now()) if breaker is not None else None,
+        }
+        return ChannelView(**{**values, **shown})
 
-    def _reply(self, channel: Channel) -> Reply[ChannelView]:
-        return Reply(data=self._view(channel), etag=str(channel.revision))
+    async def _reply(self, channel: Channel) -> Reply[ChannelView]:
+        breakers = await self._circuits.look([channel])
+        return Reply(data=self._view(channel, breakers.get(channel.id)), etag=str(channel.revision))
 
 
 def _plugin(plugin: NotificationPlugin[Any]) -> PluginView:
