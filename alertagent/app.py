@@ -267,8 +267,15 @@ class Parts:
         )
         self.routing.on_change(self.groups.rerouted)
         self.runs.on_end(self.groups.analysed)
+        self.circuits = Circuits(database, self.breakers, self.audit, registry=self.registry, clock=clock)
         self.explanations = Explanations(
-            database, self.alerts, routing=self.routing, silences=self.silences, clock=clock
+            database,
+            self.alerts,
+            routing=self.routing,
+            silences=self.silences,
+            channels=self.channels,
+            circuits=self.circuits,
+            clock=clock,
         )
         self.digests = Digests(
             database,
@@ -278,7 +285,6 @@ class Parts:
             late_after=settings.notify.late_after,
             at_least=settings.notify.digest_from,
         )
-        self.circuits = Circuits(database, self.breakers, self.audit, registry=self.registry, clock=clock)
         self.deliveries = Deliveries(
             database,
             self.alerts,

@@ -1,5 +1,6 @@
 """Channels, plugins and deliveries over HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from alertagent.core.notify.circuits_api import BreakerView, breaker_view
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.retrying import Retries
+from alertagent.core.notify.settings import MinSeverity, QuietHoursModel, QuietHoursView
 from alertagent.kernel.breaker import Breaker
 from alertagent.kernel.clock import Clock
 from alertagent.plugins.base import NotificationPlugin
@@ -40,6 +42,11 @@ class ChannelRequest(Model):
     user_id: Name | None = None
     fallback: Fallback = ()
     default: Default = False
+    min_severity: MinSeverity = None
+    quiet_hours: QuietHoursModel | None = None
+
+    def values(self) -> dict[str, Any]:
+        return _as_kept({name: getattr(self, name) for name in ChannelRequest.model_fields})
 
 
 class ChannelChange(Model):
@@ -52,11 +59,22 @@ class ChannelChange(Model):
     user_id: Name | None = None
     fallback: Fallback | None = None
     default: Default | None = None
+    min_severity: MinSeverity = None
+    quiet_hours: QuietHoursModel | None = None
 
     def changes(self) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in self.model_fields_set}
-        kept = {name: value for name, value in given.items() if value is not None or name == "user_id"}
-        return {"is_default" if name == "default" else name: value for name, value in kept.items()}
+        return _as_kept({name: value for name, value in given.items() if value is not None or name in _CLEARED})
+
+
+# What a null takes away; any other null changes nothing.
+_CLEARED = {"user_id", "min_severity", "quiet_hours"}
+
+
+def _as_kept(given: Mapping[str, Any]) -> dict[str, Any]:
+    values = {"is_default" if name == "default" else name: value for name, value in given.items()}
+    quiet = values.get("quiet_hours")
+    return values if quiet is None else {**values, "quiet_hours": quiet.model_dump(mode="json")}
 
 
 class ChannelView(Model):
@@ -75,6 +93,8 @@ class ChannelView(Model):
     updated_at: datetime
     unreadable: Annotated[str | None, Field(description="Why its settings do not open, where that is so.")]
     breaker: BreakerView | None
+    min_severity: str | None
+    quiet_hours: QuietHoursView | None
 
 
 class PluginView(Model):
@@ -171,8 +191,7 @@ class NotifyApi:
     @post("/channels", access=editor("channels:write"), status=201)
     async def add(self, call: Call, body: ChannelRequest) -> Reply[ChannelView]:
         """Make a channel."""
-        values = body.model_dump(exclude={"default"}) | {"is_default": body.default}
-        return await self._reply(await self._channels.add(actor_of(call), values))
+        return await self._reply(await self._channels.add(actor_of(call), body.values()))
 
     @get("/channels/{id}", access=viewer("channels:read"))
     async def read(self, call: Call, id: str) -> Reply[ChannelView]:

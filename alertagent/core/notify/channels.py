@@ -39,6 +39,7 @@ LISTING = Listing(
         "enabled": Column("t.enabled", "boolean"),
         "default": Column("t.is_default", "boolean"),
         "updated_at": Column("t.updated_at", "timestamptz"),
+        "user_id": Column("t.user_id"),
     },
     sort="name",
     key="t.id",
@@ -48,12 +49,32 @@ LISTING = Listing(
 CONFIG = SealedColumn(table="user_notification_configs", name="config", key=("id",))
 
 # What a channel is that nobody said more of.
-_NEW = {"enabled": True, "is_default": False, "fallback": (), "user_id": None}
+_NEW: Mapping[str, Any] = {
+    "enabled": True,
+    "is_default": False,
+    "fallback": (),
+    "user_id": None,
+    "min_severity": None,
+    "quiet_hours": None,
+    "pool": (),
+}
 
 # So many routes, and so much of the name of each, stand in an error.
 _NAMED, _SHOWN = 5, 200
 
-_EDITABLE = ("name", "plugin_name", "config", "enabled", "is_default", "fallback", "user_id")
+_EDITABLE = (
+    "name",
+    "plugin_name",
+    "config",
+    "enabled",
+    "is_default",
+    "fallback",
+    "user_id",
+    "min_severity",
+    "quiet_hours",
+    "pool",
+)
+_LISTS = frozenset({"fallback", "pool"})
 
 
 class Routes(Protocol):
@@ -128,7 +149,7 @@ class Channels:
     async def insert(self, transaction: Transaction, actor: Actor, values: Mapping[str, Any]) -> Channel:
         """Store a channel whose settings were checked. Raises Conflict when the name is taken."""
         id, sealer = new_id(), await self._seals.sealer(transaction)
-        row = await transaction.fetchrow(sql.add_channel, id, *_columns(id, values, sealer))
+        row = await transaction.fetchrow(sql.add_channel, id, *_columns(id, {**_NEW, **values}, sealer))
         if row is None:
             raise _taken(values["name"])
         channel = channel_of(row, self._seals)
@@ -257,7 +278,8 @@ class Channels:
 def channel_of(row: Any, seals: Seals) -> Channel:
     values = {field.name: row[field.name] for field in fields(Channel) if field.name != "unreadable"}
     settings, unreadable = seals.tried(CONFIG.at(row["id"]), row["config"])
-    return Channel(**{**values, "config": settings or {}, "fallback": tuple(row["fallback"]), "unreadable": unreadable})
+    lists = {name: tuple(row[name]) for name in _LISTS}
+    return Channel(**{**values, **lists, "config": settings or {}, "unreadable": unreadable})
 
 
 def require_readable(channel: Channel) -> None:
@@ -268,7 +290,7 @@ def require_readable(channel: Channel) -> None:
 
 def _columns(id: str, values: Mapping[str, Any], sealer: Sealer) -> list[Any]:
     stored = {**values, "config": sealer.sealed(CONFIG.at(id), values["config"])}
-    return [*(stored[name] for name in _EDITABLE[:5]), list(values["fallback"]), values["user_id"]]
+    return [list(stored[name]) if name in _LISTS else stored[name] for name in _EDITABLE]
 
 
 def _test_message(now: datetime) -> Message:

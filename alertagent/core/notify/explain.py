@@ -1,16 +1,19 @@
 """Where an alert goes and what holds it back: asked of the parts that route it, and of what channels know already."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
+from alertagent.core.notify.channels import Channels
+from alertagent.core.notify.circuits import Circuits
 from alertagent.core.notify.groups import groups_from
 from alertagent.core.notify.holding import held_everywhere
 from alertagent.core.notify.look import groups_of
 from alertagent.core.notify.reasons import Hearer, Path, answers
+from alertagent.core.notify.wishes import wishes_of
 from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told
 from alertagent.core.routing.service import Routing
 from alertagent.core.routing.stages import Drop, Verdict, off_time
@@ -38,9 +41,19 @@ class Explanations:
     """Answers why somebody was told, or nobody was."""
 
     def __init__(
-        self, database: Database, alerts: Alerts, *, routing: Routing, silences: Silences, clock: Clock
+        self,
+        database: Database,
+        alerts: Alerts,
+        *,
+        routing: Routing,
+        silences: Silences,
+        channels: Channels,
+        circuits: Circuits,
+        clock: Clock,
     ) -> None:
         self._database = database
+        self._channels = channels
+        self._circuits = circuits
         self._alerts = alerts
         self._routing = routing
         self._silences = silences
@@ -60,6 +73,7 @@ class Explanations:
             everywhere = await held_everywhere(transaction, table, silences, {key: labels})
             homes = groups_of(table, labels)
             paths = [await _path(transaction, table, home, everywhere[key], now) for home in homes]
+        paths = await self._with_settings(paths, labels, now)
         return Explanation(
             labels=labels,
             alert=alert,
@@ -67,6 +81,24 @@ class Explanations:
             paths=tuple(paths),
             answers=tuple(answer for path in paths for answer in answers(path, alert, now)),
         )
+
+    async def _with_settings(self, paths: Sequence[Path], labels: Labels, now: datetime) -> list[Path]:
+        """What the settings and the breaker of each channel do."""
+        named = await self._channels.named({hearer.name for path in paths for hearer in path.hearers})
+        breakers = await self._circuits.look(named.values())
+
+        def complete(hearer: Hearer) -> Hearer:
+            channel = named.get(hearer.name)
+            if channel is None:
+                return hearer
+            wishes, breaker = wishes_of(channel.min_severity, channel.quiet_hours), breakers.get(channel.id)
+            return replace(
+                hearer,
+                drop=wishes.drop(labels, now) if wishes is not None else None,
+                shut_until=breaker.open_until if breaker is not None else None,
+            )
+
+        return [replace(path, hearers=tuple(map(complete, path.hearers))) for path in paths]
 
 
 async def _path(

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from alertagent.core.alerts.model import AlertStatus
 from alertagent.core.notify.explain import Explanation, Explanations
 from alertagent.core.notify.reasons import Hearer, Path, why_held
-from alertagent.core.routing.stages import Stage
+from alertagent.core.routing.stages import Drop, Stage
 from alertagent.web.access import viewer
 from alertagent.web.call import Call
 from alertagent.web.models import Duration, Model
@@ -70,7 +70,10 @@ class StageView(Model):
 
 
 class HearerView(Model):
-    """A channel behind the receiver. `told_at`: when it was last told of the group."""
+    """A channel behind the receiver. `told_at`: when it was last told of the group.
+
+    `held_back`: what of its own settings holds the alert back from it.
+    """
 
     name: str
     id: str | None
@@ -80,6 +83,10 @@ class HearerView(Model):
     told_at: datetime | None
     failed: bool
     being_told: bool
+    held_back: StageView | None
+    left_alone_until: Annotated[
+        datetime | None, Field(description="Its provider has failed too often and is not called before.")
+    ]
 
 
 class PathView(Model):
@@ -160,7 +167,7 @@ def _path(path: Path) -> PathView:
             exists=group is not None,
             next_look=group.flush_at if group is not None else None,
         ),
-        held_back=tuple(StageView(stage=drop.stage, by=drop.by, reason=why_held(drop)) for drop in path.drops),
+        held_back=tuple(map(_stage, path.drops)),
         channels=tuple(map(_hearer, path.hearers)),
     )
 
@@ -175,4 +182,10 @@ def _hearer(hearer: Hearer) -> HearerView:
         told_at=hearer.told.at if hearer.told is not None else None,
         failed=hearer.has_failed,
         being_told=hearer.is_being_told,
+        held_back=_stage(hearer.drop) if hearer.drop is not None else None,
+        left_alone_until=hearer.shut_until,
     )
+
+
+def _stage(drop: Drop) -> StageView:
+    return StageView(stage=drop.stage, by=drop.by, reason=why_held(drop))

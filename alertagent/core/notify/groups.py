@@ -21,8 +21,9 @@ from alertagent.core.alerts.service import Alerts
 from alertagent.core.analysis.planning import Planning
 from alertagent.core.notify.holding import hold
 from alertagent.core.notify.inhibiting import learn_sources, note_sources
+from alertagent.core.notify.keeping import keep, was_kept_of
 from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, Deliver, Flush, Regroup
-from alertagent.core.notify.look import Group, Listener, Look, Tell, audience_of, groups_of
+from alertagent.core.notify.look import Group, Listener, Look, Tell, audience_of, groups_of, listener_of
 from alertagent.core.notify.moving import move
 from alertagent.core.routing.model import Route, RoutingTable, Told
 from alertagent.core.routing.plan import next_flush, was_missed
@@ -123,7 +124,7 @@ class Groups:
             if not due:
                 return
             now, table = self._clock.now(), await self._routing.table(transaction)
-            listeners = [Listener(**row) for row in await transaction.fetch(sql.usable_channels)]
+            listeners = [listener_of(row) for row in await transaction.fetch(sql.usable_channels)]
             looks = await self._looks(transaction, table, due, listeners, now)
             await move(transaction, self._producer, table, looks, listeners)
             await hold(
@@ -134,6 +135,7 @@ class Groups:
                 silences=await self._silences.active(now, transaction),
                 alerts=self._alerts,
             )
+            await keep(transaction, looks, now, alerts=self._alerts)
             await self._plan_deliveries(transaction, [tell for look in looks for tell in look.tells(now)], now)
             await self._let_go(transaction, looks)
             dues = {look.key: look.next(now) for look in looks if look.staying}
@@ -221,6 +223,8 @@ class Groups:
                 look.alerts.append(known[fingerprint])
             if (drop := drop_of(row["held"])) is not None:
                 look.was_held[fingerprint] = drop
+            if row["held_for"]:
+                look.was_kept[fingerprint] = was_kept_of(row["held_for"])
         await transaction.execute(sql.abandon_deliveries, keys, now)
         for row in await transaction.fetch(sql.open_deliveries, keys):
             looks[row["group_key"]].open.add(row["channel_id"])

@@ -1,15 +1,16 @@
 """A group while it is looked at: who must hear of it, what holds its alerts back, which of them leave it. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.notify.model import PlannedAlert
+from alertagent.core.notify.wishes import Wishes, wishes_of
 from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told
 from alertagent.core.routing.plan import group_of, is_settled, is_told_over, must_tell, next_look
-from alertagent.core.routing.stages import Drop
+from alertagent.core.routing.stages import Drop, Stage
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.labels import Labels
 
@@ -30,19 +31,35 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A channel that may be told something."""
+    """A channel that may be told something. `wishes`: what of it it wants to hear, where that is not all."""
 
     id: str
     name: str
     is_default: bool
+    wishes: Wishes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """Who hears of a group: channels by their ids, and whether they want to hear of ends."""
+    """Who hears of a group: channels by their ids, with their names, and whether they want to hear of ends.
 
-    channels: tuple[str, ...] = ()
+    `wishes` has those of the channels that do not want to hear of everything.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
     send_resolved: bool = True
+    wishes: Mapping[str, Wishes] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> Collection[str]:
+        return self.names.keys()
+
+    def concerned(self, alert: Alert) -> list[str]:
+        """The channels that hear of such an alert, now or later."""
+        if not self.wishes:
+            return list(self.channels)
+        wishes = self.wishes
+        return [each for each in self.channels if each not in wishes or not wishes[each].is_below(alert.labels)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +77,8 @@ class Look:
 
     `told` says what each channel knows, also those that hear nothing of it any more; `open` are the channels that are
     being told. `held` says what holds alerts back, `was_held` what did when the group was looked at last, both by
-    fingerprint. `gone` are alerts that belong to other groups by now.
+    fingerprint; `kept` and `was_kept` are the same of single channels, by fingerprint and the channel's id. `gone` are
+    alerts that belong to other groups by now.
     """
 
     group: Group
@@ -71,6 +89,8 @@ class Look:
     open: set[str] = field(default_factory=set)
     held: dict[str, Drop] = field(default_factory=dict)
     was_held: dict[str, Drop] = field(default_factory=dict)
+    kept: dict[str, dict[str, Drop]] = field(default_factory=dict)
+    was_kept: dict[str, Mapping[str, Stage]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
     @property
@@ -84,8 +104,7 @@ class Look:
     @property
     def members(self) -> list[Alert]:
         """The alerts that somebody may still have to hear of."""
-        told = [self.told.get(channel) for channel in self.audience.channels]
-        return [alert for alert in self.here if not is_told_over(alert, told)]
+        return [alert for alert in self.here if not is_told_over(alert, self._told_of(alert))]
 
     @property
     def staying(self) -> list[Alert]:
@@ -96,6 +115,17 @@ class Look:
     def leaving(self) -> list[Alert]:
         staying = {alert.fingerprint for alert in self.staying}
         return [alert for alert in self.alerts if alert.fingerprint not in staying]
+
+    @property
+    def newly_kept(self) -> list[tuple[Alert, Mapping[str, Drop]]]:
+        """The alerts for which it has changed what holds them back from single channels, with what does now."""
+        found: list[tuple[Alert, Mapping[str, Drop]]] = []
+        for alert in self.members:
+            kept = self.kept.get(alert.fingerprint, {})
+            stages = {channel: drop.stage for channel, drop in kept.items()}
+            if stages != self.was_kept.get(alert.fingerprint, {}):
+                found.append((alert, kept))
+        return found
 
     @property
     def newly_held(self) -> list[tuple[Alert, Drop | None]]:
@@ -111,24 +141,30 @@ class Look:
         if self.route is None:
             return []
         members = [alert for alert in self.members if alert.fingerprint not in self.held]
-        alerts = [planned(alert) for alert in members if alert.is_firing or self.audience.send_resolved]
-        if not alerts:
-            return []
-        telling = [channel for channel in self.audience.channels if self._must_tell(channel, members, now)]
-        self.open.update(telling)
-        return [Tell(group=self.group, channel_id=channel, alerts=alerts) for channel in telling]
+        documents = {
+            alert.fingerprint: planned(alert) for alert in members if alert.is_firing or self.audience.send_resolved
+        }
+        tells = []
+        for channel in self.audience.channels if documents else ():
+            own = self._heard_by(channel, members)
+            alerts = [documents[alert.fingerprint] for alert in own if alert.fingerprint in documents]
+            if alerts and self._must_tell(channel, own, now):
+                tells.append(Tell(group=self.group, channel_id=channel, alerts=alerts))
+        self.open.update(tell.channel_id for tell in tells)
+        return tells
 
     def next(self, now: datetime) -> datetime | None:
         """When it must be looked at again, even if nothing changes."""
         if self.route is None:
             return None
         staying = self.staying
-        is_held = bool(self.audience.channels) and any(alert.fingerprint in self.held for alert in staying)
+        is_held = bool(self.audience.channels) and any(self._is_released_later(alert) for alert in staying)
+        concerned = {channel for alert in staying for channel in self.audience.concerned(alert)}
         return next_look(
             self.route,
             self.group.ticks_from or now,
             staying,
-            self._known,
+            [self.told[channel] for channel in self.audience.channels if channel in self.told and channel in concerned],
             now,
             is_busy=bool(self.open) or is_held,
         )
@@ -148,14 +184,32 @@ class Look:
             now,
             send_resolved=self.audience.send_resolved,
             others=self._known,
-            held=self.was_held,
+            held=self._was_held_from(channel),
         )
+
+    def _heard_by(self, channel: str, members: list[Alert]) -> list[Alert]:
+        if channel not in self.audience.wishes:
+            return members
+        return [alert for alert in members if channel not in self.kept.get(alert.fingerprint, ())]
+
+    def _was_held_from(self, channel: str) -> Collection[str]:
+        kept = [fingerprint for fingerprint, channels in self.was_kept.items() if channel in channels]
+        return self.was_held.keys() | kept if kept else self.was_held
+
+    def _is_released_later(self, alert: Alert) -> bool:
+        """Whether what holds it back may end while nothing about the alert changes."""
+        kept = self.kept.get(alert.fingerprint, {})
+        return alert.fingerprint in self.held or any(drop.stage is Stage.QUIET_HOURS for drop in kept.values())
+
+    def _told_of(self, alert: Alert) -> list[Told | None]:
+        """What the channels know that hear of such an alert."""
+        return [self.told.get(channel) for channel in self.audience.concerned(alert)]
 
     def _is_settled(self, alert: Alert) -> bool:
         """An end that is held back, or that nobody wants to hear of, is over with this look."""
         if not alert.is_firing and (alert.fingerprint in self.held or not self.audience.send_resolved):
             return True
-        return is_settled(alert, self._known)
+        return is_settled(alert, filter(None, self._told_of(alert)))
 
 
 def groups_of(table: RoutingTable, labels: Labels) -> list[tuple[str, Mapping[str, str], Route]]:
@@ -167,9 +221,22 @@ def groups_of(table: RoutingTable, labels: Labels) -> list[tuple[str, Mapping[st
 def audience_of(receiver: Receiver | None, listeners: Iterable[Listener]) -> Audience:
     """Which of the usable channels a receiver means; None: those that hear of everything."""
     if receiver is None:
-        return Audience(channels=tuple(each.id for each in listeners if each.is_default))
-    named = tuple(each.id for each in listeners if each.name in receiver.channels)
-    return Audience(channels=named, send_resolved=receiver.send_resolved)
+        return _audience([each for each in listeners if each.is_default], send_resolved=True)
+    named = [each for each in listeners if each.name in receiver.channels]
+    return _audience(named, send_resolved=receiver.send_resolved)
+
+
+def _audience(listeners: Sequence[Listener], *, send_resolved: bool) -> Audience:
+    return Audience(
+        names={each.id: each.name for each in listeners},
+        send_resolved=send_resolved,
+        wishes={each.id: each.wishes for each in listeners if each.wishes is not None},
+    )
+
+
+def listener_of(row: Any) -> Listener:
+    wishes = wishes_of(row["min_severity"], row["quiet_hours"])
+    return Listener(id=row["id"], name=row["name"], is_default=row["is_default"], wishes=wishes)
 
 
 def planned(alert: Alert) -> dict[str, Any]:

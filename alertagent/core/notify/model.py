@@ -28,6 +28,9 @@ class Channel:
     revision: int
     created_at: datetime
     updated_at: datetime
+    min_severity: str | None = None
+    quiet_hours: Mapping[str, Any] | None = None
+    pool: tuple[str, ...] = ()
     unreadable: str | None = None
 
 
@@ -90,6 +93,7 @@ class Delivery:
     due_at: datetime
     created_at: datetime
     updated_at: datetime
+    sent_by: str | None = None
 
     @property
     def is_digest(self) -> bool:

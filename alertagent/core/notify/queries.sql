@@ -25,20 +25,23 @@ SELECT name FROM user_notification_configs WHERE name = ANY ($1) ORDER BY name F
 SELECT * FROM user_notification_configs
  WHERE enabled AND is_default
 -- name: usable_channels
-SELECT id, name, is_default FROM user_notification_configs
+SELECT id, name, is_default, min_severity, quiet_hours FROM user_notification_configs
  WHERE enabled
    AND NOT EXISTS (SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled)
  ORDER BY id;
 
 -- name: add_channel
-INSERT INTO user_notification_configs (id, name, plugin_name, config, enabled, is_default, fallback, user_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO user_notification_configs (
+    id, name, plugin_name, config, enabled, is_default, fallback, user_id, min_severity, quiet_hours, pool
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (name) DO NOTHING
 RETURNING *;
 
 -- name: replace_channel
 UPDATE user_notification_configs
    SET name = $2, plugin_name = $3, config = $4, enabled = $5, is_default = $6, fallback = $7, user_id = $8,
+       min_severity = $9, quiet_hours = $10, pool = $11,
        paused_until = NULL, revision = revision + 1, updated_at = now()
  WHERE id = $1
 RETURNING *;
@@ -95,11 +98,16 @@ SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT DO NOTHING;
 
 -- name: members
-SELECT group_key, fingerprint, held FROM notification_group_alerts WHERE group_key = ANY ($1);
+SELECT group_key, fingerprint, held, held_for FROM notification_group_alerts WHERE group_key = ANY ($1);
 
 -- name: hold_members
 UPDATE notification_group_alerts AS member SET held = judged.held
   FROM unnest($1::text[], $2::text[], $3::jsonb[]) AS judged (group_key, fingerprint, held)
+ WHERE member.group_key = judged.group_key AND member.fingerprint = judged.fingerprint;
+
+-- name: hold_members_for
+UPDATE notification_group_alerts AS member SET held_for = judged.held_for
+  FROM unnest($1::text[], $2::text[], $3::jsonb[]) AS judged (group_key, fingerprint, held_for)
  WHERE member.group_key = judged.group_key AND member.fingerprint = judged.fingerprint;
 
 -- name: adopt_groups

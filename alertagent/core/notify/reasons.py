@@ -14,7 +14,10 @@ from alertagent.kernel.durations import format_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearer:
-    """A channel that stands behind a receiver, as far as it exists, and what it knows of the group."""
+    """A channel that stands behind a receiver, as far as it exists, and what it knows of the group.
+
+    `drop`: what of its own settings holds the alert back from it. Until `shut_until` its breaker holds back everything.
+    """
 
     name: str
     id: str | None = None
@@ -23,6 +26,8 @@ class Hearer:
     told: Told | None = None
     has_failed: bool = False
     is_being_told: bool = False
+    drop: Drop | None = None
+    shut_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,8 @@ _HELD = {
     Stage.INHIBITED: "inhibited by the firing alert {}",
     Stage.MUTED: "the route is muted now by the time interval {}",
     Stage.INACTIVE: "the route is active only in the time interval {}, which is not now",
+    Stage.BELOW_MINIMUM: "it is told of nothing that is less than {}",
+    Stage.QUIET_HOURS: "its quiet hours are on: {}",
 }
 
 
@@ -70,13 +77,28 @@ def _of_channel(path: Path, hearer: Hearer, alert: Alert | None, now: datetime) 
     if not hearer.is_enabled:
         return "it is switched off, or its plugin is"
     if hearer.is_being_told:
-        paused = hearer.paused_until
-        if paused is not None and now < paused:
-            return f"a message is on its way, but the provider blocks the channel until {rfc3339(paused)}"
-        return "a message is on its way or is being tried again"
+        return _on_its_way(hearer, now)
     if hearer.has_failed:
         return "the last message failed for good; its deliveries tell why, and a change of the channel tries again"
-    return _of_alert(path, hearer.told, alert)
+    return _kept(hearer.drop, hearer.told, alert) if hearer.drop is not None else _of_alert(path, hearer.told, alert)
+
+
+def _on_its_way(hearer: Hearer, now: datetime) -> str:
+    if hearer.paused_until is not None and now < hearer.paused_until:
+        return f"a message is on its way, but the provider blocks the channel until {rfc3339(hearer.paused_until)}"
+    if hearer.shut_until is not None and now < hearer.shut_until:
+        until = rfc3339(hearer.shut_until)
+        return f"a message is on its way, but the provider has failed too often and is left alone until {until}"
+    return "a message is on its way or is being tried again"
+
+
+def _kept(drop: Drop, told: Told | None, alert: Alert | None) -> str:
+    reason = why_held(drop)
+    if drop.stage is Stage.QUIET_HOURS:
+        reason = f"{reason}; it is told afterwards if the alert still fires"
+    if told is not None and alert is not None and alert.key in told.firing:
+        return f"it was told at {rfc3339(told.at)}, and now {reason}"
+    return reason
 
 
 def _of_alert(path: Path, told: Told | None, alert: Alert | None) -> str:

@@ -13,12 +13,14 @@ from alertagent.core.routing.model import Route, RoutingTable
 
 
 class Stage(StrEnum):
-    """In the order in which they are asked."""
+    """In the order in which they are asked. The last two are of one channel each; the others of all."""
 
     SILENCED = "silenced"
     INHIBITED = "inhibited"
     MUTED = "muted"
     INACTIVE = "inactive"
+    BELOW_MINIMUM = "below_minimum"
+    QUIET_HOURS = "quiet_hours"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ import orjson
 from alertagent import __version__
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.message import Message
+from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.incident import Urgency, urgency
+from alertagent.plugins.notifiers.incident import urgency
 from alertagent.plugins.notifiers.outline import Kind, Line, fit, outline, title
 from alertagent.plugins.outcome import (
     Ambiguous,

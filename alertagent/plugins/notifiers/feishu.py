@@ -18,10 +18,11 @@ from pydantic import SecretStr
 
 from alertagent import __version__
 from alertagent.kernel.message import Message
+from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.incident import Urgency, links, urgency
+from alertagent.plugins.notifiers.incident import links, urgency
 from alertagent.plugins.notifiers.markdown import MAX_ALERTS, sections, title
 from alertagent.plugins.notifiers.replies import judged
 from alertagent.plugins.outcome import Outcome

@@ -2,9 +2,9 @@
 
 import hashlib
 from dataclasses import dataclass
-from enum import IntEnum
 
 from alertagent.kernel.message import Message
+from alertagent.kernel.urgency import Urgency, urgency_of
 from alertagent.plugins.addresses import parse_url
 from alertagent.plugins.text import one_line
 
@@ -18,23 +18,6 @@ _LINKS = (
 
 # The most telling labels first: what an incident is about.
 _SOURCES = ("instance", "host", "node", "pod", "service", "cluster", "job")
-
-
-class Urgency(IntEnum):
-    """How soon somebody has to look, least first."""
-
-    INFO = 0
-    WARNING = 1
-    ERROR = 2
-    CRITICAL = 3
-
-
-_URGENCIES = {
-    **dict.fromkeys(("critical", "page", "fatal", "emergency", "disaster", "p0", "p1"), Urgency.CRITICAL),
-    **dict.fromkeys(("error", "high", "major", "p2"), Urgency.ERROR),
-    **dict.fromkeys(("warning", "warn", "medium", "average", "minor", "p3"), Urgency.WARNING),
-    **dict.fromkeys(("info", "information", "notice", "low", "none", "debug", "p4", "p5"), Urgency.INFO),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +34,12 @@ def incident_key(message: Message) -> str:
 
 
 def urgency(message: Message) -> Urgency:
-    """That of the worst alert which still fires. A severity that nobody knows may be anything, so it is an error."""
+    """That of the worst alert which still fires."""
     alerts = message.group.alerts
     if len(alerts) == 1:
-        return _urgency(message.severity)
+        return urgency_of(message.severity)
     concerned = [alert for alert in alerts if alert.status == "firing"] or alerts
-    return max((_urgency(alert.labels.get("severity", "")) for alert in concerned), default=Urgency.ERROR)
-
-
-def _urgency(severity: str) -> Urgency:
-    return _URGENCIES.get(severity.strip().lower(), Urgency.ERROR)
+    return max((urgency_of(alert.labels.get("severity", "")) for alert in concerned), default=Urgency.ERROR)
 
 
 def source(message: Message) -> str:

@@ -17,10 +17,11 @@ from pydantic import Field, model_validator
 
 from alertagent import __version__
 from alertagent.kernel.message import Message
+from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier
 from alertagent.plugins.config import BaseUrl, PluginConfig, SecretHeader, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.incident import Urgency, incident_key, source, urgency
+from alertagent.plugins.notifiers.incident import incident_key, source, urgency
 from alertagent.plugins.notifiers.outline import fit, outline, plain, title
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, excerpt, failure, object_of
 from alertagent.plugins.text import cut, one_line

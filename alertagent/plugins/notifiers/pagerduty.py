@@ -18,10 +18,11 @@ from alertagent import __version__
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.message import Message, MessageAlert
+from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits
 from alertagent.plugins.config import BaseUrl, PluginConfig, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.incident import Urgency, incident_key, links, source, urgency
+from alertagent.plugins.notifiers.incident import incident_key, links, source, urgency
 from alertagent.plugins.notifiers.outline import named, title
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, excerpt, failure, object_of
 from alertagent.plugins.text import cut, json_size, one_line, printable

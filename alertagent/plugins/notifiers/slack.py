@@ -22,11 +22,12 @@ from pydantic import Field, model_validator
 from alertagent import __version__
 from alertagent.kernel.errors import Permanent
 from alertagent.kernel.message import Message
+from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.base import Health, HttpNotifier, Limits, Rate
 from alertagent.plugins.config import BaseUrl, PluginConfig, SecretHeader, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.incident import Urgency, urgency
+from alertagent.plugins.notifiers.incident import urgency
 from alertagent.plugins.notifiers.outline import Kind, Line, fit, outline, title
 from alertagent.plugins.outcome import (
     Ambiguous,

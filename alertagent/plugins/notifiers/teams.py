@@ -19,10 +19,11 @@ import orjson
 
 from alertagent import __version__
 from alertagent.kernel.message import Message
+from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.incident import Urgency, links, urgency
+from alertagent.plugins.notifiers.incident import links, urgency
 from alertagent.plugins.notifiers.markdown import escaped, escaped_line
 from alertagent.plugins.notifiers.outline import SHORTENED, Kind, Line, outline
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, excerpt, failure

@@ -1,6 +1,7 @@
 import pytest
 
-from alertagent.plugins.notifiers.incident import Link, Urgency, incident_key, links, source, urgency
+from alertagent.kernel.urgency import Urgency
+from alertagent.plugins.notifiers.incident import Link, incident_key, links, source, urgency
 from tests.support.messages import make_alert, make_message
 
 
