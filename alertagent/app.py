@@ -321,7 +321,14 @@ class Parts:
         self.policies = Policies(self.database, self.audit, self.clock)
         self.planning = Planning(self.alerts, self.analyzers, self.policies, self.producer, self.clock)
         callbacks_at = f"{_external_url(self.settings)}/api/v1/analysis/callbacks"
-        self.runs = Runs(self.database, self.alerts, self.producer, self.clock, callbacks_at=callbacks_at)
+        self.runs = Runs(
+            self.database,
+            self.alerts,
+            self.producer,
+            self.clock,
+            callbacks_at=callbacks_at,
+            counted=self.metrics.analysis_ended,
+        )
         self.trials = Trials(self.analyzers, self.breakers, transport, self.clock, callbacks_at=callbacks_at)
         self.analyses = Analyses(
             self.database,

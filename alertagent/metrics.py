@@ -57,12 +57,21 @@ class Metrics:
             ("plugin", "state"),
             registry=self.registry,
         )
+        self._analyses = Counter(
+            "alertagent_analyses",
+            "Analyses that ended, by the plugin that was asked and how they ended.",
+            ("plugin", "outcome"),
+            registry=self.registry,
+        )
         self.queue = QueueMetrics(self.registry)
         self.backlog = BacklogMetrics(self.registry)
 
     def breaker_opened(self, key: str) -> None:
         """The key begins with the name of a plugin; what follows is known to few and no label."""
         self._openings.labels(_plugin(key)).inc()
+
+    def analysis_ended(self, plugin: str, outcome: str) -> None:
+        self._analyses.labels(plugin, outcome).inc()
 
     def breakers_shown(self, states: Mapping[str, State]) -> None:
         """All that are not closed, by their keys."""

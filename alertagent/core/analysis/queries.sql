@@ -86,10 +86,11 @@ UPDATE analysis_runs SET callback_digest = $2, deadline = $3 WHERE id = $1;
 UPDATE analysis_runs SET status = 'parked' WHERE id = $1 AND ended_at IS NULL RETURNING deadline;
 
 -- name: end_run
--- The fence: a run ends once, whether its task, its callback or its deadline was first.
+-- The fence: a run ends once, whether its task, its callback or its deadline was first. Tells who was asked; $6 where
+-- that is the built-in analyzer, or one that was deleted since.
 UPDATE analysis_runs SET status = $2, result = $3, ended_at = $4, called_back = called_back OR $5
  WHERE id = $1 AND ended_at IS NULL
-RETURNING id;
+RETURNING coalesce((SELECT provider FROM analyzers WHERE analyzers.id = analyzer_id), $6);
 
 -- name: overdue_runs
 SELECT id FROM analysis_runs WHERE ended_at IS NULL AND deadline < $1 ORDER BY id LIMIT 1000;

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alertagent.core.alerts.service import Alerts
-from alertagent.core.analysis.analyzers import sql
+from alertagent.core.analysis.analyzers import BUILT_IN, sql
 from alertagent.core.analysis.kinds import GIVE_UP, GiveUp
 from alertagent.core.analysis.model import ALERT_STATUS, RunRecord, RunStatus
 from alertagent.kernel.clock import Clock
@@ -23,16 +23,27 @@ Ended = Callable[[Transaction, Sequence[str]], Awaitable[None]]
 
 
 class Runs:
-    """All runs. `callbacks_at` is the address at which providers deliver what they found."""
+    """All runs. `callbacks_at` is the address at which providers deliver what they found.
+
+    `counted` is told of each that ends: the plugin that was asked, and how it ended.
+    """
 
     def __init__(
-        self, database: Database, alerts: Alerts, producer: Producer, clock: Clock, *, callbacks_at: str
+        self,
+        database: Database,
+        alerts: Alerts,
+        producer: Producer,
+        clock: Clock,
+        *,
+        callbacks_at: str,
+        counted: Callable[[str, str], None] = lambda _provider, _status: None,
     ) -> None:
         self._database = database
         self._alerts = alerts
         self._producer = producer
         self._clock = clock
         self._callbacks_at = callbacks_at
+        self._counted = counted
         self._ended: Ended | None = None
 
     def on_end(self, ended: Ended) -> None:
@@ -66,13 +77,16 @@ class Runs:
         async with self._database.transaction() as transaction:
             if run.group_key and self._ended is not None:
                 await self._ended(transaction, [run.group_key])
-            ended = await transaction.fetchval(sql.end_run, run.id, status, result, self._clock.now(), called_back)
-            if ended is None:
+            provider: str | None = await transaction.fetchval(
+                sql.end_run, run.id, status, result, self._clock.now(), called_back, BUILT_IN
+            )
+            if provider is None:
                 return False
             # Whatever has joined meanwhile, too.
             row = await transaction.fetchrow(sql.find_run, run.id)
             episodes = _record(row).episodes
             await self._alerts.analyses_ended(transaction, run.id, episodes, ALERT_STATUS[status], result)
+        self._counted(provider, status)
         return True
 
     async def overdue(self) -> list[str]:

@@ -56,6 +56,11 @@ async def use_model(house: House, model: ChatModel) -> None:
     await analyzer(house, "openai", base_url=model.url, api_key=MODEL_KEY, model="m")
 
 
+def counted(house: House, plugin: str, outcome: str) -> float | None:
+    labels = {"plugin": plugin, "outcome": outcome}
+    return house.parts.metrics.registry.get_sample_value("alertagent_analyses_total", labels)
+
+
 async def test_the_heuristic_explains_where_nobody_else_is_set_up(house: House) -> None:
     alert = await house.fire("A", severity="critical")
     await house.work()
@@ -66,6 +71,7 @@ async def test_the_heuristic_explains_where_nobody_else_is_set_up(house: House) 
     assert (after.analysis_result["provider"], after.analysis_result["analyzer"]) == ("heuristic", "heuristic")
     assert after.analysis_result["duration"] >= 0
     assert await events(house, alert) == ["firing", "analyzed"]
+    assert counted(house, "heuristic", "analyzed") == 1
 
 
 async def test_the_default_analyzer_is_asked_and_its_answer_stands_with_each_alert(house: House, app: DifyApp) -> None:
@@ -223,6 +229,7 @@ async def test_a_callback_works_once_and_is_answered_the_same_a_second_time(hous
     assert after.analysis_result is not None
     assert (after.analysis_result["root_cause"], after.analysis_result["provider"]) == ("logs grew", "n8n")
     assert (await events(house, alert)).count("analyzed") == 1
+    assert counted(house, "n8n", "analyzed") == 1
 
 
 async def test_a_forged_callback_is_refused_and_changes_nothing(house: House, webhook: N8nWebhook) -> None:
