@@ -31,6 +31,10 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Fallback = Annotated[
     tuple[Name, ...], Field(max_length=10, description="Channels to try, in order, when this one cannot deliver.")
 ]
+Pool = Annotated[
+    tuple[Name, ...],
+    Field(max_length=20, description="Channels of the same plugin that send what this one has no room for, in order."),
+]
 Default = Annotated[bool, Field(description="Gets every alert while no routing document is stored.")]
 
 
@@ -44,6 +48,7 @@ class ChannelRequest(Model):
     default: Default = False
     min_severity: MinSeverity = None
     quiet_hours: QuietHoursModel | None = None
+    pool: Pool = ()
 
     def values(self) -> dict[str, Any]:
         return _as_kept({name: getattr(self, name) for name in ChannelRequest.model_fields})
@@ -61,6 +66,7 @@ class ChannelChange(Model):
     default: Default | None = None
     min_severity: MinSeverity = None
     quiet_hours: QuietHoursModel | None = None
+    pool: Pool | None = None
 
     def changes(self) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in self.model_fields_set}
@@ -95,6 +101,7 @@ class ChannelView(Model):
     breaker: BreakerView | None
     min_severity: str | None
     quiet_hours: QuietHoursView | None
+    pool: tuple[str, ...]
 
 
 class PluginView(Model):
@@ -135,6 +142,7 @@ class DeliveryView(Model):
     stands_in_for: Annotated[str | None, Field(description="The id of the channel that could not be told.")]
     created_at: datetime
     updated_at: datetime
+    sent_by: Annotated[str | None, Field(description="The id of the channel of its pool that sent it.")]
 
 
 _OUTCOMES: dict[type[Outcome], Literal["delivered", "retry_after", "refused", "ambiguous"]] = {

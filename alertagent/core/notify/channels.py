@@ -11,6 +11,7 @@ from alertagent.core.audit.model import SYSTEM, Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.notify.groups import regroup_task
 from alertagent.core.notify.model import Channel
+from alertagent.core.notify.pools import check_pool
 from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
 from alertagent.kernel.ids import new_id
 from alertagent.kernel.message import Message, MessageAlert, MessageGroup
@@ -138,6 +139,7 @@ class Channels:
     async def add(self, actor: Actor, values: Mapping[str, Any]) -> Channel:
         """Store a channel. Raises Invalid with the place of each finding, Conflict when the name is taken."""
         config = await self._checked(values["plugin_name"], values["config"], {})
+        await self._check_pool(values)
         async with self._database.transaction() as transaction:
             return await self.insert(transaction, actor, {**values, "config": config})
 
@@ -176,7 +178,15 @@ class Channels:
         if "config" in changes or not same_plugin:
             stored = base.config if same_plugin else {}
             values["config"] = await self._checked(values["plugin_name"], values["config"], stored)
+        if "pool" in changes or not same_plugin:
+            await self._check_pool(values)
         return values
+
+    async def _check_pool(self, values: Mapping[str, Any]) -> None:
+        if pool := values.get("pool"):
+            plugin = self._registry.notifier(values["plugin_name"])
+            leader = await self._database.fetchval(sql.speaks_for, values["name"])
+            check_pool(values["name"], pool, plugin, await self.named(pool), speaks_for=leader)
 
     async def _replaced(
         self, actor: Actor, base: Channel, values: Mapping[str, Any], expected: frozenset[int] | None

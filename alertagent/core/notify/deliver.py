@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, assert_never
+from typing import Any, NoReturn, assert_never
 
 import structlog
 
@@ -85,9 +85,8 @@ class Deliveries:
         planned = await self._records.find(id)
         if planned is None:
             return
-        delivery, channel = planned.delivery, planned.channel
         if not planned.is_on:
-            await self._end(delivery, channel, DeliveryStatus.CANCELLED, Refused(code="", text="it is switched off"))
+            await self._end(planned, DeliveryStatus.CANCELLED, Refused(code="", text="it is switched off"))
             return
         try:
             robot = await self._robots.choose(planned)
@@ -98,7 +97,7 @@ class Deliveries:
         except Problem as problem:
             if not (self._is_given_up(planned, problem) if isinstance(problem, Postponed) else is_last_attempt):
                 raise
-            await self._end(delivery, channel, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
+            await self._end(planned, DeliveryStatus.FAILED, Refused(code=problem.code, text=problem.message))
             raise Permanent(problem.message, code="delivery.exhausted") from problem
 
     def _is_given_up(self, planned: Planned, problem: Postponed) -> bool:
@@ -112,10 +111,12 @@ class Deliveries:
         plugin = self._robots.plugin(robot)
         await self._robots.admit(robot)
         outcome, delivery, latency = await self._send(planned, robot, plugin)
-        alone = None if isinstance(outcome, Delivered) else await self._robots.alone(robot)
+        planned = replace(planned, delivery=delivery)
+        is_own = robot.id == planned.channel.id
+        alone = await self._robots.alone(robot) if is_own and not isinstance(outcome, Delivered) else None
         is_last_attempt = is_last_attempt or (alone is not None and self._is_given_up(planned, alone))
         try:
-            await self._conclude(delivery, robot, outcome, latency, is_last_attempt=is_last_attempt)
+            await self._conclude(planned, robot, outcome, latency, is_last_attempt=is_last_attempt)
         except External as problem:
             if alone is None:
                 raise
@@ -150,45 +151,50 @@ class Deliveries:
         return outcome
 
     async def _conclude(
-        self, delivery: Delivery, channel: Channel, outcome: Outcome, latency: timedelta, *, is_last_attempt: bool
+        self, planned: Planned, robot: Channel, outcome: Outcome, latency: timedelta, *, is_last_attempt: bool
     ) -> None:
         match outcome:
             case Delivered():
-                await self._end(delivery, channel, DeliveryStatus.SENT, outcome, latency)
+                await self._end(planned, DeliveryStatus.SENT, outcome, latency, robot)
             case Refused():
-                await self._end(delivery, channel, DeliveryStatus.FAILED, outcome, latency)
                 if outcome.gone:
-                    await self._channels.disable(channel, outcome.text)
-                raise Permanent(f'channel "{channel.name}" refused: {outcome.code} {outcome.text}'.strip())
+                    await self._channels.disable(robot, outcome.text)
+                if robot.id != planned.channel.id:
+                    # The settings of one robot are wrong, and another may say it.
+                    await self._robots.rest(robot)
+                    again = RetryAfter(code=outcome.code, text=outcome.text)
+                    await self._try_again(planned, robot, again, latency, is_last_attempt=is_last_attempt)
+                await self._end(planned, DeliveryStatus.FAILED, outcome, latency)
+                raise Permanent(f'channel "{robot.name}" refused: {outcome.code} {outcome.text}'.strip())
             case RetryAfter():
                 if outcome.pause_channel and outcome.after is not None:
-                    await self._pause(channel, outcome.after)
-                await self._try_again(delivery, channel, outcome, latency, is_last_attempt=is_last_attempt)
+                    await self._pause(robot, outcome.after)
+                await self._try_again(planned, robot, outcome, latency, is_last_attempt=is_last_attempt)
             case Ambiguous():
                 # A duplicate is possible from here on, so one repetition is all there is.
                 said = Ambiguous(code=AMBIGUOUS, text=f"{outcome.code} {outcome.text}".strip())
-                is_last_attempt = is_last_attempt or delivery.is_ambiguous
-                await self._try_again(delivery, channel, said, latency, is_last_attempt=is_last_attempt)
+                is_last_attempt = is_last_attempt or planned.delivery.is_ambiguous
+                await self._try_again(planned, robot, said, latency, is_last_attempt=is_last_attempt)
             case _:
                 assert_never(outcome)
 
     async def _try_again(
         self,
-        delivery: Delivery,
-        channel: Channel,
+        planned: Planned,
+        robot: Channel,
         outcome: RetryAfter | Ambiguous,
         latency: timedelta,
         *,
         is_last_attempt: bool,
-    ) -> None:
-        said = f'channel "{channel.name}": {outcome.code} {outcome.text}'.strip()
+    ) -> NoReturn:
+        said = f'channel "{robot.name}": {outcome.code} {outcome.text}'.strip()
         if is_last_attempt:
-            await self._end(delivery, channel, DeliveryStatus.FAILED, outcome, latency)
+            await self._end(planned, DeliveryStatus.FAILED, outcome, latency, robot)
             raise Permanent(said, code="delivery.exhausted")
         milliseconds = latency // timedelta(milliseconds=1)
         await self._database.execute(
             sql.attempted,
-            delivery.id,
+            planned.delivery.id,
             outcome.code,
             outcome.text,
             milliseconds,
@@ -203,14 +209,21 @@ class Deliveries:
 
     async def _end(
         self,
-        delivery: Delivery,
-        channel: Channel,
+        planned: Planned,
         status: DeliveryStatus,
         outcome: Outcome,
         latency: timedelta = timedelta(),
+        robot: Channel | None = None,
     ) -> None:
-        left = left_of(delivery, channel)
-        ending = Ending(delivery=delivery, status=status, outcome=outcome, latency=latency, fallback=left)
+        delivery, channel = planned.delivery, planned.channel
+        ending = Ending(
+            delivery=delivery,
+            status=status,
+            outcome=outcome,
+            latency=latency,
+            fallback=left_of(delivery, channel),
+            sent_by=robot.id if robot is not None and robot.id != channel.id else None,
+        )
         if await self._records.end(ending):
             alerts = len(delivery.alerts)
             log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=alerts)

@@ -10,6 +10,10 @@ SELECT * FROM user_notification_configs WHERE id = $1 FOR UPDATE;
 -- name: channels_named
 SELECT * FROM user_notification_configs WHERE name = ANY ($1);
 
+-- name: speaks_for
+-- A channel in whose pool this one is.
+SELECT name FROM user_notification_configs WHERE $1 = ANY (pool) ORDER BY name LIMIT 1;
+
 -- name: channel_names
 SELECT name, enabled AND is_default AND NOT EXISTS (
            SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled
@@ -307,9 +311,9 @@ WITH ended AS (
     UPDATE notification_deliveries AS delivery
        SET status = given.status, attempts = attempts + 1, provider_code = given.code,
            provider_message = given.message, message_id = given.message_id, latency_ms = given.latency_ms,
-           updated_at = $7
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[])
-        AS given (id, status, code, message, message_id, latency_ms)
+           updated_at = $7, sent_by = given.sent_by
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $8::text[])
+        AS given (id, status, code, message, message_id, latency_ms, sent_by)
      WHERE delivery.id = given.id AND delivery.status || '' = 'pending'
     RETURNING delivery.id, delivery.group_key, delivery.channel_id, delivery.status, delivery.alerts
 ), told AS (

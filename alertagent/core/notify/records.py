@@ -42,13 +42,14 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a delivery ends. `fallback` names the channels that may be told instead."""
+    """How a delivery ends. `fallback` names the channels that may be told instead, `sent_by` who spoke for its own."""
 
     delivery: Delivery
     status: DeliveryStatus
     outcome: Outcome
     latency: timedelta
     fallback: tuple[str, ...] = ()
+    sent_by: str | None = None
 
 
 class Records:
@@ -123,6 +124,7 @@ class Records:
             [one.outcome.message_id if isinstance(one.outcome, Delivered) else None for one in ones],
             [one.latency // timedelta(milliseconds=1) for one in ones],
             self._clock.now(),
+            [one.sent_by for one in ones],
         )
         return [row["id"] for row in rows]
 
@@ -164,4 +166,5 @@ def _detail(ending: Ending) -> Mapping[str, Any]:
         "code": ending.outcome.code,
         "text": ending.outcome.text,
         **digest,
+        **({} if ending.sent_by is None else {"sent_by": ending.sent_by}),
     }

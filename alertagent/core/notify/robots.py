@@ -1,14 +1,17 @@
-"""Who sends a message: the channel itself, or none for the moment.
+"""Who sends a message: the channel itself, a robot of its pool, or nobody for the moment.
 
-A provider blocks who sends more than it bears, and one that keeps failing is left alone. A channel that may not send
-keeps its message back, without an attempt being spent.
+A provider blocks who sends more than it bears, and one that keeps failing is left alone. Where the channel itself may
+not send, the first of its pool does that may, before anything is merged into a digest. Otherwise the message is kept
+back, and what waits for a provider that is left alone spends no attempt.
 """
 
 from datetime import timedelta
 from typing import Any
 
+import structlog
+
 from alertagent.core.notify.budgets import SHORT, Budgets, Use
-from alertagent.core.notify.channels import require_readable
+from alertagent.core.notify.channels import Channels, require_readable
 from alertagent.core.notify.circuits import Circuits, Shut
 from alertagent.core.notify.digests import Digests
 from alertagent.core.notify.model import DIGEST, Channel
@@ -23,6 +26,8 @@ from alertagent.plugins.registry import Registry
 
 NO_ROOM = "channel.rate"
 
+log = structlog.get_logger()
+
 
 class LeftAlone(Postponed):
     """The provider of a channel is not to be called now. `is_down`: it is known to be away for longer."""
@@ -33,11 +38,19 @@ class LeftAlone(Postponed):
 
 
 class Robots:
-    """Knows of each channel whether it may send now."""
+    """Knows of each channel whether it may send now, and who sends for it."""
 
     def __init__(
-        self, circuits: Circuits, budgets: Budgets, digests: Digests, *, registry: Registry, clock: Clock
+        self,
+        channels: Channels,
+        circuits: Circuits,
+        budgets: Budgets,
+        digests: Digests,
+        *,
+        registry: Registry,
+        clock: Clock,
     ) -> None:
+        self._channels = channels
         self._circuits = circuits
         self._budgets = budgets
         self._digests = digests
@@ -56,17 +69,22 @@ class Robots:
         delivery, channel = planned.delivery, planned.channel
         require_readable(channel)
         plugin = self.plugin(channel)
-        if delivery.digest_id is None:
+        if delivery.digest_id is None and not channel.pool:
             await self._require_open(channel)  # first: what is kept back was not attempted, and may be merged
         if not plugin.keeps_incidents and await self._digests.take(delivery, may_crowd=bool(plugin.limits.rates)):
             return None
-        await self._require_open(channel)
-        wait = await self.budget(channel, Use.DIGEST if delivery.receiver == DIGEST else Use.GROUP)
+        use = Use.DIGEST if delivery.receiver == DIGEST else Use.GROUP
+        alone = await self.alone(channel)
+        wait = await self.budget(channel, use) if alone is None else timedelta()
+        if alone is None and not wait:
+            return channel
+        if (robot := await self._spare(channel, use)) is not None:
+            return robot
+        if alone is not None:
+            raise alone
         if wait > SHORT and not plugin.keeps_incidents and await self._digests.crowd(delivery):
             return None
-        if wait:
-            raise no_room(channel, wait)
-        return channel
+        raise no_room(channel, wait)
 
     async def admit(self, channel: Channel) -> None:
         """Once more, right before it sends, because only one may try a provider that was away. Raises LeftAlone."""
@@ -98,6 +116,29 @@ class Robots:
             return timedelta()
         account = plugin.account(plugin.validate_config(channel.config)) or channel.id
         return await self._budgets.take(digest(f"{plugin.name} {account}"), plugin.limits.rates, use)
+
+    async def rest(self, robot: Channel) -> None:
+        """It spoke for another channel and was refused: let others try first for a while."""
+        await self._circuits.rest(self._circuits.circuit_of(robot))
+
+    async def _spare(self, channel: Channel, use: Use) -> Channel | None:
+        """The first of the pool that may send now; then a message of it is counted."""
+        if not channel.pool:
+            return None
+        members = await self._channels.named(channel.pool)
+        for name in channel.pool:
+            member = members.get(name)
+            if member is None or member.plugin_name != channel.plugin_name:
+                log.warning("pool.unusable", channel=channel.name, member=name)
+            elif await self._is_free(member) and not await self.budget(member, use):
+                return member
+        return None
+
+    async def _is_free(self, member: Channel) -> bool:
+        """Whether it may speak for another: it does not try out a provider that was away."""
+        is_paused = member.paused_until is not None and self._clock.now() < member.paused_until
+        is_usable = member.enabled and member.unreadable is None and not is_paused
+        return is_usable and await self._circuits.is_closed(self._circuits.circuit_of(member))
 
     async def _require_open(self, channel: Channel) -> None:
         alone = await self.alone(channel)
