@@ -64,4 +64,5 @@ UPDATE sealing_keys SET seals = false WHERE seals AND id <> $1;
 UPDATE sealing_keys SET seals = true WHERE id = $1;
 
 -- name: forget_sealing_keys
-DELETE FROM sealing_keys WHERE id <> $1;
+-- The ones before, unless somebody has begun to change the key once more.
+DELETE FROM sealing_keys WHERE NOT seals AND EXISTS (SELECT FROM sealing_keys WHERE id = $1 AND seals);

@@ -64,6 +64,24 @@ async def test_a_second_process_with_another_key_is_refused(database_url: str, r
     assert other.read_text() not in refused.stderr
 
 
+async def test_with_embedded_engines_a_lost_key_is_reset_where_no_server_runs(data_dir: Path) -> None:
+    channel = {"name": "ops", "plugin_name": "webhook", "config": {"url": "http://127.0.0.1:1/", "secret": "CANARY"}}
+    async with Serve.in_(data_dir) as serve, aiohttp.ClientSession() as session:
+        assert (await Api(session, serve.address).post("/channels", channel)).status == 201
+        busy = await run("keys", "reset", "--yes", "--data-dir", str(data_dir))
+    (data_dir / "secrets.key").unlink()
+
+    refused = await run("serve", "--port", "0", "--data-dir", str(data_dir))
+    done = await run("keys", "reset", "--yes", "--data-dir", str(data_dir))
+
+    assert (busy.status, "in use by another AlertAgent" in busy.stderr) == (1, True)
+    assert (refused.status, "alertagent keys reset" in refused.stderr) == (1, True)
+    assert (done.status, "lost: user_notification_configs.config (id " in done.stdout) == (0, True)
+    async with Serve.in_(data_dir) as serve, aiohttp.ClientSession() as session:
+        (shown,) = (await Api(session, serve.address).get("/channels")).data
+        assert (shown["name"], shown["config"], "add it there" in shown["unreadable"]) == ("ops", {}, True)
+
+
 @pytest.mark.parametrize("text", ["CANARY", "", write_key(bytes(16))])
 async def test_a_key_that_is_none_is_named_and_not_shown(text: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(text)

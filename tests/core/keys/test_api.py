@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from alertagent.app import Role, Service, running
+from alertagent.core.keys.service import sql, use
 from alertagent.core.notify.channels import CONFIG as CHANNEL
 from alertagent.settings import Settings
 from alertagent.storage.database import Database
 from alertagent.storage.key_files import OwnFile
-from alertagent.storage.sealing import write_key
+from alertagent.storage.sealing import Key, write_key
 from tests.core.alerts.house import until
 from tests.support.service import KEY, Api, make_settings, serving
 from tests.support.sink import Sink
@@ -109,6 +110,36 @@ async def test_the_key_changes_again_and_again_while_alerts_are_told_and_channel
         assert state["source"] == str(settings.data_dir / "secrets.key")
         rows = await service.parts.database.fetch("SELECT * FROM audit_log WHERE action = 'keys.rotated'")
         assert len(rows) == 5
+
+
+async def test_of_rotations_at_the_same_time_none_forgets_the_key_of_another(settings: Settings, sink: Sink) -> None:
+    async with serving(settings) as (service, api):
+        for number in range(60):
+            await add(api, f"c{number}", sink)
+
+        answers = await asyncio.gather(*(api.post("/keys/rotate") for _ in range(8)))
+        last = await api.post("/keys/rotate")
+
+        (key,) = (await api.get("/keys")).data["keys"]
+        assert {answer.status for answer in answers} == {200}
+        assert (key["seals"], key["id"]) == (True, last.data["key"])
+        assert await keys_in_use(service.parts.database) == {key["id"]}
+
+
+async def test_who_ends_a_rotation_when_another_has_begun_forgets_nothing(database_url: str) -> None:
+    first, second = Key.of(bytes(32)), Key.of(bytes(range(32)))
+    async with Database.connect(database_url) as database:
+        async with database.transaction() as transaction:
+            await use(transaction, first)
+            await use(transaction, second)
+
+        await database.execute(sql.forget_sealing_keys, first.id)
+        rows = await database.fetch("SELECT id, seals FROM sealing_keys")
+        assert {(row["id"], row["seals"]) for row in rows} == {(first.id, False), (second.id, True)}
+
+        await database.execute(sql.forget_sealing_keys, second.id)
+        rows = await database.fetch("SELECT id, seals FROM sealing_keys")
+        assert [(row["id"], row["seals"]) for row in rows] == [(second.id, True)]
 
 
 async def test_a_rotation_that_was_broken_off_goes_on_with_the_same_key(settings: Settings, sink: Sink) -> None:
