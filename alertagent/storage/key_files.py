@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -75,9 +76,10 @@ class OwnFile(GivenFile):
 
     def load(self) -> Keyring | None:
         keyring = super().load()
-        was_open, self._is_open = self._is_open, keyring is not None and bool(self._path.stat().st_mode & _FOR_OTHERS)
-        if self._is_open and not was_open:
-            log.warning("secrets.key_open_to_others", file=str(self._path), remedy=f"chmod 600 {self._path}")
+        with suppress(FileNotFoundError):
+            was_open, self._is_open = self._is_open, bool(self._path.stat().st_mode & _FOR_OTHERS)
+            if self._is_open and not was_open:
+                log.warning("secrets.key_open_to_others", file=str(self._path), remedy=f"chmod 600 {self._path}")
         return keyring
 
     def make(self) -> Keyring:

@@ -45,12 +45,16 @@ DELETE FROM breakers WHERE updated_at < now() - $1::interval;
 -- name: sealing_keys
 SELECT id, proof, seals, added_at FROM sealing_keys ORDER BY seals DESC, added_at DESC, id;
 
--- name: hold_sealing_key
--- Nobody makes another key the current one before the transaction ends.
-SELECT id, seals FROM sealing_keys ORDER BY id FOR SHARE;
+-- name: hold_sealing_keys
+-- Nobody makes another key the one that seals before the transaction ends. Locks on rows would not do: who waits for one
+-- does not see the row of a new key.
+LOCK TABLE sealing_keys IN ROW EXCLUSIVE MODE;
+
+-- name: sealing_key
+SELECT id FROM sealing_keys WHERE seals;
 
 -- name: lock_sealing_keys
--- One process at a time decides which key seals; those that read or write secrets go on.
+-- One at a time decides which key seals, while nobody writes secrets.
 LOCK TABLE sealing_keys IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: add_sealing_key

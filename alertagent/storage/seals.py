@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from alertagent.kernel.errors import Fatal, Problem
-from alertagent.storage.database import Database, Executor
+from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.queries import load_queries
 from alertagent.storage.sealing import Column, Form, Key, Keyring, Place, Unreadable, key_of
 
@@ -79,10 +79,10 @@ class Seals:
         except Unreadable as problem:
             return None, problem.message
 
-    async def sealer(self, transaction: Executor) -> Sealer:
+    async def sealer(self, transaction: Transaction) -> Sealer:
         """For what this transaction writes; until it ends no other key begins to seal. Raises Unreadable."""
-        rows = await transaction.fetch(sql.hold_sealing_key)
-        id = next((row["id"] for row in rows if row["seals"]), None)
+        await transaction.execute(sql.hold_sealing_keys)
+        id = await transaction.fetchval(sql.sealing_key)
         if id is None:
             return Sealer(None)
         key = self._key(id)

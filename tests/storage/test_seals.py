@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from alertagent.core.keys.service import use
 from alertagent.kernel.errors import Fatal
 from alertagent.keys import SEALED
 from alertagent.storage.database import Database
 from alertagent.storage.key_files import GivenKeys, OwnFile
 from alertagent.storage.sealing import Column, Unreadable, write_key
-from alertagent.storage.seals import Seals, claimed
+from alertagent.storage.seals import Seals, claimed, sql
+from tests.support.prometheus import eventually
 
 A, B = write_key(bytes(32)), write_key(bytes(range(32)))
 CONFIG = Column(table="user_notification_configs", name="config", key=("id",))
@@ -35,6 +38,11 @@ async def sealed(database: Database, seals: Seals, value: object = "CANARY") -> 
 async def current(database: Database) -> list[tuple[str, bool]]:
     rows = await database.fetch("SELECT id, seals FROM sealing_keys ORDER BY id")
     return [(row["id"], row["seals"]) for row in rows]
+
+
+async def somebody_waits(database: Database) -> bool:
+    asked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'sealing_keys'::regclass"
+    return bool(await database.fetchval(asked))
 
 
 async def test_the_first_key_of_a_fresh_database_seals_from_the_start(database: Database) -> None:
@@ -164,6 +172,41 @@ async def test_what_an_unknown_key_sealed_says_where_the_key_is_wanted(database:
         f"user_notification_configs.config (id c1) is sealed under key {foreign.id}, which is not in the setting "
         "secrets.key: add it there, or set these secrets again"
     )
+
+
+async def test_who_waits_for_a_change_of_the_key_seals_under_the_new_one(database: Database) -> None:
+    seals = await claimed(database, GivenKeys(f"{A}\n{B}"), SEALED)
+    new = GivenKeys(B).load().first
+
+    async with asyncio.TaskGroup() as group:
+        async with database.transaction() as transaction:
+            await transaction.execute(sql.lock_sealing_keys)
+            await use(transaction, new)
+            writer = group.create_task(sealed(database, seals))
+            await eventually(partial(somebody_waits, database))
+        stored = await writer
+
+    assert str(stored).startswith(f"sealed.1.{new.id}.")
+
+
+async def test_a_change_of_the_key_waits_for_who_seals_under_the_one_before(database: Database) -> None:
+    seals = await claimed(database, GivenKeys(f"{A}\n{B}"), SEALED)
+
+    async def change() -> None:
+        async with database.transaction() as transaction:
+            await transaction.execute(sql.lock_sealing_keys)
+            await use(transaction, GivenKeys(B).load().first)
+
+    async with asyncio.TaskGroup() as group:
+        async with database.transaction() as transaction:
+            sealer = await seals.sealer(transaction)
+            changing = group.create_task(change())
+            await eventually(partial(somebody_waits, database))
+            assert sealer.key is not None
+            assert (sealer.key.id, True) in await current(database)
+        await changing
+
+    assert (sealer.key.id, False) in await current(database)
 
 
 async def test_without_the_key_that_seals_nothing_is_written(database: Database) -> None:
