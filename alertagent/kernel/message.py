@@ -39,12 +39,25 @@ class MessageGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """What a channel was told of a group before: `root` is the first message, as its plugin named it.
+
+    `is_calm`: since the message before, alerts have only ended. `is_over`: with this message the thread ends.
+    """
+
+    root: str
+    is_calm: bool = False
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What is to be told.
 
     `id` stays the same on every attempt to deliver this message. `severity`, `labels`, `annotations` and
     `timestamp` (the start) are the first alert's where a channel shows only one; `alert_id` is its fingerprint.
-    `extra` carries what is not part of the alert, such as an analysis.
+    `extra` carries what is not part of the alert, such as an analysis. `thread` is None for the first message of a
+    group's life in a channel.
     """
 
     id: str
@@ -57,3 +70,4 @@ class Message:
     annotations: Mapping[str, str]
     group: MessageGroup
     extra: Mapping[str, Any] = field(default_factory=dict)
+    thread: Thread | None = None

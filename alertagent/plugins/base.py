@@ -60,6 +60,9 @@ class NotificationPlugin(Plugin[ConfigT]):
     # such a channel is told every message by itself, however late.
     keeps_incidents: ClassVar[bool] = False
 
+    # Whether later messages of a group go into the thread that its first one began.
+    threads: ClassVar[bool] = False
+
     def account(self, config: ConfigT) -> str | None:
         """To whom `limits` apply, as far as the settings tell: channels of one account share them. May hold secrets."""
         return None
@@ -117,8 +120,12 @@ class HttpNotifier(NotificationPlugin[ConfigT]):
         await guard.check_url(url, loc=(self.url_field,), public=public)
 
     async def send(self, config: ConfigT, message: Message, transport: Transport, *, now: datetime) -> Outcome:
+        return await self.ask(self.render(config, message, now), transport)
+
+    async def ask(self, request: HttpRequest, transport: Transport) -> Outcome:
+        """What came of one request."""
         try:
-            answer = await transport.send(self.render(config, message, now))
+            answer = await transport.send(request)
         except Unreachable as error:
             return RetryAfter(code=error.code, text=error.message)
         except Unanswered as error:

@@ -19,11 +19,15 @@ MAX_RETRY_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """The provider took it. `message_id` is the provider's name for it, where it gives one."""
+    """The provider took it. `message_id` is the provider's name for it, where it gives one.
+
+    `thread` is the first message of the thread that it went into or began, where the channel has threads.
+    """
 
     code: str = ""
     text: str = ""
     message_id: str | None = None
+    thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

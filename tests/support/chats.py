@@ -173,7 +173,10 @@ class WeComRobot(Chat):
 
 
 class SlackApi(Chat):
-    """Both ways into Slack. Source: api.slack.com, "Sending messages using incoming webhooks", "chat.postMessage"."""
+    """Both ways into Slack. `shown` are the messages of the bot by their `ts`, as they stand now.
+
+    Source: api.slack.com, "Sending messages using incoming webhooks", "chat.postMessage", "chat.update".
+    """
 
     path = "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"
     TOKEN = "xoxb-000000000000-0000000000000-f00dfeedf00dfeedf00dfeed"
@@ -188,8 +191,12 @@ class SlackApi(Chat):
         "channel_is_archived": 410,
     }
 
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock=clock)
+        self.shown: dict[str, dict[str, Any]] = {}
+
     def judge(self, request: web.Request, body: bytes) -> Reply:
-        if request.path in {"/api/chat.postMessage", "/api/auth.test"}:
+        if request.path in {"/api/chat.postMessage", "/api/chat.update", "/api/auth.test"}:
             return 200, self._bot(request, body)
         if request.path != self.path:
             return 404, b"no_service"
@@ -206,11 +213,23 @@ class SlackApi(Chat):
             return {"ok": True, "team": "ops", "user": "alertagent"}
         post = json.loads(body)
         error = "" if post.get("channel") in self.CHANNELS else "channel_not_found"
-        error = error or _slack_error(post)
+        error = error or self._place_error(request.path, post) or _slack_error(post)
         if error:
             return {"ok": False, "error": error}
-        self.posts.append(post)
-        return {"ok": True, "channel": "C0123456789", "ts": "1503435956.000247", "message": {"text": post["text"]}}
+        if request.path == "/api/chat.update":
+            sent = post["ts"]
+        else:
+            self.posts.append(post)
+            sent = f"1503435956.{246 + len(self.posts):06}"
+        self.shown[sent] = post
+        return {"ok": True, "channel": "C0123456789", "ts": sent, "message": {"text": post["text"]}}
+
+    def _place_error(self, path: str, post: dict[str, Any]) -> str:
+        if path == "/api/chat.update":
+            if not post["channel"].startswith("C"):
+                return "channel_not_found"
+            return "" if post["ts"] in self.shown else "message_not_found"
+        return "" if post.get("thread_ts") in {None, *self.shown} else "thread_not_found"
 
 
 class TeamsWorkflow(Chat):

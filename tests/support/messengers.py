@@ -95,14 +95,21 @@ class TelegramBot(Chat):
             return _refusal(401, "Unauthorized")
         if str(body["chat_id"]) != str(CHAT):
             return _refusal(400, "Bad Request: chat not found")
+        error = self._error(body)
+        if error:
+            return _refusal(400, f"Bad Request: {error}")
+        return 200, {"ok": True, "result": {"message_id": len(self.messages) + 1, "text": shown(body["text"])}}
+
+    def _error(self, body: dict[str, Any]) -> str:
+        reply = body.get("reply_parameters", {"message_id": 0, "allow_sending_without_reply": True})
+        if not reply.get("allow_sending_without_reply") and not 0 < reply["message_id"] <= len(self.messages):
+            return "message to be replied not found"
         text = shown(body["text"])
         if text is None:
-            return _refusal(400, "Bad Request: can't parse entities")
+            return "can't parse entities"
         if not text.strip():
-            return _refusal(400, "Bad Request: message text is empty")
-        if len(text.encode("utf-16-le")) // 2 > 4096:
-            return _refusal(400, "Bad Request: message is too long")
-        return 200, {"ok": True, "result": {"message_id": len(self.messages) + 1, "text": text}}
+            return "message text is empty"
+        return "message is too long" if len(text.encode("utf-16-le")) // 2 > 4096 else ""
 
 
 class DiscordChannel(Chat):

@@ -205,6 +205,8 @@ class Channels:
                 row = await transaction.fetchrow(sql.replace_channel, base.id, *columns)
                 after = channel_of(row, self._seals)
                 await transaction.execute(sql.forget_failures, base.id)
+                if (after.plugin_name, after.config) != (before.plugin_name, before.config):
+                    await transaction.execute(sql.forget_threads, base.id)
                 await self._note(transaction, actor, "channel.updated", before, after)
                 await self._producer.enqueue(transaction, regroup_task())
         except asyncpg.UniqueViolationError as error:

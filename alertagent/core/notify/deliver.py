@@ -18,7 +18,7 @@ from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
 from alertagent.core.notify.robots import NO_ROOM, LeftAlone, Robots, no_room
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import External, Permanent, Postponed, Problem
-from alertagent.kernel.message import Message
+from alertagent.kernel.message import Message, Thread
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
@@ -128,19 +128,28 @@ class Deliveries:
     ) -> tuple[Outcome, Delivery, timedelta]:
         """Send the parts that are not sent yet, up to the first that is not taken; the delivery as it is then."""
         delivery = planned.delivery
-        parts = messages(delivery, planned.alerts, max_alerts=plugin.limits.max_alerts, external_url=self._external_url)
+        parts = messages(
+            delivery,
+            planned.alerts,
+            max_alerts=plugin.limits.max_alerts,
+            external_url=self._external_url,
+            thread=planned.thread if plugin.threads and robot.id == planned.channel.id else None,
+        )
         started = time.perf_counter()
         outcome: Outcome = Delivered()
+        begun: Thread | None = None
         first = delivery.parts_sent + 1
         for number, part in enumerate(parts[delivery.parts_sent :], start=first):
             if number > first and (wait := await self._robots.budget(robot, Use.CONTINUATION)):
                 outcome = RetryAfter(after=wait, code=NO_ROOM, text=no_room(robot, wait).message)
                 break
-            outcome = await self._send_part(robot, plugin, part)
+            outcome = await self._send_part(robot, plugin, replace(part, thread=part.thread or begun))
             if not isinstance(outcome, Delivered):
                 break
             if number < len(parts):
-                await self._database.execute(sql.part_sent, delivery.id, number)
+                begun = Thread(root=outcome.thread) if outcome.thread and not delivery.is_digest else None
+                root = begun.root if begun is not None and robot.id == planned.channel.id else None
+                await self._database.execute(sql.part_sent, delivery.id, number, root)
                 delivery = replace(delivery, parts_sent=number, is_ambiguous=False)
         return outcome, delivery, timedelta(seconds=time.perf_counter() - started)
 

@@ -8,18 +8,24 @@ from typing import Any
 from alertagent.core.alerts.model import Alert, AnalysisStatus
 from alertagent.core.notify.model import ESCALATION, Delivery, PlannedAlert
 from alertagent.kernel.clock import rfc3339
-from alertagent.kernel.message import Message, MessageAlert, MessageGroup
+from alertagent.kernel.message import Message, MessageAlert, MessageGroup, Thread
 
 # The annotations in which people write what happened, best first.
 _CONTENT = ("description", "summary", "message")
 
 
 def messages(
-    delivery: Delivery, alerts: Iterable[Alert], *, max_alerts: int | None, external_url: str
+    delivery: Delivery,
+    alerts: Iterable[Alert],
+    *,
+    max_alerts: int | None,
+    external_url: str,
+    thread: Thread | None = None,
 ) -> list[Message]:
     """The parts of a delivery: one message, or several where a channel cannot name that many alerts in one.
 
-    An alert is told in the state in which it was planned, with the annotations that it has now.
+    An alert is told in the state in which it was planned, with the annotations that it has now. A thread that is over
+    ends with the last part.
     """
     known = {alert.fingerprint: alert for alert in alerts}
     told = [_message_alert(planned, known[planned.fingerprint]) for planned in delivery.alerts]
@@ -34,6 +40,9 @@ def messages(
     analysis = _analysis(delivery, known)
     if analysis is not None and not delivery.is_digest:  # whose alerts have nothing in common
         found = [replace(message, extra={**message.extra, "analysis": analysis}) for message in found]
+    if thread is not None:
+        going_on = replace(thread, is_over=False)
+        found = [*(replace(message, thread=going_on) for message in found[:-1]), replace(found[-1], thread=thread)]
     if not delivery.is_digest:
         return found
     return [_late(part, told, place, len(parts)) for place, part in enumerate(found, start=1)]

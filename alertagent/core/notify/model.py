@@ -94,6 +94,7 @@ class Delivery:
     created_at: datetime
     updated_at: datetime
     sent_by: str | None = None
+    thread: str | None = None
 
     @property
     def is_digest(self) -> bool:

@@ -59,6 +59,10 @@ UPDATE user_notification_configs SET paused_until = greatest(paused_until, $2) W
 -- name: disable_channel
 UPDATE user_notification_configs SET enabled = false, revision = revision + 1, updated_at = now() WHERE id = $1;
 
+-- name: forget_threads
+-- With other settings a channel may lead to another place.
+UPDATE notification_log SET thread = NULL WHERE channel_id = $1 AND thread IS NOT NULL;
+
 -- name: forget_failures
 -- What a channel could not be told before it was changed, it is told now.
 DELETE FROM notification_log WHERE channel_id = $1 AND failed;
@@ -186,7 +190,12 @@ UPDATE notification_deliveries SET status = 'pending', alone_since = NULL
 -- name: find_deliveries
 -- Here and below `status || ''` keeps the planner to the ids: in a storm its statistics still say that nothing is
 -- pending, and it would read the whole index of what is.
-SELECT * FROM notification_deliveries WHERE id = ANY ($1) AND status || '' = 'pending';
+SELECT delivery.*, told.thread AS group_thread,
+       CASE WHEN told.thread IS NOT NULL THEN told.firing ELSE '{}' END AS known_firing
+  FROM notification_deliveries AS delivery
+  LEFT JOIN notification_log AS told
+    ON told.group_key = delivery.group_key AND told.channel_id = delivery.channel_id
+ WHERE delivery.id = ANY ($1) AND delivery.status || '' = 'pending';
 
 -- name: channels_to_tell
 -- With whether each may be called at all.
@@ -204,7 +213,8 @@ UPDATE notification_deliveries
  WHERE id = $1 AND status || '' = 'pending';
 
 -- name: part_sent
-UPDATE notification_deliveries SET parts_sent = $2, is_ambiguous = false WHERE id = $1 AND status || '' = 'pending';
+UPDATE notification_deliveries SET parts_sent = $2, is_ambiguous = false, thread = coalesce($3, thread)
+ WHERE id = $1 AND status || '' = 'pending';
 
 -- name: lock_chains
 -- Whoever makes, fills or ends digests of these channels.
@@ -311,14 +321,17 @@ WITH ended AS (
     UPDATE notification_deliveries AS delivery
        SET status = given.status, attempts = attempts + 1, provider_code = given.code,
            provider_message = given.message, message_id = given.message_id, latency_ms = given.latency_ms,
-           updated_at = $7, sent_by = given.sent_by
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $8::text[])
-        AS given (id, status, code, message, message_id, latency_ms, sent_by)
+           updated_at = $7, sent_by = given.sent_by, thread = coalesce(given.thread, delivery.thread)
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $8::text[],
+                  $9::text[])
+        AS given (id, status, code, message, message_id, latency_ms, sent_by, thread)
      WHERE delivery.id = given.id AND delivery.status || '' = 'pending'
-    RETURNING delivery.id, delivery.group_key, delivery.channel_id, delivery.status, delivery.alerts
+    RETURNING delivery.id, delivery.group_key, delivery.channel_id, delivery.status, delivery.alerts,
+              delivery.thread
 ), told AS (
-    INSERT INTO notification_log (group_key, channel_id, firing, resolved, told_at, failed)
-    SELECT group_key, channel_id, keys.firing, keys.resolved, $7, ended.status = 'failed'
+    INSERT INTO notification_log (group_key, channel_id, firing, resolved, told_at, failed, thread)
+    SELECT group_key, channel_id, keys.firing, keys.resolved, $7, ended.status = 'failed',
+           CASE WHEN keys.firing <> '{}' THEN ended.thread END
       FROM ended
       JOIN notification_groups ON key = group_key
      CROSS JOIN LATERAL (
@@ -330,7 +343,8 @@ WITH ended AS (
      WHERE ended.status <> 'cancelled'
     ON CONFLICT (group_key, channel_id) DO UPDATE
        SET firing = excluded.firing, resolved = excluded.resolved, told_at = excluded.told_at,
-           failed = excluded.failed
+           failed = excluded.failed,
+           thread = CASE WHEN excluded.firing <> '{}' THEN coalesce(excluded.thread, notification_log.thread) END
 )
 SELECT id FROM ended;
 

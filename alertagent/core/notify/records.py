@@ -18,6 +18,7 @@ from alertagent.core.notify.kinds import DELIVER, Deliver
 from alertagent.core.notify.look import planned_alert
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.kernel.clock import Clock
+from alertagent.kernel.message import Thread
 from alertagent.kernel.together import Together
 from alertagent.plugins.outcome import Delivered, Outcome
 from alertagent.queue.producer import Producer
@@ -38,6 +39,7 @@ class Planned:
     channel: Channel
     is_on: bool
     alerts: Sequence[Alert]
+    thread: Thread | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,14 @@ class Ending:
     latency: timedelta
     fallback: tuple[str, ...] = ()
     sent_by: str | None = None
+
+    @property
+    def thread(self) -> str | None:
+        """A digest begins no thread of a group, and what another channel sent begins none in this one."""
+        is_elsewhere = self.delivery.digest_id is not None or self.sent_by is not None
+        if is_elsewhere or not isinstance(self.outcome, Delivered):
+            return None
+        return self.outcome.thread
 
 
 class Records:
@@ -80,6 +90,7 @@ class Records:
         if not rows:
             return [None] * len(ids)
         deliveries = [delivery_of(row) for row in rows]
+        threads = {row["id"]: _thread(row, each) for row, each in zip(rows, deliveries, strict=True)}
         called = await self._database.fetch(sql.channels_to_tell, list({each.channel_id for each in deliveries}))
         channels = {row["id"]: (channel_of(row, self._seals), row["is_on"]) for row in called}
         told = {planned.fingerprint for delivery in deliveries for planned in delivery.alerts}
@@ -89,7 +100,9 @@ class Records:
             if delivery.channel_id in channels:
                 channel, is_on = channels[delivery.channel_id]
                 own = [alerts[each.fingerprint] for each in delivery.alerts if each.fingerprint in alerts]
-                found[delivery.id] = Planned(delivery=delivery, channel=channel, is_on=is_on, alerts=own)
+                found[delivery.id] = Planned(
+                    delivery=delivery, channel=channel, is_on=is_on, alerts=own, thread=threads[delivery.id]
+                )
         return [found.get(id) for id in ids]
 
     async def _end(self, endings: Sequence[Ending]) -> list[bool]:
@@ -125,6 +138,7 @@ class Records:
             [one.latency // timedelta(milliseconds=1) for one in ones],
             self._clock.now(),
             [one.sent_by for one in ones],
+            [one.thread for one in ones],
         )
         return [row["id"] for row in rows]
 
@@ -146,6 +160,14 @@ def delivery_of(row: Any) -> Delivery:
     alerts = tuple(planned_alert(document) for document in row["alerts"])
     status, fallback = DeliveryStatus(row["status"]), tuple(row["fallback"])
     return Delivery(**{**values, "alerts": alerts, "status": status, "fallback": fallback})
+
+
+def _thread(row: Any, delivery: Delivery) -> Thread | None:
+    root = row["thread"] or row["group_thread"]
+    if root is None:
+        return None
+    firing = {alert.key for alert in delivery.alerts if alert.status == "firing"}
+    return Thread(root=root, is_calm=not firing or firing < set(row["known_firing"]), is_over=not firing)
 
 
 def _notices(ending: Ending) -> list[Notice]:

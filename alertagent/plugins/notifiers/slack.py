@@ -3,10 +3,13 @@
 What surprises: a webhook answers the bare word `ok`, or a bare word that says what is wrong; a bot always gets 200, and
 `ok` inside tells; Slack's markup has entities for `<`, `>` and `&` only, so other marks are shown full-width.
 
-A message stands for itself: none is changed afterwards, and none goes into the thread of another.
+A bot's messages about one group make a thread. A reply is seen only by those who follow the thread, so it is shown in
+the channel as well, unless it tells of nothing but ends. When all is over, the first message is changed to say so. A
+webhook learns no message's name, so each of its messages stands for itself.
 
-Source: api.slack.com, "Sending messages using incoming webhooks", "chat.postMessage", "Rate limits", "Reference: Layout
-blocks"; prometheus/alertmanager, `notify/slack/slack.go`; slackapi/bolt-js#2509 for the size of all blocks together.
+Source: api.slack.com, "Sending messages using incoming webhooks", "chat.postMessage", "chat.update", "Rate limits",
+"Reference: Layout blocks"; prometheus/alertmanager, `notify/slack/slack.go`; slackapi/bolt-js#2509 for the size of all
+blocks together.
 """
 
 import re
@@ -21,10 +24,10 @@ from pydantic import Field, model_validator
 
 from alertagent import __version__
 from alertagent.kernel.errors import Permanent
-from alertagent.kernel.message import Message
+from alertagent.kernel.message import Message, Thread
 from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.addresses import AddressGuard
-from alertagent.plugins.base import Health, HttpNotifier, Limits, Rate
+from alertagent.plugins.base import Health, Limits, Rate
 from alertagent.plugins.config import BaseUrl, PluginConfig, SecretHeader, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import urgency
@@ -40,6 +43,7 @@ from alertagent.plugins.outcome import (
     object_of,
 )
 from alertagent.plugins.text import cut, utf16_size
+from alertagent.plugins.threaded import ThreadingNotifier
 from alertagent.plugins.transport import HttpRequest, Transport, Unanswered, Unreachable
 
 MAX_ALERTS = 50
@@ -63,13 +67,15 @@ _OVER = "#2eb886"
 # Marks that stand for emphasis, code or struck text; an underscore only at a word's edge.
 _MARKS = re.compile(r"[*`~]|(?<![^\W_])_|_(?![^\W_])")
 _FULL_WIDTH = 0xFEE0
+_ROOT = re.compile(r"([^/]+)/([0-9.]+)")
 _WORD = re.compile(r"[a-z][a-z0-9_]{1,60}")
 
 # What is wrong with the token, the channel or the message stays wrong. What else there is may pass.
 _PERMANENT = re.compile(
     r"(invalid|missing|no|not|restricted_action|token)_.*|.*_(denied|deprecated|disabled|required|too_long)"
     r"|account_inactive|channel_not_found|channel_type_not_supported|deprecated_endpoint|is_archived"
-    r"|restricted_action|team_access_not_granted|too_many_attachments"
+    r"|restricted_action|team_access_not_granted|too_many_attachments|(message|thread)_not_found"
+    r"|cant_update_message|cannot_reply_to_message"
 )
 
 # Slack: "It's possible some aspect of the operation succeeded before the error was raised."
@@ -115,7 +121,7 @@ class SlackConfig(PluginConfig):
         return self
 
 
-class Slack(HttpNotifier[SlackConfig]):
+class Slack(ThreadingNotifier[SlackConfig]):
     """One message in the channel for each notification."""
 
     name = "slack"
@@ -126,6 +132,8 @@ class Slack(HttpNotifier[SlackConfig]):
     )
     Config = SlackConfig
     limits = Limits(rates=(Rate(messages=1, window=timedelta(seconds=1)),), max_alerts=MAX_ALERTS)
+
+    lost = frozenset({"message_not_found", "thread_not_found", "invalid_thread_ts", "cannot_reply_to_message"})
 
     def endpoint(self, config: SlackConfig) -> str:
         if config.webhook_url is not None:
@@ -143,8 +151,15 @@ class Slack(HttpNotifier[SlackConfig]):
     def render(self, config: SlackConfig, message: Message, now: datetime) -> HttpRequest:
         payload = _payload(message)
         if config.bot_token is not None:
-            payload |= {"channel": config.channel, "unfurl_links": False, "unfurl_media": False}
+            payload |= {"channel": config.channel, "unfurl_links": False, "unfurl_media": False, **_reply(message)}
         return HttpRequest(url=self.endpoint(config), headers=_headers(config), body=orjson.dumps(payload))
+
+    def closing(self, config: SlackConfig, message: Message) -> HttpRequest | None:
+        root = _root(message.thread)
+        if config.bot_token is None or root is None or message.thread is None or not message.thread.is_over:
+            return None
+        url, payload = f"{config.base_url}/api/chat.update", {**_payload(message), **root}
+        return HttpRequest(url=url, headers=_headers(config), body=orjson.dumps(payload))
 
     def accept(self, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
         failed = failure(status, headers, body)
@@ -198,14 +213,31 @@ def _named(failed: RetryAfter | Refused, body: bytes) -> RetryAfter | Refused:
 
 def _judged(answer: Mapping[str, Any], text: str) -> Outcome:
     if answer["ok"]:
-        sent = answer.get("ts")
-        return Delivered(code="ok", text=text, message_id=sent if isinstance(sent, str) else None)
+        return Delivered(code="ok", text=text, message_id=_message_id(answer))
     error = str(answer.get("error") or "unknown")
     if _PERMANENT.fullmatch(error):
         return Refused(code=error, text=text)
     if error in _AMBIGUOUS:
         return Ambiguous(code=error, text=text)
     return RetryAfter(code=error, text=text)
+
+
+def _message_id(answer: Mapping[str, Any]) -> str | None:
+    """Where a message is and when it was sent, which together name it: a channel goes by its ID there."""
+    channel, sent = answer.get("channel"), answer.get("ts")
+    return f"{channel}/{sent}" if isinstance(channel, str) and isinstance(sent, str) else None
+
+
+def _root(thread: Thread | None) -> dict[str, str] | None:
+    found = _ROOT.fullmatch(thread.root) if thread is not None else None
+    return {"channel": found[1], "ts": found[2]} if found is not None else None
+
+
+def _reply(message: Message) -> dict[str, Any]:
+    root = _root(message.thread)
+    if root is None or message.thread is None:
+        return {}
+    return {"channel": root["channel"], "thread_ts": root["ts"], "reply_broadcast": not message.thread.is_calm}
 
 
 def _payload(message: Message) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 What surprises: the pause after too many messages stands in the body and not in a header; a group that becomes a
 supergroup has another id from then on; `@name` in plain text mentions people, whoever wrote it; and the length counts
-what is shown, so that markup is free.
+what is shown, so that markup is free. Later messages of a group reply to its first one, or stand alone if that is gone.
 
 Source: core.telegram.org/bots/api, "sendMessage" and "ResponseParameters"; core.telegram.org/bots/faq for the rates.
 """
@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, StrictInt
 
 from alertagent import __version__
 from alertagent.kernel.message import Message
-from alertagent.plugins.base import HttpNotifier, Limits, Rate
+from alertagent.plugins.base import Limits, Rate
 from alertagent.plugins.config import BaseUrl, PluginConfig, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.outline import Kind, Line, fit, outline, title
@@ -35,6 +35,7 @@ from alertagent.plugins.outcome import (
     seconds,
 )
 from alertagent.plugins.text import cut, one_line, utf16_size
+from alertagent.plugins.threaded import ThreadingNotifier
 from alertagent.plugins.transport import HttpRequest
 
 MAX_TEXT = 4096  # as shown
@@ -44,6 +45,7 @@ _TITLE = 256
 _NAMES = 2_200
 
 _TOKEN = re.compile(r"[0-9]{1,20}:[0-9A-Za-z_-]{1,100}")
+_ID = re.compile(r"[0-9]{1,16}")
 _TAG = re.compile(r"<[^>]*>")
 # An @ that does not follow a word begins a mention; in an address of mail it stands inside of one.
 _MENTION = re.compile(r"(?<![0-9A-Za-z_])@")
@@ -85,7 +87,7 @@ class TelegramConfig(PluginConfig):
     base_url: BaseUrl = "https://api.telegram.org"
 
 
-class Telegram(HttpNotifier[TelegramConfig]):
+class Telegram(ThreadingNotifier[TelegramConfig]):
     """One message in the chat for each notification."""
 
     name = "telegram"
@@ -111,6 +113,9 @@ class Telegram(HttpNotifier[TelegramConfig]):
         }
         if config.thread_id is not None:
             body["message_thread_id"] = config.thread_id
+        if message.thread is not None and _ID.fullmatch(message.thread.root):
+            root = int(message.thread.root)
+            body["reply_parameters"] = {"message_id": root, "allow_sending_without_reply": True}
         return HttpRequest(
             url=_method(config, "sendMessage"),
             headers={"Content-Type": "application/json"},

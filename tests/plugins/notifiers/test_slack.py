@@ -74,6 +74,11 @@ BOT_ERRORS: dict[str, type[Outcome]] = {
     "service_unavailable": RetryAfter,
     "request_timeout": RetryAfter,
     "message_limit_exceeded": RetryAfter,
+    "message_not_found": Refused,
+    "thread_not_found": Refused,
+    "invalid_thread_ts": Refused,
+    "cannot_reply_to_message": Refused,
+    "cant_update_message": Refused,
     "something_new": RetryAfter,
     "fatal_error": Ambiguous,
     "internal_error": Ambiguous,
@@ -232,7 +237,7 @@ def test_a_200_that_is_not_ok_is_ambiguous(body: bytes) -> None:
 def test_a_bots_message_has_a_name() -> None:
     body = b'{"ok":true,"channel":"C1","ts":"1503435956.000247","message":{}}'
 
-    assert PLUGIN.accept(200, {}, body) == Delivered(code="ok", text=body.decode(), message_id="1503435956.000247")
+    assert PLUGIN.accept(200, {}, body) == Delivered(code="ok", text=body.decode(), message_id="C1/1503435956.000247")
 
 
 @pytest.mark.parametrize(("error", "kind"), BOT_ERRORS.items())
@@ -282,7 +287,7 @@ async def test_slack_takes_the_message_of_a_bot(slack: SlackApi, transport: Tran
     outcome = await PLUGIN.send(config, make_message(), transport, now=NOON)
 
     assert isinstance(outcome, Delivered)
-    assert outcome.message_id == "1503435956.000247"
+    assert outcome.message_id == outcome.thread == "C0123456789/1503435956.000247"
     assert [post["channel"] for post in slack.posts] == ["#alerts"]
 
 

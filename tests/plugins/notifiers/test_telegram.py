@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from alertagent.kernel.errors import Invalid
+from alertagent.kernel.message import Thread
 from alertagent.plugins.notifiers.telegram import MAX_ALERTS, Telegram, TelegramConfig
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
@@ -57,6 +58,29 @@ def test_the_request_is_a_send_message_in_html() -> None:
         "link_preview_options": {"is_disabled": True},
         "message_thread_id": 7,
     }
+
+
+async def test_what_comes_later_replies_to_the_first_message_even_if_that_is_gone(
+    bot: TelegramBot, transport: Transport
+) -> None:
+    config = configured(base_url=bot.origin)
+    first = await PLUGIN.send(config, make_message(), transport, now=NOON)
+    assert isinstance(first, Delivered)
+    assert first.thread == "1"
+
+    for root in (first.thread, "77"):
+        outcome = await PLUGIN.send(config, make_message(thread=Thread(root=root)), transport, now=NOON)
+        assert isinstance(outcome, Delivered)
+        assert outcome.thread == root
+
+    replies = [message.get("reply_parameters", {}).get("message_id") for message in bot.messages]
+    assert replies == [None, 1, 77]
+
+
+def test_the_name_of_another_providers_message_is_no_thread() -> None:
+    message = make_message(thread=Thread(root="C0123456789/1503435956.000247"))
+
+    assert "reply_parameters" not in json.loads(PLUGIN.render(configured(), message, NOON).body)
 
 
 def test_without_a_topic_none_is_named() -> None:

@@ -1,0 +1,75 @@
+"""The messages of a group in one channel: the first begins a thread, and the group's end ends it."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from tests.core.alerts.house import House
+from tests.core.notify.test_groups import ANNA, add_channel, pass_time
+from tests.support.chats import SlackApi
+from tests.support.sink import Sink
+
+
+@pytest.fixture
+async def slack(house: House) -> AsyncIterator[SlackApi]:
+    async with SlackApi() as slack, Sink() as sink:
+        config = {"bot_token": SlackApi.TOKEN, "channel": "#alerts", "base_url": slack.origin}
+        await add_channel(house, sink, "slack", plugin_name="slack", config=config)
+        yield slack
+
+
+def replies(slack: SlackApi) -> list[tuple[str, str | None, bool | None]]:
+    """What was posted: its title, the thread, and whether the channel sees it."""
+    return [(post["text"], post.get("thread_ts"), post.get("reply_broadcast")) for post in slack.posts]
+
+
+FIRST = "1503435956.000247"
+
+
+async def test_a_group_is_one_thread_for_as_long_as_something_fires(house: House, slack: SlackApi) -> None:
+    await house.fire("A", ago=60, instance="1")
+    await house.work()
+    await house.fire("A", ago=60, instance="2")
+    await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
+    await house.resolve("A", instance="1")
+    await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
+    assert slack.shown[FIRST]["text"] == "[FIRING] A"
+    await house.resolve("A", instance="2")
+    await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
+    await house.fire("A", ago=60, instance="1")
+    await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
+
+    assert replies(slack) == [
+        ("[FIRING] A", None, None),
+        ("[FIRING] A (2)", FIRST, True),
+        ("[FIRING] A (2)", FIRST, False),
+        ("[RESOLVED] A", FIRST, False),
+        ("[FIRING] A", None, None),
+    ]
+    assert slack.shown[FIRST]["text"] == "[RESOLVED] A"
+
+
+async def test_a_group_that_fires_again_before_it_is_forgotten_begins_a_new_thread(
+    house: House, slack: SlackApi
+) -> None:
+    for _ in range(2):
+        await house.fire("A", ago=60)
+        await pass_time(house, timedelta(minutes=2), timedelta(seconds=30))
+        await house.resolve("A")
+        await pass_time(house, timedelta(minutes=2), timedelta(seconds=30))
+
+    threads = [thread for _, thread, _ in replies(slack)]
+    assert threads == [None, FIRST, None, "1503435956.000249"]
+
+
+async def test_a_channel_with_other_settings_has_no_threads_yet(house: House, slack: SlackApi) -> None:
+    await house.fire("A", ago=60, instance="1")
+    await house.work()
+    channel = next(iter((await house.parts.channels.named(["slack"])).values()))
+    config = {**channel.config, "channel": "C0123456789"}
+    await house.parts.channels.revise(ANNA, channel.id, {"config": config}, None)
+    await house.fire("A", ago=60, instance="2")
+    await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
+
+    assert [thread for _, thread, _ in replies(slack)] == [None, None]
