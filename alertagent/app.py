@@ -72,6 +72,7 @@ from alertagent.core.notify.circuits import Circuits
 from alertagent.core.notify.circuits_api import CircuitsApi
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.digests import Digests
+from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
@@ -285,10 +286,12 @@ class Parts:
             late_after=settings.notify.late_after,
             at_least=settings.notify.digest_from,
         )
+        self.ends = Ends(database, self.alerts, routing=self.routing, producer=self.producer, clock=clock)
         self.deliveries = Deliveries(
             database,
             self.alerts,
             self.channels,
+            ends=self.ends,
             robots=Robots(
                 self.channels,
                 self.circuits,
@@ -394,7 +397,7 @@ class Parts:
 
     def notification_handlers(self) -> dict[str, Handler]:
         """Alerts that changed are told of first; what follows if nobody acknowledges them is planned after that."""
-        telling = notify_tasks.handlers(self.groups, self.deliveries)
+        telling = notify_tasks.handlers(self.groups, self.deliveries, self.ends)
         return {**telling, **escalation_tasks.handlers(self.escalations, telling[DISPATCH.type])}
 
     def _apis(self) -> Sequence[object]:

@@ -11,6 +11,7 @@ from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.budgets import Use
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.circuits import is_given_up
+from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.fallbacks import left_of
 from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
@@ -59,6 +60,7 @@ class Deliveries:
         channels: Channels,
         *,
         robots: Robots,
+        ends: Ends,
         producer: Producer,
         transport: Transport,
         clock: Clock,
@@ -66,7 +68,7 @@ class Deliveries:
         seals: Seals,
     ) -> None:
         self._database = database
-        self._records = Records(database, alerts, producer, clock, seals)
+        self._records = Records(database, alerts, producer, clock, seals, ends=ends)
         self._robots = robots
         self._channels = channels
         self._transport = transport

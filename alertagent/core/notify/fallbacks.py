@@ -1,7 +1,9 @@
 """When a channel cannot be told for good, the next one of its fallbacks is.
 
 The delivery that stands in belongs to the same group, so its receiver sees the same key for the beginning and the end
-of an alert. A channel that is being told of the group anyway need not stand in for another.
+of an alert. A channel that is being told of the group anyway need not stand in for another. `ends.py` sees to it that
+who was told of a beginning is told of its end, even if the first channel can be told again by then. Where it cannot be
+told of that, the alert counts as told all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from alertagent.core.alerts.model import NotificationStatus
 from alertagent.core.alerts.service import Notice
 from alertagent.core.notify.channels import sql
 from alertagent.core.notify.kinds import DELIVER, Deliver
@@ -46,6 +49,12 @@ async def plan_stand_ins(
     usable = {row["name"]: row["id"] for row in await transaction.fetch(sql.usable_channels)}
     wanted = [found for delivery, names in failed if (found := _stand_in(delivery, names, usable)) is not None]
     rows = await transaction.fetch(
+        sql.knowing_ends, [each.failed.id for each in wanted], [each.channel_id for each in wanted]
+    )
+    knowing = {row["id"] for row in rows}
+    told = [each for each in wanted if each.failed.id in knowing]
+    wanted = [each for each in wanted if each.failed.id not in knowing]
+    rows = await transaction.fetch(
         sql.add_stand_ins,
         [each.id for each in wanted],
         [each.channel_id for each in wanted],
@@ -54,8 +63,10 @@ async def plan_stand_ins(
         [{"left": list(each.left)} for each in wanted],
     )
     planned = {row["id"] for row in rows}
+    await transaction.execute(sql.await_ends, sorted(planned))
     await producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in sorted(planned)))
-    return [notice for each in wanted if each.id in planned for notice in _notices(each)]
+    begun = [notice for each in wanted if each.id in planned for notice in _notices(each)]
+    return begun + [notice for each in told for notice in _notices(each, is_told=True)]
 
 
 def _stand_in(delivery: Delivery, names: Sequence[str], usable: Mapping[str, str]) -> StandIn | None:
@@ -72,9 +83,9 @@ def _receiver(delivery: Delivery) -> str:
     return ESCALATION if delivery.receiver == ESCALATION else "fallback" if delivery.receiver == DIGEST else ""
 
 
-def _notices(stand_in: StandIn) -> list[Notice]:
+def _notices(stand_in: StandIn, *, is_told: bool = False) -> list[Notice]:
     detail: dict[str, Any] = {
-        "delivery": stand_in.id,
+        **({} if is_told else {"delivery": stand_in.id}),
         "channel_id": stand_in.channel_id,
         "channel": stand_in.channel,
         "in_place_of": stand_in.failed.channel_id,
@@ -84,7 +95,7 @@ def _notices(stand_in: StandIn) -> list[Notice]:
             fingerprint=alert.fingerprint,
             episode=alert.episode,
             kind="notification.fallback",
-            status=None,
+            status=NotificationStatus.SENT if is_told else None,
             detail=detail,
         )
         for alert in stand_in.failed.alerts

@@ -99,3 +99,13 @@ class Delivery:
     @property
     def is_digest(self) -> bool:
         return self.receiver == DIGEST
+
+    @property
+    def is_on_its_own(self) -> bool:
+        """Whether no group looks what its channel must hear next."""
+        return not self.is_digest and (self.stands_in_for is not None or is_outside_groups(self.group_key))
+
+
+def is_outside_groups(key: str) -> bool:
+    """Whether this is the key of no group, but of what an escalation tells or a digest told."""
+    return key.startswith((f"{ESCALATION}:", f"{DIGEST}:"))

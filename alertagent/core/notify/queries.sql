@@ -308,6 +308,81 @@ SELECT new.id, new.channel_id, failed.group_key, coalesce(nullif(new.receiver, '
 ON CONFLICT (group_key, channel_id) WHERE status = 'pending' DO NOTHING
 RETURNING id;
 
+-- name: knowing_ends
+-- Those of these deliveries, about ends only, that the channel beside each need not hear: it was told of them before.
+SELECT delivery.id
+  FROM unnest($1::text[], $2::text[]) AS given (id, channel_id)
+  JOIN notification_deliveries AS delivery USING (id)
+  JOIN notification_log AS told ON told.group_key = delivery.group_key AND told.channel_id = given.channel_id
+ WHERE told.firing = '{}'
+   AND (SELECT bool_and(concat(alert ->> 'fingerprint', '/', alert ->> 'episode') = ANY (told.resolved))
+          FROM jsonb_array_elements(delivery.alerts) AS alert);
+
+-- name: await_ends
+-- The ends of what these deliveries tell of as firing are to be told, too.
+INSERT INTO awaited_ends (delivery_id, fingerprint)
+SELECT id, alert ->> 'fingerprint'
+  FROM notification_deliveries, jsonb_array_elements(alerts) AS alert
+ WHERE id = ANY ($1) AND alert ->> 'status' = 'firing'
+ON CONFLICT DO NOTHING;
+
+-- name: awaiting_alerts
+SELECT DISTINCT delivery_id FROM awaited_ends WHERE fingerprint = ANY ($1);
+
+-- name: awaiting_places
+-- Those which told these channels of these groups.
+SELECT DISTINCT delivery_id
+  FROM awaited_ends
+  JOIN notification_deliveries AS delivery ON delivery.id = delivery_id
+ WHERE (channel_id, group_key) IN (SELECT * FROM unnest($1::text[], $2::text[]));
+
+-- name: forget_awaited
+-- These channels know the ends of these groups.
+DELETE FROM awaited_ends
+ USING notification_deliveries AS delivery
+ WHERE delivery.id = delivery_id
+   AND (channel_id, group_key) IN (SELECT * FROM unnest($1::text[], $2::text[]));
+
+-- name: lock_channels_told
+SELECT FROM user_notification_configs
+ WHERE id IN (SELECT channel_id FROM notification_deliveries WHERE id = ANY ($1))
+ ORDER BY id
+   FOR KEY SHARE;
+
+-- name: lock_awaited
+-- By channel and group, the latest last.
+SELECT delivery.id, channel_id, group_key, receiver, alerts, status, is_ambiguous, channel.name AS channel_name,
+       channel.is_default
+  FROM notification_deliveries AS delivery
+  JOIN user_notification_configs AS channel ON channel.id = channel_id
+ WHERE delivery.id = ANY ($1)
+ ORDER BY channel_id, group_key, delivery.created_at, delivery.id
+   FOR UPDATE OF delivery;
+
+-- name: being_told
+-- Those of these deliveries whose channel is being told of their group. Asked when they are locked, for whoever ends
+-- what is pending looks at them, too.
+SELECT delivery.id
+  FROM notification_deliveries AS delivery
+ WHERE delivery.id = ANY ($1)
+   AND EXISTS (SELECT FROM notification_deliveries AS other
+                WHERE other.group_key = delivery.group_key AND other.channel_id = delivery.channel_id
+                  AND other.status = 'pending');
+
+-- name: settle_awaited
+-- The fence: only one of two that find the end plans it.
+WITH gone AS (DELETE FROM awaited_ends WHERE delivery_id = ANY ($1) RETURNING delivery_id)
+SELECT DISTINCT delivery_id FROM gone;
+
+-- name: add_ends
+INSERT INTO notification_deliveries (
+    id, channel_id, group_key, receiver, group_labels, alerts, thread, due_at, created_at, updated_at
+)
+SELECT new.id, told.channel_id, told.group_key, told.receiver, told.group_labels, new.over -> 'alerts', told.thread,
+       $4, $4, $4
+  FROM unnest($1::text[], $2::text[], $3::jsonb[]) AS new (id, told_id, over)
+  JOIN notification_deliveries AS told ON told.id = new.told_id;
+
 -- name: lock_told_groups
 -- Before the channels, and both in order, as whoever flushes or removes them does.
 SELECT FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;

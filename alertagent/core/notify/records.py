@@ -13,6 +13,7 @@ from typing import Any
 from alertagent.core.alerts.model import Alert, NotificationStatus
 from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.notify.channels import channel_of, sql
+from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.fallbacks import plan_stand_ins
 from alertagent.core.notify.kinds import DELIVER, Deliver
 from alertagent.core.notify.look import planned_alert
@@ -65,10 +66,13 @@ class Ending:
 class Records:
     """Finds what is to be delivered, and writes down what became of it."""
 
-    def __init__(self, database: Database, alerts: Alerts, producer: Producer, clock: Clock, seals: Seals) -> None:
+    def __init__(
+        self, database: Database, alerts: Alerts, producer: Producer, clock: Clock, seals: Seals, *, ends: Ends
+    ) -> None:
         self._database = database
         self._seals = seals
         self._alerts = alerts
+        self._ends = ends
         self._producer = producer
         self._clock = clock
         self._found = Together(self._find)
@@ -117,6 +121,7 @@ class Records:
                 notices = [notice for id in ended if id not in digests for notice in _notices(ones[id])]
                 stand_ins = await self._stand_in(transaction, [ones[id] for id in ended])
                 await self._alerts.notified(transaction, notices + stand_ins)
+                await self._tell_ends(transaction, [ones[id] for id in ended if ones[id].delivery.is_on_its_own])
                 await self._go_on(transaction, [one for id, one in digests.items() if id in ended])
         return [one.delivery.id in ended for one in endings]
 
@@ -146,6 +151,11 @@ class Records:
         """What failed for good is told by others; a digest as a whole, not each of its members."""
         failed = [one for one in ended if one.status is DeliveryStatus.FAILED and one.delivery.digest_id is None]
         return await plan_stand_ins(transaction, self._producer, [(one.delivery, one.fallback) for one in failed])
+
+    async def _tell_ends(self, transaction: Transaction, ended: Sequence[Ending]) -> None:
+        if ended:
+            by_status = {one.status: [each.delivery for each in ended if each.status is one.status] for one in ended}
+            await self._ends.ended(transaction, by_status)
 
     async def _go_on(self, transaction: Transaction, digests: Sequence[Ending]) -> None:
         """Behind a digest that has ended comes the next one of its channel."""

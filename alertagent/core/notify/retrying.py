@@ -29,6 +29,8 @@ class Retries:
 
         async def take_up(transaction: Transaction, _: Entry) -> None:
             await transaction.execute(sql.take_up_deliveries, id)
+            if delivery.is_on_its_own:
+                await transaction.execute(sql.await_ends, [id])
             await self._audit.record(transaction, actor, "delivery.retried", ("delivery", id))
             notices = [
                 Notice(

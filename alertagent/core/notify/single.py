@@ -1,4 +1,4 @@
-"""A delivery that belongs to no group: it is told once, and nothing follows from it."""
+"""A delivery that belongs to no group: it is told once, and then its end."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,4 +35,5 @@ async def plan_delivery(
         [now],
         now,
     )
+    await transaction.execute(sql.await_ends, [id])
     await producer.enqueue(transaction, DELIVER.task(Deliver(delivery=id), id=id))

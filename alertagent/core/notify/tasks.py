@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.notify.deliver import Deliveries
+from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.groups import Groups
 from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP
 from alertagent.queue.policy import Rule
@@ -12,9 +13,10 @@ from alertagent.queue.task import Task
 from alertagent.queue.worker import Handler
 
 
-def handlers(groups: Groups, deliveries: Deliveries) -> Mapping[str, Handler]:
+def handlers(groups: Groups, deliveries: Deliveries, ends: Ends) -> Mapping[str, Handler]:
     async def dispatch(task: Task) -> None:
         await groups.dispatch(DISPATCH.read(task).alerts, task.due)
+        await ends.dispatch(DISPATCH.read(task).alerts)
 
     async def flush(task: Task) -> None:
         await groups.flush(FLUSH.read(task).groups)

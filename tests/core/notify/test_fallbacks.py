@@ -55,15 +55,15 @@ async def test_the_next_channel_is_told_with_the_same_group(house: House, sinks:
     assert told(sinks) == {"first": both, "second": both, "third": []}
     bodies = [orjson.loads(request.body) for request in sinks["second"].requests]
     assert {body["groupKey"] for body in bodies} == {'default:{alertname="A"}'}
-    assert (
-        await events(house, alert.fingerprint)
-        == [
-            "notification.failed",
-            "notification.fallback",
-            "notification.sent",
-        ]
-        * 2
-    )
+    # Who stood in hears of the end at once; the first channel's failure comes after that.
+    assert await events(house, alert.fingerprint) == [
+        "notification.failed",
+        "notification.fallback",
+        "notification.sent",
+        "notification.sent",
+        "notification.failed",
+        "notification.fallback",
+    ]
     assert (await house.parts.alerts.get(alert.fingerprint)).notification_status == "sent"
 
 

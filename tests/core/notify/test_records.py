@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
@@ -20,7 +21,12 @@ async def records(house: House) -> Records:
     channel = {"name": "ops", "plugin_name": "console", "config": {}, "enabled": True, "is_default": True}
     await house.parts.channels.add(Actor(name="anna"), {**channel, "fallback": (), "user_id": None})
     await house.work()
-    return Records(house.database, house.parts.alerts, house.parts.producer, house.clock, house.parts.seals)
+    return records_of(house)
+
+
+def records_of(house: House) -> Records:
+    parts = house.parts
+    return Records(house.database, parts.alerts, parts.producer, house.clock, parts.seals, ends=parts.ends)
 
 
 async def plan(house: House, *names: str) -> list[str]:
@@ -105,7 +111,7 @@ async def test_one_that_the_database_does_not_take_does_not_hold_up_the_others(h
 
 async def test_of_two_runs_one_ends_a_delivery(house: House, records: Records) -> None:
     (planned,) = await find(records, await plan(house, "A"))
-    elsewhere = Records(house.database, house.parts.alerts, house.parts.producer, house.clock, house.parts.seals)
+    elsewhere = records_of(house)
 
     ended = await asyncio.gather(records.end(ending(planned, Delivered())), elsewhere.end(ending(planned, Delivered())))
 
@@ -118,7 +124,7 @@ async def test_two_processes_that_end_deliveries_in_any_order_do_not_wait_for_ea
     house: House, records: Records
 ) -> None:
     found = await find(records, await plan(house, *(f"A{number:02}" for number in range(40))))
-    elsewhere = Records(house.database, house.parts.alerts, house.parts.producer, house.clock, house.parts.seals)
+    elsewhere = records_of(house)
 
     await asyncio.gather(
         *(records.end(ending(planned, Delivered())) for planned in found),
@@ -126,6 +132,16 @@ async def test_two_processes_that_end_deliveries_in_any_order_do_not_wait_for_ea
     )
 
     assert await statuses(house) == ["sent"] * 40
+
+
+async def test_a_digest_begins_no_thread_for_the_groups_that_it_tells_of(house: House, records: Records) -> None:
+    (planned,) = await find(records, await plan(house, "A"))
+    told = Delivered(message_id="7", thread="7")
+    member = replace(planned.delivery, digest_id="0192f0c1-aaaa-7000-8000-000000000001")
+
+    await records.end(replace(ending(planned, told), delivery=member))
+
+    assert await house.database.fetchval("SELECT count(*) FROM notification_log WHERE thread IS NULL") == 1
 
 
 async def test_a_storm_finds_and_ends_deliveries_by_their_ids_while_statistics_know_of_none(

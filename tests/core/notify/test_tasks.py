@@ -11,7 +11,7 @@ from tests.core.alerts.house import House
 
 
 async def test_every_task_of_telling_has_its_handler(house: House) -> None:
-    assert set(handlers(house.parts.groups, house.parts.deliveries)) == {
+    assert set(handlers(house.parts.groups, house.parts.deliveries, house.parts.ends)) == {
         kind.type for kind in (DISPATCH, FLUSH, REGROUP, DELIVER)
     }
 

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from alertagent.kernel.clock import rfc3339
+from alertagent.plugins.notifiers.slack import MAX_ALERTS
 from tests.core.alerts.house import House
 from tests.core.notify.test_groups import ANNA, add_channel, pass_time
 from tests.support.chats import SlackApi
@@ -73,3 +75,22 @@ async def test_a_channel_with_other_settings_has_no_threads_yet(house: House, sl
     await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
 
     assert [thread for _, thread, _ in replies(slack)] == [None, None]
+
+
+async def test_a_message_in_parts_is_one_thread_that_ends_with_the_last_part(house: House, slack: SlackApi) -> None:
+    names = [str(number) for number in range(MAX_ALERTS + 1)]
+    ends_at, now = rfc3339(house.clock.now() + timedelta(days=1)), rfc3339(house.clock.now())
+    alerts = [{"alertname": "A", "instance": name} for name in names]
+    await house.post(*({"labels": labels, "endsAt": ends_at} for labels in alerts))
+    await pass_time(house, timedelta(minutes=2), timedelta(seconds=5))
+    await house.post(*({"labels": labels, "endsAt": now} for labels in alerts[1:]))
+    await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
+
+    firing = [("[FIRING] A (50)", None, None), ("[FIRING] A", FIRST, True)]
+    assert replies(slack) == [*firing, ("[FIRING] A (50)", FIRST, False), ("[RESOLVED] A", FIRST, False)]
+    assert slack.shown[FIRST]["text"] == "[FIRING] A (50)"
+
+    await house.post({"labels": alerts[0], "endsAt": rfc3339(house.clock.now())})
+    await pass_time(house, timedelta(minutes=6), timedelta(seconds=30))
+
+    assert slack.shown[FIRST]["text"] == "[RESOLVED] A"

@@ -1,0 +1,127 @@
+"""Whoever was told that an alert fires is told that it is over, also who stood in for another or heard by escalation.
+
+A group tells the channels behind its receiver of ends. Nobody does that for a delivery that went to another channel or
+belongs to no group, so each alert that it tells of as firing waits in `awaited_ends`. When all of them are over, an end
+is planned with the key of the delivery, by which its receiver finds the incident or the thread. Two find that out: the
+dispatch of an alert that ended, and the end of a delivery whose alerts were faster. Both hold the delivery's row, and
+only who takes its alerts out of the table plans the end.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import structlog
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.alerts.service import Alerts
+from alertagent.core.notify.channels import sql
+from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.look import planned_alert
+from alertagent.core.notify.model import Delivery, DeliveryStatus, PlannedAlert, is_outside_groups
+from alertagent.core.routing.model import RoutingTable
+from alertagent.core.routing.service import Routing
+from alertagent.kernel.clock import Clock
+from alertagent.kernel.ids import new_id
+from alertagent.queue.producer import Producer
+from alertagent.storage.database import Database, Transaction
+
+log = structlog.get_logger()
+
+
+class Ends:
+    """Plans the ends that no group tells."""
+
+    def __init__(
+        self, database: Database, alerts: Alerts, *, routing: Routing, producer: Producer, clock: Clock
+    ) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._routing = routing
+        self._producer = producer
+        self._clock = clock
+
+    async def dispatch(self, fingerprints: Sequence[str]) -> None:
+        """These alerts changed; whoever waits for their ends may be told."""
+        rows = await self._database.fetch(sql.awaiting_alerts, fingerprints)
+        if rows:
+            async with self._database.transaction() as transaction:
+                await self._plan(transaction, [row["delivery_id"] for row in rows])
+
+    async def ended(self, transaction: Transaction, deliveries: Mapping[DeliveryStatus, Sequence[Delivery]]) -> None:
+        """Deliveries of which no group tells the end have ended so in this transaction."""
+        over = [each for each in deliveries.get(DeliveryStatus.SENT, ()) if not _firing(each.alerts)]
+        await transaction.execute(sql.forget_awaited, *_places(over))
+        everything = [each for some in deliveries.values() for each in some]
+        rows = await transaction.fetch(sql.awaiting_places, *_places(everything))
+        if rows:
+            await self._plan(transaction, [row["delivery_id"] for row in rows])
+
+    async def _plan(self, transaction: Transaction, ids: Sequence[str]) -> None:
+        await transaction.execute(sql.lock_channels_told, ids)
+        rows = await transaction.fetch(sql.lock_awaited, ids)
+        busy = {row["id"] for row in await transaction.fetch(sql.being_told, ids)}
+        alerts = {row["id"]: _firing(map(planned_alert, row["alerts"])) for row in rows}
+        told = {planned.fingerprint for some in alerts.values() for planned in some}
+        known = {alert.fingerprint: alert for alert in await self._alerts.find(told, transaction)}
+        table = await self._routing.table(transaction)
+        settled, over = list[str](), list[str]()
+        for _, some in groupby(rows, key=lambda row: (row["channel_id"], row["group_key"])):
+            waiting = list(some)
+            last = next((row for row in reversed(waiting) if _is_told(row) and _is_wanted(row, table)), None)
+            settled += [row["id"] for row in waiting if row["status"] != DeliveryStatus.PENDING and row is not last]
+            if last is not None and last["id"] not in busy and _are_over(alerts[last["id"]], known):
+                over.append(last["id"])
+        gone = {row["delivery_id"] for row in await transaction.fetch(sql.settle_awaited, [*settled, *over])}
+        await self._add(
+            transaction, {id: [self._end(planned, known) for planned in alerts[id]] for id in over if id in gone}
+        )
+
+    def _end(self, planned: PlannedAlert, known: Mapping[str, Alert]) -> PlannedAlert:
+        alert = known.get(planned.fingerprint)
+        is_same = alert is not None and alert.episode == planned.episode
+        ends_at = alert.ends_at if alert is not None and is_same else self._clock.now()
+        return replace(planned, status="resolved", ends_at=ends_at)
+
+    async def _add(self, transaction: Transaction, over: Mapping[str, Sequence[PlannedAlert]]) -> None:
+        if not over:
+            return
+        ids = [new_id() for _ in over]
+        told = [{"alerts": [planned.as_json() for planned in alerts]} for alerts in over.values()]
+        await transaction.execute(sql.add_ends, ids, list(over), told, self._clock.now())
+        await self._producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in ids))
+        log.info("ends.planned", deliveries=ids)
+
+
+def _firing(alerts: Iterable[PlannedAlert]) -> list[PlannedAlert]:
+    return [alert for alert in alerts if alert.status == "firing"]
+
+
+def _are_over(told: Sequence[PlannedAlert], known: Mapping[str, Alert]) -> bool:
+    """Another episode is another story, which is told by itself."""
+    for planned in told:
+        alert = known.get(planned.fingerprint)
+        if alert is not None and alert.is_firing and alert.episode == planned.episode:
+            return False
+    return True
+
+
+def _is_told(row: Any) -> bool:
+    """Whether somebody may have heard it; what digests refreshed may tell of nothing that fires any more."""
+    is_sent = row["status"] == DeliveryStatus.SENT or (row["status"] != DeliveryStatus.PENDING and row["is_ambiguous"])
+    return is_sent and any(alert["status"] == "firing" for alert in row["alerts"])
+
+
+def _is_wanted(row: Any, table: RoutingTable) -> bool:
+    """Whether nobody else tells this channel, and its receiver wants to hear of ends. An escalation's does."""
+    if is_outside_groups(row["group_key"]):
+        return True
+    receiver = table.receiver(row["receiver"])
+    if receiver is None:
+        return not row["is_default"]
+    return receiver.send_resolved and row["channel_name"] not in receiver.channels
+
+
+def _places(deliveries: Sequence[Delivery]) -> tuple[list[str], list[str]]:
+    return [each.channel_id for each in deliveries], [each.group_key for each in deliveries]
