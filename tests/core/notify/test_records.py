@@ -162,4 +162,5 @@ async def test_a_storm_finds_and_ends_deliveries_by_their_ids_while_statistics_k
     ended = await house.database.fetch(f"EXPLAIN {sql.end_deliveries}", *columns, house.clock.now(), [None])
 
     assert "notification_deliveries_pkey" in str(found)
+    assert "notification_log_pkey" in str(found)
     assert "notification_deliveries_pkey" in str(ended)
