@@ -305,6 +305,7 @@ class Parts:
             clock=clock,
             external_url=_external_url(settings),
             seals=self.seals,
+            page=settings.server.external_url or "",
         )
         self.retries = Retries(
             database, self.alerts, Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger), self.audit

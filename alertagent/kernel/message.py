@@ -3,9 +3,48 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 from alertagent.kernel.labels import Labels
+from alertagent.kernel.language import Language
+
+
+class Kind(Enum):
+    """How a line is meant: `name: text`, a heading, one of a list, a line of prose, or a link."""
+
+    FACT = auto()
+    HEADING = auto()
+    ITEM = auto()
+    TEXT = auto()
+    LINK = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Plain text without control characters or line feeds; `name` stands before a fact, `url` behind a link."""
+
+    kind: Kind
+    text: str
+    name: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """What a template made of a message. What is empty is left to the layout of the plugin."""
+
+    title: str = ""
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageLinks:
+    """Where AlertAgent's own page shows what a message is about; empty where there is nothing to show."""
+
+    alert: str = ""
+    silence: str = ""
+    analysis: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +96,7 @@ class Message:
     `id` stays the same on every attempt to deliver this message. `severity`, `labels`, `annotations` and
     `timestamp` (the start) are the first alert's where a channel shows only one; `alert_id` is its fingerprint.
     `extra` carries what is not part of the alert, such as an analysis. `thread` is None for the first message of a
-    group's life in a channel.
+    group's life in a channel. `language` is that of the readers.
     """
 
     id: str
@@ -71,3 +110,6 @@ class Message:
     group: MessageGroup
     extra: Mapping[str, Any] = field(default_factory=dict)
     thread: Thread | None = None
+    language: Language = Language.EN
+    links: PageLinks = PageLinks()
+    wording: Wording = Wording()

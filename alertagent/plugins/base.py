@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from alertagent.kernel.errors import Permanent
 from alertagent.kernel.ids import digest
+from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
 from alertagent.plugins.addresses import AddressGuard, origin, parse_url
 from alertagent.plugins.config import ConfigT
@@ -62,6 +63,8 @@ class NotificationPlugin(Plugin[ConfigT]):
 
     # Whether later messages of a group go into the thread that its first one began.
     threads: ClassVar[bool] = False
+    # What its readers speak where their channel does not say.
+    language: ClassVar[Language] = Language.EN
 
     def account(self, config: ConfigT) -> str | None:
         """To whom `limits` apply, as far as the settings tell: channels of one account share them. May hold secrets."""

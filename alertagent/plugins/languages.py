@@ -1,12 +1,8 @@
-"""The two languages that plugins speak to people."""
+"""What plugins say of themselves, in the two languages that people are spoken to."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Language(StrEnum):
-    ZH = "zh"
-    EN = "en"
+from alertagent.kernel.language import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alertagent.kernel.labels import fingerprint
-from alertagent.kernel.message import Message, MessageAlert, MessageGroup
+from alertagent.kernel.language import Language
+from alertagent.kernel.message import Message, MessageAlert, MessageGroup, PageLinks
 
 NOON = datetime(2026, 11, 22, 14, 40, tzinfo=UTC)
 
@@ -47,8 +48,14 @@ def make_message(*alerts: MessageAlert, **fields: Any) -> Message:
         "labels": first.labels,
         "annotations": first.annotations,
         "group": make_group(*alerts),
+        "links": PageLinks(alert="https://alertagent.example"),
     }
     return Message(**{**defaults, **fields})
+
+
+def make_chinese(*alerts: MessageAlert, **fields: Any) -> Message:
+    """The same for readers of Chinese."""
+    return make_message(*alerts, **{"language": Language.ZH, **fields})
 
 
 def make_group(*alerts: MessageAlert) -> MessageGroup:

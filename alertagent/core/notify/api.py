@@ -17,6 +17,7 @@ from alertagent.core.notify.retrying import Retries
 from alertagent.core.notify.settings import MinSeverity, QuietHoursModel, QuietHoursView
 from alertagent.kernel.breaker import Breaker
 from alertagent.kernel.clock import Clock
+from alertagent.kernel.language import Language
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.registry import Registry
@@ -37,6 +38,10 @@ Pool = Annotated[
 ]
 Default = Annotated[bool, Field(description="Gets every alert while no routing document is stored.")]
 
+Spoken = Annotated[
+    Language, Field(description="What its readers speak. Null: what its plugin does, which `/plugins` tells.")
+]
+
 
 class ChannelRequest(Model):
     name: Name
@@ -49,13 +54,17 @@ class ChannelRequest(Model):
     min_severity: MinSeverity = None
     quiet_hours: QuietHoursModel | None = None
     pool: Pool = ()
+    language: Spoken | None = None
 
     def values(self) -> dict[str, Any]:
         return _as_kept({name: getattr(self, name) for name in ChannelRequest.model_fields})
 
 
 class ChannelChange(Model):
-    """What is given replaces, what is absent stays; `"***"` inside config keeps a secret."""
+    """What is given replaces, what is absent stays; `"***"` inside config keeps a secret.
+
+    Null clears `user_id`, `min_severity`, `quiet_hours` and `language`.
+    """
 
     name: Name | None = None
     plugin_name: Name | None = None
@@ -67,6 +76,7 @@ class ChannelChange(Model):
     min_severity: MinSeverity = None
     quiet_hours: QuietHoursModel | None = None
     pool: Pool | None = None
+    language: Spoken | None = None
 
     def changes(self) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in self.model_fields_set}
@@ -74,7 +84,7 @@ class ChannelChange(Model):
 
 
 # What a null takes away; any other null changes nothing.
-_CLEARED = {"user_id", "min_severity", "quiet_hours"}
+_CLEARED = {"user_id", "min_severity", "quiet_hours", "language"}
 
 
 def _as_kept(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +112,7 @@ class ChannelView(Model):
     min_severity: str | None
     quiet_hours: QuietHoursView | None
     pool: tuple[str, ...]
+    language: Spoken | None
 
 
 class PluginView(Model):
@@ -111,10 +122,12 @@ class PluginView(Model):
     description: dict[str, str]
     config_schema: dict[str, Any]
     limits: dict[str, Any]
+    language: Annotated[Language, Field(description="What its messages speak where a channel does not say.")]
 
 
 class TestRequest(Model):
     config: dict[str, Any] = {}
+    language: Spoken | None = None
 
 
 class TestResult(Model):
@@ -186,7 +199,7 @@ class NotifyApi:
     async def test_plugin(self, call: Call, name: str, body: TestRequest) -> TestResult:
         """Send one test message with these settings and show what the provider said."""
         self._registry.notifier(name)
-        return _result(await self._channels.send_test(name, body.config))
+        return _result(await self._channels.send_test(name, body.config, body.language))
 
     @get("/channels", access=viewer("channels:read"))
     async def list(self, call: Call, query: ListQuery) -> Page[ChannelView]:
@@ -221,7 +234,7 @@ class NotifyApi:
         """Send one test message through a channel, also while its breaker is open, and show what the provider said."""
         channel = await self._channels.get(id)
         require_readable(channel)
-        outcome = await self._channels.send_test(channel.plugin_name, channel.config)
+        outcome = await self._channels.send_test(channel.plugin_name, channel.config, channel.language)
         if isinstance(outcome, Delivered):
             await self._circuits.note(self._circuits.circuit_of(channel), outcome)
         return _result(outcome)
@@ -277,6 +290,7 @@ def _plugin(plugin: NotificationPlugin[Any]) -> PluginView:
             "max_bytes": plugin.limits.max_bytes,
             "max_alerts": plugin.limits.max_alerts,
         },
+        language=plugin.language,
     )
 
 

@@ -12,9 +12,10 @@ from alertagent.core.audit.service import Audit
 from alertagent.core.notify.groups import regroup_task
 from alertagent.core.notify.model import Channel
 from alertagent.core.notify.pools import check_pool
+from alertagent.core.notify.samples import trial
 from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
 from alertagent.kernel.ids import new_id
-from alertagent.kernel.message import Message, MessageAlert, MessageGroup
+from alertagent.kernel.language import Language
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.outcome import Outcome
@@ -58,6 +59,8 @@ _NEW: Mapping[str, Any] = {
     "min_severity": None,
     "quiet_hours": None,
     "pool": (),
+    "language": None,
+    "template": None,
 }
 
 # So many routes, and so much of the name of each, stand in an error.
@@ -74,6 +77,8 @@ _EDITABLE = (
     "min_severity",
     "quiet_hours",
     "pool",
+    "language",
+    "template",
 )
 _LISTS = frozenset({"fallback", "pool"})
 
@@ -228,12 +233,13 @@ class Channels:
                 transaction, SYSTEM, "channel.disabled", ("channel", channel.id), after={"reason": reason}
             )
 
-    async def send_test(self, plugin_name: str, config: Mapping[str, Any]) -> Outcome:
+    async def send_test(self, plugin_name: str, config: Mapping[str, Any], language: Language | None) -> Outcome:
         """Send one marked message with these settings and tell what the provider said."""
         plugin = self._registry.notifier(plugin_name)
         settings = plugin.validate_config(await self._checked(plugin_name, config, {}))
         now = datetime.now(UTC)
-        return await plugin.send(settings, _test_message(now), self._transport, now=now)
+        message = trial(now, language or plugin.language)
+        return await plugin.send(settings, message, self._transport, now=now)
 
     def masked(self, channel: Channel) -> dict[str, Any]:
         """The settings fit for reading; of a plugin that is gone, nothing is known to be harmless."""
@@ -291,7 +297,8 @@ def channel_of(row: Any, seals: Seals) -> Channel:
     values = {field.name: row[field.name] for field in fields(Channel) if field.name != "unreadable"}
     settings, unreadable = seals.tried(CONFIG.at(row["id"]), row["config"])
     lists = {name: tuple(row[name]) for name in _LISTS}
-    return Channel(**{**values, **lists, "config": settings or {}, "unreadable": unreadable})
+    language = None if row["language"] is None else Language(row["language"])
+    return Channel(**{**values, **lists, "language": language, "config": settings or {}, "unreadable": unreadable})
 
 
 def require_readable(channel: Channel) -> None:
@@ -303,33 +310,6 @@ def require_readable(channel: Channel) -> None:
 def _columns(id: str, values: Mapping[str, Any], sealer: Sealer) -> list[Any]:
     stored = {**values, "config": sealer.sealed(CONFIG.at(id), values["config"])}
     return [list(stored[name]) if name in _LISTS else stored[name] for name in _EDITABLE]
-
-
-def _test_message(now: datetime) -> Message:
-    labels = {"alertname": "AlertAgentTest", "severity": "info"}
-    annotations = {"summary": "A test message from AlertAgent. Nothing is wrong. 这是一条测试消息。"}
-    alert = MessageAlert(fingerprint="0" * 16, status="firing", labels=labels, annotations=annotations, starts_at=now)
-    group = MessageGroup(
-        key="test",
-        receiver="test",
-        status="firing",
-        labels={},
-        common_labels=labels,
-        common_annotations=annotations,
-        alerts=(alert,),
-    )
-    return Message(
-        id=new_id(),
-        title="AlertAgentTest",
-        content=annotations["summary"],
-        severity="info",
-        alert_id=alert.fingerprint,
-        timestamp=now,
-        labels=labels,
-        annotations=annotations,
-        group=group,
-        extra={"test": True},
-    )
 
 
 def _taken(name: str) -> Conflict:

@@ -66,6 +66,7 @@ class Deliveries:
         clock: Clock,
         external_url: str,
         seals: Seals,
+        page: str,
     ) -> None:
         self._database = database
         self._records = Records(database, alerts, producer, clock, seals, ends=ends)
@@ -74,6 +75,7 @@ class Deliveries:
         self._transport = transport
         self._clock = clock
         self._external_url = external_url
+        self._page = page
 
     async def page(self, request: PageRequest) -> tuple[list[Delivery], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
@@ -136,6 +138,8 @@ class Deliveries:
             max_alerts=plugin.limits.max_alerts,
             external_url=self._external_url,
             thread=planned.thread if plugin.threads and robot.id == planned.channel.id else None,
+            page=self._page,
+            language=planned.channel.language or plugin.language,
         )
         started = time.perf_counter()
         outcome: Outcome = Delivered()

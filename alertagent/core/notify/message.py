@@ -6,9 +6,11 @@ from functools import reduce
 from typing import Any
 
 from alertagent.core.alerts.model import Alert, AnalysisStatus
+from alertagent.core.notify.links import page_links
 from alertagent.core.notify.model import ESCALATION, Delivery, PlannedAlert
-from alertagent.kernel.clock import rfc3339
-from alertagent.kernel.message import Message, MessageAlert, MessageGroup, Thread
+from alertagent.kernel.language import Language
+from alertagent.kernel.message import Message, MessageAlert, MessageGroup, PageLinks, Thread
+from alertagent.plugins.vocabulary import shown_time, words
 
 # The annotations in which people write what happened, best first.
 _CONTENT = ("description", "summary", "message")
@@ -21,11 +23,13 @@ def messages(
     max_alerts: int | None,
     external_url: str,
     thread: Thread | None = None,
+    page: str = "",
+    language: Language = Language.EN,
 ) -> list[Message]:
     """The parts of a delivery: one message, or several where a channel cannot name that many alerts in one.
 
     An alert is told in the state in which it was planned, with the annotations that it has now. A thread that is over
-    ends with the last part.
+    ends with the last part. `page` is where people open AlertAgent's page, empty where nobody knows.
     """
     known = {alert.fingerprint: alert for alert in alerts}
     told = [_message_alert(planned, known[planned.fingerprint]) for planned in delivery.alerts]
@@ -33,9 +37,10 @@ def messages(
         told.sort(key=lambda alert: (alert.status, alert.starts_at, alert.fingerprint))
     size = max_alerts or max(len(told), 1)
     parts = [told[start : start + size] for start in range(0, len(told), size)]
+    ids = (f"{delivery.id}-{index}" if index else delivery.id for index in range(len(parts)))
     found = [
-        _message(delivery, part, part_id=f"{delivery.id}-{index}" if index else delivery.id, external_url=external_url)
-        for index, part in enumerate(parts)
+        _message(delivery, part, part_id=id, external_url=external_url, page=page, language=language)
+        for id, part in zip(ids, parts, strict=True)
     ]
     analysis = _analysis(delivery, known)
     if analysis is not None and not delivery.is_digest:  # whose alerts have nothing in common
@@ -50,21 +55,28 @@ def messages(
 
 def _late(message: Message, told: Sequence[MessageAlert], place: int, parts: int) -> Message:
     """A part of a digest, under words that say what it is."""
+    said = words(message.language)
     firing = sum(alert.status == "firing" for alert in told)
-    title = f"Late: {len(told)} alert{'s' if len(told) > 1 else ''}"
-    content = (
-        f"These alerts could not be told in time. {firing} still firing, {len(told) - firing} over by now; "
-        f"the oldest began at {rfc3339(told[0].starts_at)}."
-    )
+    title = said.late.format(count=len(told), s="s" if len(told) > 1 else "")
+    oldest = shown_time(message.language, told[0].starts_at)
     return replace(
         message,
-        title=f"{title} ({place} of {parts})" if parts > 1 else title,
-        content=content,
+        title=said.part.format(title=title, place=place, parts=parts) if parts > 1 else title,
+        content=said.late_because.format(firing=firing, over=len(told) - firing, oldest=oldest),
         extra={"digest": True},
+        links=PageLinks(alert=message.links.alert),  # what else there is belongs to one of its groups
     )
 
 
-def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str, external_url: str) -> Message:
+def _message(
+    delivery: Delivery,
+    alerts: Sequence[MessageAlert],
+    *,
+    part_id: str,
+    external_url: str,
+    page: str,
+    language: Language,
+) -> Message:
     first = alerts[0]
     group = MessageGroup(
         key=delivery.group_key,
@@ -81,7 +93,7 @@ def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str
     is_escalated = delivery.receiver == ESCALATION
     return Message(
         id=part_id,
-        title=f"Escalated: {title}" if is_escalated else title,
+        title=words(language).escalated.format(title=title) if is_escalated else title,
         content=next(_contents(first.annotations), ""),
         severity=first.labels.get("severity", ""),
         alert_id=first.fingerprint,
@@ -90,6 +102,8 @@ def _message(delivery: Delivery, alerts: Sequence[MessageAlert], *, part_id: str
         annotations=first.annotations,
         group=group,
         extra={"escalated": True} if is_escalated else {},
+        language=language,
+        links=page_links(page, alerts, group.common_labels),
     )
 
 

@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import Any
 
 from alertagent.kernel.clock import rfc3339
+from alertagent.kernel.language import Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A plugin with its settings, secrets included: a channel is shown only through its plugin's mask.
 
+    Without a language its readers speak that of its plugin; `template` is the name of one.
     `unreadable` says why the settings do not open, where that is so; then there are none.
     """
 
@@ -32,6 +34,8 @@ class Channel:
     quiet_hours: Mapping[str, Any] | None = None
     pool: tuple[str, ...] = ()
     unreadable: str | None = None
+    language: Language | None = None
+    template: str | None = None
 
 
 # The receiver of a delivery that tells of alerts which nobody acknowledged.
@@ -95,6 +99,7 @@ class Delivery:
     updated_at: datetime
     sent_by: str | None = None
     thread: str | None = None
+    template_error: str = ""
 
     @property
     def is_digest(self) -> bool:

@@ -36,16 +36,17 @@ SELECT id, name, is_default, min_severity, quiet_hours FROM user_notification_co
 
 -- name: add_channel
 INSERT INTO user_notification_configs (
-    id, name, plugin_name, config, enabled, is_default, fallback, user_id, min_severity, quiet_hours, pool
+    id, name, plugin_name, config, enabled, is_default, fallback, user_id, min_severity, quiet_hours, pool, language,
+    template
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (name) DO NOTHING
 RETURNING *;
 
 -- name: replace_channel
 UPDATE user_notification_configs
    SET name = $2, plugin_name = $3, config = $4, enabled = $5, is_default = $6, fallback = $7, user_id = $8,
-       min_severity = $9, quiet_hours = $10, pool = $11,
+       min_severity = $9, quiet_hours = $10, pool = $11, language = $12, template = $13,
        paused_until = NULL, revision = revision + 1, updated_at = now()
  WHERE id = $1
 RETURNING *;

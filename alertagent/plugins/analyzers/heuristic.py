@@ -11,10 +11,11 @@ from typing import Annotated
 
 from alertagent import __version__
 from alertagent.kernel.durations import format_duration
+from alertagent.kernel.language import Language
 from alertagent.kernel.message import MessageAlert
 from alertagent.plugins.analysis import Analysis, AnalysisContext, Analyzer, Run
 from alertagent.plugins.config import PluginConfig, described
-from alertagent.plugins.languages import Bilingual, Language
+from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.text import one_line
 from alertagent.plugins.transport import Transport
 

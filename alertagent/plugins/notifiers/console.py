@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import TextIO
 
 from alertagent import __version__
-from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.message import Message, MessageAlert
 from alertagent.plugins.base import Health, NotificationPlugin
 from alertagent.plugins.config import PluginConfig
 from alertagent.plugins.languages import Bilingual
+from alertagent.plugins.notifiers.outline import plain, title
 from alertagent.plugins.outcome import Delivered, Outcome
 from alertagent.plugins.text import one_line
 from alertagent.plugins.transport import Transport
+from alertagent.plugins.vocabulary import shown_time, words
 
 
 class ConsoleConfig(PluginConfig):
@@ -44,17 +45,25 @@ class Console(NotificationPlugin[ConsoleConfig]):
 
 def readable(message: Message) -> str:
     """The message as a few lines; every value is stripped of what a terminal would obey."""
-    status = one_line(message.group.status).upper()
-    lines = [
-        f"[{status}] {one_line(message.title)} ({one_line(message.severity)}) since {rfc3339(message.timestamp)}",
-        *(f"  {one_line(line)}" for line in message.content.splitlines()),
-        *(_line(alert) for alert in message.group.alerts),
-    ]
-    return "\n".join(lines) + "\n"
+    if message.wording.lines:
+        shown = [plain(line) for line in message.wording.lines]
+    else:
+        shown = [
+            *(one_line(line) for line in message.content.splitlines()),
+            *(_line(alert) for alert in message.group.alerts),
+        ]
+    return "\n".join([_head(message), *(f"  {line}" for line in shown)]) + "\n"
+
+
+def _head(message: Message) -> str:
+    if message.wording.title:
+        return title(message)
+    severity, since = one_line(message.severity), shown_time(message.language, message.timestamp)
+    return f"{title(message)} ({severity}) {words(message.language).since.format(moment=since)}"
 
 
 def _line(alert: MessageAlert) -> str:
-    return f"  - {one_line(alert.status)} {_pairs(alert.labels)}"
+    return f"- {one_line(alert.status)} {_pairs(alert.labels)}"
 
 
 def _pairs(labels: Mapping[str, str]) -> str:

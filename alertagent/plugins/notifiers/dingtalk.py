@@ -1,4 +1,4 @@
-"""DingTalk's custom robot: a markdown message in Chinese, signed where the robot has a secret.
+"""DingTalk's custom robot: a markdown message, signed where the robot has a secret.
 
 What surprises: the robot answers HTTP 200 whatever happens, only `errcode` tells; the signature belongs into the
 query *escaped* (a bare `+` arrives as a blank, which breaks every other signature); more than 20 messages within
@@ -18,11 +18,13 @@ import orjson
 from pydantic import Field, SecretStr, StrictBool
 
 from alertagent import __version__
+from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.markdown import MAX_ALERTS, layout, title
+from alertagent.plugins.notifiers.markdown import MAX_ALERTS, fitted, heading
+from alertagent.plugins.notifiers.outline import title
 from alertagent.plugins.notifiers.replies import judged
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.text import cut, json_size
@@ -99,6 +101,7 @@ class DingTalk(HttpNotifier[DingTalkConfig]):
     Config = DingTalkConfig
     limits = Limits(rates=(Rate(messages=20, window=timedelta(minutes=1)),), max_bytes=MAX_BYTES, max_alerts=MAX_ALERTS)
     vendor_hosts = frozenset({HOST})
+    language = Language.ZH
 
     def render(self, config: DingTalkConfig, message: Message, now: datetime) -> HttpRequest:
         return HttpRequest(
@@ -152,7 +155,7 @@ def _text(config: DingTalkConfig, message: Message, room: int) -> str:
     mentions = " ".join(f"@{mobile}" for mobile in config.at_mobiles)
     keyword = config.keyword or ""
     room -= json_size(f"{keyword}\n\n\n\n{mentions}")
-    text = cut(layout(message), room, size=json_size, mark="\n\n…（内容过长，已截断）")
+    text = fitted(message, room, head=f"## {heading(message)}")
     if keyword not in text:
         text = f"{keyword}\n\n{text}"
     return f"{text}\n\n{mentions}" if mentions else text

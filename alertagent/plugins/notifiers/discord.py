@@ -16,13 +16,13 @@ import orjson
 
 from alertagent import __version__
 from alertagent.kernel.clock import rfc3339
-from alertagent.kernel.message import Message
+from alertagent.kernel.message import Kind, Line, Message
 from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import urgency
-from alertagent.plugins.notifiers.outline import Kind, Line, fit, outline, title
+from alertagent.plugins.notifiers.outline import fit, outline, title
 from alertagent.plugins.outcome import (
     Ambiguous,
     Delivered,
@@ -117,10 +117,10 @@ def _waiting(url: str) -> str:
 
 def _embed(message: Message) -> dict[str, Any]:
     lines = outline(message, names=_NAMES, size=_escaped_size)
-    drawn = [_drawn(line) for line in lines if len(line.url) <= _URL]
+    shown = [line for line in lines if len(line.url) <= _URL]
     return {
         "title": escaped(cut(title(message), MAX_TITLE - 1, size=_escaped_size)),
-        "description": fit(drawn, MAX_DESCRIPTION, size=utf16_size),
+        "description": fit(message, shown, MAX_DESCRIPTION, draw=_drawn, size=utf16_size),
         "color": _OVER if message.group.status == "resolved" else _COLOURS[urgency(message)],
         "timestamp": rfc3339(message.timestamp),
     }

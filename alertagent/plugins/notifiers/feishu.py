@@ -1,4 +1,4 @@
-"""Feishu's custom bot, and Lark's, which is the same on another host: an interactive card in Chinese.
+"""Feishu's custom bot, and Lark's, which is the same on another host: an interactive card.
 
 What surprises: a refusal comes inside a 200 as `code`, which old bots call `StatusCode`; the signature goes into the
 body, with seconds, and its *key* is what other robots sign: the message is empty.
@@ -17,13 +17,15 @@ import orjson
 from pydantic import SecretStr
 
 from alertagent import __version__
+from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
 from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import links, urgency
-from alertagent.plugins.notifiers.markdown import MAX_ALERTS, sections, title
+from alertagent.plugins.notifiers.markdown import MAX_ALERTS, Style, fitted
+from alertagent.plugins.notifiers.outline import title
 from alertagent.plugins.notifiers.replies import judged
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.text import cut, json_size
@@ -31,7 +33,7 @@ from alertagent.plugins.transport import HttpRequest
 
 HOSTS = frozenset({"open.feishu.cn", "open.larksuite.com"})
 MAX_BYTES = 20_000
-MAX_BUTTONS = 4
+MAX_BUTTONS = 6
 
 # A wrong signature or clock, an address outside the bot's whitelist, a missing keyword, an unknown bot, a malformed
 # body. What else there is, such as 11232 for too many messages, passes.
@@ -45,7 +47,7 @@ _COLOURS = {
 }
 _OVER = "green"
 
-_BUTTONS = {"AlertAgent": "查看告警", "Source": "查看图表", "Runbook": "处理手册", "Dashboard": "监控面板"}
+_STYLE = Style()  # the buttons are its links
 
 
 class FeishuConfig(PluginConfig):
@@ -86,6 +88,7 @@ class Feishu(HttpNotifier[FeishuConfig]):
         max_alerts=MAX_ALERTS,
     )
     vendor_hosts = HOSTS
+    language = Language.ZH
 
     def render(self, config: FeishuConfig, message: Message, now: datetime) -> HttpRequest:
         return HttpRequest(
@@ -108,7 +111,7 @@ def _payload(config: FeishuConfig, message: Message, now: datetime) -> dict[str,
     text = {"tag": "markdown", "content": ""}
     payload = {**_signature(config, now), "msg_type": "interactive", "card": _card(message, text)}
     room = MAX_BYTES - len(orjson.dumps(payload))
-    text["content"] = cut("\n\n".join(sections(message)), room, size=json_size, mark="\n\n…（内容过长，已截断）")
+    text["content"] = fitted(message, room, _STYLE)
     return payload
 
 
@@ -136,7 +139,7 @@ def _buttons(message: Message) -> list[dict[str, Any]]:
     return [
         {
             "tag": "button",
-            "text": {"tag": "plain_text", "content": _BUTTONS[link.text]},
+            "text": {"tag": "plain_text", "content": cut(link.text, 100, size=json_size)},
             "url": link.url,
             "type": "default" if place else "primary",
         }

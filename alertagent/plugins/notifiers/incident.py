@@ -3,10 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 
-from alertagent.kernel.message import Message
+from alertagent.kernel.message import Kind, Message
 from alertagent.kernel.urgency import Urgency, urgency_of
 from alertagent.plugins.addresses import parse_url
 from alertagent.plugins.text import one_line
+from alertagent.plugins.vocabulary import words
 
 # The annotations in which people put links, and what to call them.
 _LINKS = (
@@ -48,15 +49,35 @@ def source(message: Message) -> str:
     return next((one_line(labels[name]) for name in _SOURCES if labels.get(name, "").strip()), "AlertAgent")
 
 
+def own_links(message: Message) -> tuple[Link, ...]:
+    """Where AlertAgent's page shows the alert, silences it, and explains it."""
+    page = message.links
+    found = (("Alert", page.alert), ("Silence", page.silence), ("Analysis", page.analysis))
+    return tuple(_link(message, text, url) for text, url in found if _is_callable(url))
+
+
 def links(message: Message) -> tuple[Link, ...]:
-    """AlertAgent, where the first alert comes from, and what its annotations point to, each address once."""
+    """AlertAgent's page, then what a template links to; without one, where the first alert comes from and what its
+    annotations point to. Each address once.
+    """
+    worded = tuple(Link(line.text, line.url) for line in message.wording.lines if line.kind is Kind.LINK)
+    own = own_links(message)
+    called = {link.url: link for link in (*own, *worded)}  # what a template calls a link goes before our own words
+    others = () if message.wording.lines else _pointed_to(message)
+    unique = {link.url: link for link in reversed((*called.values(), *others)) if _is_callable(link.url)}
+    return tuple(reversed(unique.values()))
+
+
+def _pointed_to(message: Message) -> list[Link]:
     several = len(message.group.alerts) > 1
     annotations = message.group.common_annotations if several else message.annotations
     generators = [alert.generator_url for alert in message.group.alerts[:1]]
-    found = [Link("AlertAgent", message.group.external_url), *(Link("Source", url) for url in generators)]
-    found += [Link(text, annotations.get(name, "").strip()) for name, text in _LINKS]
-    unique = {link.url: link for link in reversed(found) if _is_callable(link.url)}
-    return tuple(reversed(unique.values()))
+    found = [_link(message, "Source", url) for url in generators]
+    return found + [_link(message, text, annotations.get(name, "").strip()) for name, text in _LINKS]
+
+
+def _link(message: Message, text: str, url: str) -> Link:
+    return Link(words(message.language).links.get(text, text), url)
 
 
 def _is_callable(url: str) -> bool:

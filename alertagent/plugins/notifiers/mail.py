@@ -18,9 +18,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from alertagent.kernel.message import Message
+from alertagent.kernel.message import Kind, Line, Message
 from alertagent.plugins.notifiers.incident import incident_key
-from alertagent.plugins.notifiers.outline import Kind, Line, fit, outline, plain, title
+from alertagent.plugins.notifiers.outline import fit, outline, plain, title
 from alertagent.plugins.text import cut, utf8_size
 
 MAX_ALERTS = 200
@@ -69,15 +69,16 @@ def compose(message: Message, *, sender: Address, recipients: Sequence[Address],
     mail["References"] = thread
     mail["Auto-Submitted"] = "auto-generated"
     lines = outline(message, names=_NAMES)
-    mail.set_content(f"{heading}\n\n{fit(map(plain, lines), _TEXT, size=utf8_size)}\n", cte="quoted-printable")
-    mail.add_alternative(_html(heading, lines), subtype="html", cte="quoted-printable")
+    text = fit(message, lines, _TEXT, draw=plain, size=utf8_size)
+    mail.set_content(f"{heading}\n\n{text}\n", cte="quoted-printable")
+    mail.add_alternative(_html(message, heading, lines), subtype="html", cte="quoted-printable")
     return mail.as_bytes()
 
 
-def _html(heading: str, lines: Sequence[Line]) -> str:
-    body = fit(map(_drawn, lines), _TEXT, size=utf8_size)
+def _html(message: Message, heading: str, lines: Sequence[Line]) -> str:
+    body = fit(message, lines, _TEXT, draw=_drawn, size=utf8_size)
     return (
-        '<!DOCTYPE html>\n<html lang="en"><body style="font-family: sans-serif; font-size: 14px">\n'
+        f'<!DOCTYPE html>\n<html lang="{message.language}"><body style="font-family: sans-serif; font-size: 14px">\n'
         f"<h2>{html.escape(heading)}</h2>\n{body}\n</body></html>\n"
     )
 

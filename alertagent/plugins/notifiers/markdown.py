@@ -1,27 +1,23 @@
-"""The Chinese layout of a notification, in the markdown that chat robots read.
+"""The layout of a notification in the markdown that chat robots read, in the language of its readers.
 
 Every value from an alert is escaped here: a label can neither mention anybody nor pass for a link. Pure.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from itertools import accumulate
 from urllib.parse import quote
 
-from alertagent.kernel.labels import Labels
-from alertagent.kernel.message import Message, MessageAlert
+from alertagent.kernel.language import Language
+from alertagent.kernel.message import Kind, Line, Message, MessageAlert
+from alertagent.plugins.notifiers.incident import own_links
+from alertagent.plugins.notifiers.outline import title
 from alertagent.plugins.text import cut, json_size, one_line
+from alertagent.plugins.vocabulary import Words, headed, shown_time, status, words
 
 # So many alerts are surely named, however long their labels are.
 MAX_ALERTS = 50
-
-# The readers are in China, which has one time zone and no summer time.
-_CHINA = timezone(timedelta(hours=8))
-
-_STATUS = {"firing": "告警", "resolved": "恢复"}
-_SEVERITY = {"critical": "严重", "warning": "警告", "info": "信息"}
 
 # What starts emphasis, code, a link, an image, HTML or a mention anywhere; an underscore only at a word's edge.
 _INLINE = re.compile(r"[@\[\]<`*~]|(?<![^\W_])_|_(?![^\W_])")
@@ -34,7 +30,8 @@ _FULL_WIDTH = 0xFEE0  # from an ASCII character to its full-width form
 class Style:
     """What marks bold text, and how much room the parts of a message have, as `size` measures them.
 
-    `alerts` of them are surely named, with `name` for each.
+    `alerts` of them are surely named, with `name` for each. `links` tells how links are shown: as markdown's, as plain
+    addresses, or not at all where buttons do it.
     """
 
     bold: str = "**"
@@ -44,91 +41,159 @@ class Style:
     name: int = 240
     content: int = 6_000
     value: int = 1_000
+    links: Callable[[str, str], str] | None = None
 
 
-ROOMY = Style()
+def markdown_link(text: str, url: str) -> str:
+    return f"[{escaped(text)}]({_address(url)})"
 
 
-def title(message: Message) -> str:
-    """One plain line: what a phone shows before the message is opened."""
-    return f"{_status(message.group.status)}{one_line(message.title)}"
+def plain_link(text: str, url: str) -> str:
+    return f"{escaped(text)} {_address(url)}"
 
 
-def layout(message: Message) -> str:
-    """The whole notification, its title as a heading."""
-    return "\n\n".join([f"## {heading(message)}", *sections(message)])
+def _address(url: str) -> str:
+    """Without what would end the link, and without the @ that mentions."""
+    return quote(url, safe=":/?#!$&+,;=%~")
+
+
+ROOMY = Style(links=markdown_link)
 
 
 def heading(message: Message, style: Style = ROOMY) -> str:
     """The title as markdown shows it."""
-    return _value(title(message), style.title, style)
+    if message.wording.title:
+        return _value(title(message), style.title, style)
+    state = _status(message.language, message.group.status)
+    return headed(message.language, state, _value(message.title, style.title - style.size(f"{state} "), style))
+
+
+def fitted(message: Message, room: int, style: Style = ROOMY, *, head: str = "") -> str:
+    """The whole notification below `head`, in as much room as there is.
+
+    Of the layout, the names and the links stand before all that may be long, so a cut takes neither. A template puts
+    things where it likes: of that, whole lines go, and the links stay.
+    """
+    said = words(message.language)
+    parts = list(filter(None, [head, *sections(message, style)]))
+    text = "\n\n".join(parts)
+    if style.size(text) <= room or not message.wording.lines:
+        return cut(text, room, size=style.size, mark=f"\n\n{said.shortened}")
+    links = [style.links(link.text, link.url) for link in own_links(message)] if style.links else []
+    rest = said.shortened
+    for link in links:
+        if style.size(f"{head}\n\n{rest}\n{link}") <= room:
+            rest = f"{rest}\n{link}"
+    room -= style.size(rest)
+    count = sum(total <= room for total in accumulate(style.size(f"{part}\n\n") for part in parts))
+    return "\n\n".join([*parts[:count], rest])
 
 
 def sections(message: Message, style: Style = ROOMY) -> list[str]:
     """All below the title. The alerts are named before everything that may be long, so that no cut takes a name."""
-    group = message.group
+    if message.wording.lines:
+        return _worded(message.wording.lines, style, words(message.language))
+    group, said = message.group, words(message.language)
     several = len(group.alerts) > 1
     labels = group.common_labels if several else message.labels
     annotations = group.common_annotations if several else message.annotations
     found = [
-        _facts(message, style),
-        _names(message, style) if several else "",
-        _content(message.content, style),
-        _analysis(message.extra.get("analysis"), style),
-        _table("标签", labels, style),
-        _table("注解", annotations, style),
+        _facts(message, style, said),
+        _names(message, style, said) if several else "",
+        _links(message, style),
+        _content(message.content, style, said),
+        _analysis(message.extra.get("analysis"), style, said),
+        _table(said.labels, labels, style),
+        _table(said.annotations, annotations, style),
     ]
     return list(filter(None, found))
 
 
-def _facts(message: Message, style: Style) -> str:
-    severity = _SEVERITY.get(message.severity) or _value(message.severity, style.title, style) or "未标明"
-    facts = {"级别": severity, "时间": _local(message.timestamp)}
+def _worded(lines: Sequence[Line], style: Style, said: Words) -> list[str]:
+    """What a template made; the parts of a list stay together, all else stands by itself."""
+    parts: list[str] = []
+    in_list = False
+    for line in lines:
+        is_item = line.kind in {Kind.FACT, Kind.ITEM}
+        drawn = _drawn(line, style, said)
+        if is_item and in_list:
+            parts[-1] = f"{parts[-1]}\n{drawn}"
+        elif drawn:
+            parts.append(drawn)
+        in_list = is_item
+    return parts
+
+
+def _drawn(line: Line, style: Style, said: Words) -> str:
+    match line.kind:
+        case Kind.FACT:
+            return f"- {style.bold}{escaped(line.name)}{style.bold}{said.colon}{escaped(line.text)}"
+        case Kind.HEADING:
+            return f"{style.bold}{escaped_line(line.text)}{style.bold}"
+        case Kind.ITEM:
+            return f"- {escaped(line.text)}"
+        case Kind.LINK:
+            return style.links(line.text, line.url) if style.links else ""
+        case Kind.TEXT:
+            return escaped_line(line.text)
+
+
+def _facts(message: Message, style: Style, said: Words) -> str:
+    severity = said.severities.get(message.severity) or _value(message.severity, style.title, style)
+    facts = {
+        said.severity: severity or said.no_severity,
+        said.started: shown_time(message.language, message.timestamp),
+    }
     ended = [alert.ends_at for alert in message.group.alerts if alert.ends_at]
     if message.group.status == "resolved" and ended:
-        facts["恢复时间"] = _local(max(ended))
-    return "\n".join(f"- {style.bold}{name}{style.bold}：{fact}" for name, fact in facts.items())
+        facts[said.ended] = shown_time(message.language, max(ended))
+    return "\n".join(f"- {style.bold}{name}{style.bold}{said.colon}{fact}" for name, fact in facts.items())
 
 
-def _names(message: Message, style: Style) -> str:
+def _names(message: Message, style: Style, said: Words) -> str:
     """One line for each alert, as many as fit, and how many more there are."""
-    group = message.group
-    lines = [cut(_line(alert, group.common_labels), style.name, size=style.size) for alert in group.alerts]
+    alerts = message.group.alerts
+    lines = [cut(_line(alert, message), style.name, size=style.size) for alert in alerts]
     sizes = accumulate(style.size(line) + 2 for line in lines)
     shown = sum(total <= style.alerts * (style.name + 2) for total in sizes)
     if shown < len(lines):
-        lines[shown:] = [f"- 还有 {len(lines) - shown} 条告警未列出{_link(group.external_url)}"]
-    return _section(f"告警列表（{len(group.alerts)}）", "\n".join(lines), style)
+        lines[shown:] = [f"- {said.more.format(count=len(lines) - shown)}{_view_all(message, style, said)}"]
+    return _section(said.alerts.format(count=len(alerts)), "\n".join(lines), style)
 
 
-def _line(alert: MessageAlert, common: Labels) -> str:
+def _line(alert: MessageAlert, message: Message) -> str:
+    said, common = words(message.language), message.group.common_labels
     name = escaped(alert.labels.get("alertname", alert.fingerprint))
     own = {key: value for key, value in alert.labels.items() if key != "alertname" and common.get(key) != value}
-    pairs = "，".join(f"{escaped(key)}={escaped(value)}" for key, value in sorted(own.items()))
-    return f"- {_status(alert.status)}{name}{'：' if pairs else ''}{pairs}"
+    pairs = said.comma.join(f"{escaped(key)}={escaped(value)}" for key, value in sorted(own.items()))
+    text = f"{name}{said.colon if pairs else ''}{pairs}"
+    return f"- {headed(message.language, _status(message.language, alert.status), text)}"
 
 
-def _link(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        return ""
-    return f"，[查看全部]({quote(url, safe=':/?#@!$&+,;=%~')})"
+def _view_all(message: Message, style: Style, said: Words) -> str:
+    own = own_links(message)
+    return f"{said.comma}{style.links(said.view_all, own[0].url)}" if own and style.links else ""
 
 
-def _analysis(analysis: object, style: Style) -> str:
+def _links(message: Message, style: Style) -> str:
+    return "\n".join(f"- {style.links(link.text, link.url)}" for link in own_links(message)) if style.links else ""
+
+
+def _analysis(analysis: object, style: Style, said: Words) -> str:
     """What an analyzer found: its root cause, how sure it is, and what to do next, each as plain words."""
     if not isinstance(analysis, Mapping) or not analysis.get("root_cause"):
         return ""
     confidence, actions = analysis.get("confidence"), analysis.get("actions")
-    sure = f"（置信度 {confidence:.0%}）" if isinstance(confidence, int | float) else ""
+    sure = said.sure.format(confidence=confidence) if isinstance(confidence, int | float) else ""
     cause = cut(escaped_line(str(analysis["root_cause"])), style.value, size=style.size)
     steps = actions[:3] if isinstance(actions, list | tuple) else ()
     lines = "\n".join(f"- {cut(escaped_line(str(step)), style.name, size=style.size)}" for step in steps)
-    return _section(f"分析{sure}", "\n\n".join(filter(None, [cause, lines])), style)
+    return _section(f"{said.analysis}{sure}", "\n\n".join(filter(None, [cause, lines])), style)
 
 
-def _content(content: str, style: Style) -> str:
+def _content(content: str, style: Style, said: Words) -> str:
     lines = filter(None, map(escaped_line, content.splitlines()))
-    return _section("内容", cut("\n\n".join(lines), style.content, size=style.size), style)
+    return _section(said.description, cut("\n\n".join(lines), style.content, size=style.size), style)
 
 
 def _table(name: str, pairs: Mapping[str, str], style: Style) -> str:
@@ -143,8 +208,8 @@ def _section(name: str, text: str, style: Style) -> str:
     return f"{style.bold}{name}{style.bold}\n\n{text}" if text else ""
 
 
-def _status(status: str) -> str:
-    return f"【{_STATUS.get(status) or cut(escaped(status), 100)}】"
+def _status(language: Language, state: str) -> str:
+    return status(language, cut(escaped(state), 100))
 
 
 def _value(text: str, limit: int, style: Style) -> str:
@@ -171,7 +236,3 @@ def _wide(character: str) -> str:
 
 def _wide_block(found: re.Match[str]) -> str:
     return found[1] + _wide(found[2])
-
-
-def _local(moment: datetime) -> str:
-    return f"{moment.astimezone(_CHINA):%Y-%m-%d %H:%M:%S} (UTC+8)"

@@ -121,7 +121,7 @@ def _alert(config: OpsgenieConfig, message: Message, alias: str) -> dict[str, An
     alert: dict[str, Any] = {
         "message": cut(title(message), MAX_MESSAGE, size=len),
         "alias": alias,
-        "description": fit(map(plain, outline(message, names=_NAMES, size=len)), MAX_DESCRIPTION, size=len),
+        "description": fit(message, outline(message, names=_NAMES, size=len), MAX_DESCRIPTION, draw=plain, size=len),
         "details": _details(message.group.common_labels),
         "entity": cut(source(message), MAX_ENTITY, size=len),
         "source": "AlertAgent",

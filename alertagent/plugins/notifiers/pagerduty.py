@@ -16,7 +16,6 @@ from pydantic import SecretStr
 
 from alertagent import __version__
 from alertagent.kernel.clock import rfc3339
-from alertagent.kernel.labels import Labels
 from alertagent.kernel.message import Message, MessageAlert
 from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits
@@ -137,8 +136,8 @@ def _details(message: Message) -> dict[str, Any]:
         "description": cut(printable(message.content), _CONTENT_BYTES, size=json_size),
         "num_firing": len(firing),
         "num_resolved": len(resolved),
-        "firing": _names(firing, group.common_labels),
-        "resolved": _names(resolved, group.common_labels),
+        "firing": _names(firing, message),
+        "resolved": _names(resolved, message),
         "labels": _pairs(group.common_labels),
         "annotations": _pairs(group.common_annotations),
     }
@@ -148,8 +147,9 @@ def _details(message: Message) -> dict[str, Any]:
     return details
 
 
-def _names(alerts: list[MessageAlert], common: Labels) -> str:
-    return "\n".join(named(alerts, common, room=_NAMES_BYTES, size=json_size))
+def _names(alerts: list[MessageAlert], message: Message) -> str:
+    common = message.group.common_labels
+    return "\n".join(named(alerts, common, room=_NAMES_BYTES, language=message.language, size=json_size))
 
 
 def _pairs(pairs: Mapping[str, str]) -> dict[str, str]:

@@ -24,14 +24,14 @@ from pydantic import Field, model_validator
 
 from alertagent import __version__
 from alertagent.kernel.errors import Permanent
-from alertagent.kernel.message import Message, Thread
+from alertagent.kernel.message import Kind, Line, Message, Thread
 from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.base import Health, Limits, Rate
 from alertagent.plugins.config import BaseUrl, PluginConfig, SecretHeader, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import urgency
-from alertagent.plugins.notifiers.outline import Kind, Line, fit, outline, title
+from alertagent.plugins.notifiers.outline import fit, outline, title
 from alertagent.plugins.outcome import (
     Ambiguous,
     Delivered,
@@ -243,8 +243,8 @@ def _reply(message: Message) -> dict[str, Any]:
 def _payload(message: Message) -> dict[str, Any]:
     colour = _OVER if message.group.status == "resolved" else _COLOURS[urgency(message)]
     head = cut(title(message), MAX_HEADER, size=utf16_size)
-    lines = (line for line in outline(message, names=_NAMES, size=_size) if _size(line.url) <= _URL)
-    text = fit(map(_drawn, lines), _ALL, size=utf16_size)
+    lines = [line for line in outline(message, names=_NAMES, size=_size) if _size(line.url) <= _URL]
+    text = fit(message, lines, _ALL, draw=_drawn, size=utf16_size)
     return {
         "text": escaped(head),
         "blocks": [{"type": "header", "text": {"type": "plain_text", "text": head, "emoji": False}}],

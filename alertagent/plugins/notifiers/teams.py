@@ -18,17 +18,18 @@ from typing import Annotated, Any
 import orjson
 
 from alertagent import __version__
-from alertagent.kernel.message import Message
+from alertagent.kernel.message import Kind, Line, Message
 from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import links, urgency
-from alertagent.plugins.notifiers.markdown import escaped, escaped_line
-from alertagent.plugins.notifiers.outline import SHORTENED, Kind, Line, outline
+from alertagent.plugins.notifiers.markdown import escaped, escaped_line, heading
+from alertagent.plugins.notifiers.outline import outline
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, excerpt, failure
-from alertagent.plugins.text import cut, json_size
+from alertagent.plugins.text import json_size
 from alertagent.plugins.transport import HttpRequest
+from alertagent.plugins.vocabulary import words
 
 MAX_BYTES = 21_000
 MAX_ALERTS = 50
@@ -102,15 +103,15 @@ def _payload(message: Message) -> dict[str, Any]:
         ],
     }
     lines = [line for line in outline(message, names=_NAMES, size=_size) if line.kind is not Kind.LINK]
-    card["body"] += _elements(_fitting(lines, MAX_BYTES - len(orjson.dumps(payload))))
+    mark = Line(kind=Kind.TEXT, text=words(message.language).shortened)
+    card["body"] += _elements(_fitting(lines, MAX_BYTES - len(orjson.dumps(payload)), mark))
     return payload
 
 
 def _card(message: Message) -> dict[str, Any]:
     """The card with nothing in it but its title and its links."""
     colour = _OVER if message.group.status == "resolved" else _COLOURS[urgency(message)]
-    title = f"[{escaped(message.group.status).upper()}] {escaped(message.title)}"
-    head = _text_block(cut(title, 400, size=json_size), weight="Bolder", size="Medium")
+    head = _text_block(heading(message), weight="Bolder", size="Medium")
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -124,11 +125,11 @@ def _card(message: Message) -> dict[str, Any]:
     return card
 
 
-def _fitting(lines: list[Line], room: int) -> list[Line]:
-    """As many of the lines as there is room for, and a mark where some had to go."""
-    room -= len(orjson.dumps(_elements([_MARK])))
+def _fitting(lines: list[Line], room: int, mark: Line) -> list[Line]:
+    """As many of the lines as there is room for, and a mark where some had to go; the links are buttons."""
+    room -= len(orjson.dumps(_elements([mark])))
     count = sum(total <= room for total in accumulate(len(orjson.dumps(_elements([line]))) for line in lines))
-    return lines if count == len(lines) else [*lines[:count], _MARK]
+    return lines if count == len(lines) else [*lines[:count], mark]
 
 
 def _elements(lines: Iterable[Line]) -> list[dict[str, Any]]:
@@ -151,6 +152,3 @@ def _text_block(text: str, **look: str) -> dict[str, Any]:
 
 def _size(text: str) -> int:
     return json_size(escaped_line(text))
-
-
-_MARK = Line(kind=Kind.TEXT, text=SHORTENED)

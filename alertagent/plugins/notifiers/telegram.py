@@ -17,11 +17,11 @@ import orjson
 from pydantic import AfterValidator, Field, SecretStr, StrictInt
 
 from alertagent import __version__
-from alertagent.kernel.message import Message
+from alertagent.kernel.message import Kind, Line, Message
 from alertagent.plugins.base import Limits, Rate
 from alertagent.plugins.config import BaseUrl, PluginConfig, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.outline import Kind, Line, fit, outline, title
+from alertagent.plugins.notifiers.outline import fit, outline, title
 from alertagent.plugins.outcome import (
     Ambiguous,
     Delivered,
@@ -155,9 +155,9 @@ def _message_id(answer: Mapping[str, Any]) -> str | None:
 
 def _text(message: Message) -> str:
     heading = cut(title(message), _TITLE, size=utf16_size)
-    lines = map(_drawn, outline(message, names=_NAMES, size=utf16_size))
+    lines = outline(message, names=_NAMES, size=utf16_size)
     room = MAX_TEXT - utf16_size(heading) - 2
-    return f"<b>{_escaped(heading)}</b>\n\n{fit(lines, room, size=_shown)}"
+    return f"<b>{_escaped(heading)}</b>\n\n{fit(message, lines, room, draw=_drawn, size=_shown)}"
 
 
 def _drawn(line: Line) -> str:

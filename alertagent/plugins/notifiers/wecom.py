@@ -1,4 +1,4 @@
-"""WeCom's group robot: a message in Chinese, as markdown or, where somebody is mentioned by number, as plain text.
+"""WeCom's group robot: a message, as markdown or, where somebody is mentioned by number, as plain text.
 
 What surprises: refusals come inside a 200 as `errcode`; the limits are small and count bytes, of which a Chinese
 character takes three; `mentioned_list` and `mentioned_mobile_list` work in text messages only. Markdown mentions by
@@ -15,14 +15,15 @@ import orjson
 from pydantic import Field
 
 from alertagent import __version__
+from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
 from alertagent.plugins.base import HttpNotifier, Limits, Rate
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.markdown import Style, heading, sections
+from alertagent.plugins.notifiers.markdown import Style, fitted, heading, markdown_link, plain_link
 from alertagent.plugins.notifiers.replies import judged
 from alertagent.plugins.outcome import Outcome
-from alertagent.plugins.text import cut, utf8_size
+from alertagent.plugins.text import utf8_size
 from alertagent.plugins.transport import HttpRequest
 
 HOST = "qyapi.weixin.qq.com"
@@ -38,8 +39,8 @@ EVERYBODY = "@all"
 _PERMANENT = frozenset({93000, 44004, 40058})
 _TOO_FAST = 45009
 
-_MARKDOWN = Style(size=utf8_size, alerts=MAX_ALERTS, title=240, name=128, content=1_200, value=400)
-_TEXT = Style(bold="", size=utf8_size, alerts=MAX_ALERTS, title=180, name=80, content=600, value=300)
+_MARKDOWN = Style(size=utf8_size, alerts=MAX_ALERTS, title=240, name=128, content=1_200, value=400, links=markdown_link)
+_TEXT = Style(bold="", size=utf8_size, alerts=MAX_ALERTS, title=180, name=80, content=600, value=300, links=plain_link)
 
 
 class WeComConfig(PluginConfig):
@@ -87,6 +88,7 @@ class WeCom(HttpNotifier[WeComConfig]):
         rates=(Rate(messages=20, window=timedelta(minutes=1)),), max_bytes=MAX_MARKDOWN, max_alerts=MAX_ALERTS
     )
     vendor_hosts = frozenset({HOST})
+    language = Language.ZH
 
     def render(self, config: WeComConfig, message: Message, now: datetime) -> HttpRequest:
         needs_text = bool(config.mentioned_mobile_list) or EVERYBODY in config.mentioned_list
@@ -105,19 +107,15 @@ def _markdown(config: WeComConfig, message: Message) -> dict[str, Any]:
     colour = "info" if message.group.status == "resolved" else "warning"
     head = f'## <font color="{colour}">{heading(message, _MARKDOWN)}</font>'
     mentions = "".join(f"<@{member}>" for member in config.mentioned_list)
-    room = MAX_MARKDOWN - utf8_size(f"\n\n{mentions}")
-    text = _cut("\n\n".join([head, *sections(message, _MARKDOWN)]), room)
-    return {"msgtype": "markdown", "markdown": {"content": f"{text}\n\n{mentions}" if mentions else text}}
+    tail = f"\n\n{mentions}" if mentions else ""
+    text = fitted(message, MAX_MARKDOWN - utf8_size(tail), _MARKDOWN, head=head)
+    return {"msgtype": "markdown", "markdown": {"content": f"{text}{tail}"}}
 
 
 def _text(config: WeComConfig, message: Message) -> dict[str, Any]:
-    content = _cut("\n\n".join([heading(message, _TEXT), *sections(message, _TEXT)]), MAX_TEXT)
+    content = fitted(message, MAX_TEXT, _TEXT, head=heading(message, _TEXT))
     mentioned = {
         "mentioned_list": config.mentioned_list,
         "mentioned_mobile_list": config.mentioned_mobile_list,
     }
     return {"msgtype": "text", "text": {"content": content, **mentioned}}
-
-
-def _cut(text: str, room: int) -> str:
-    return cut(text, room, mark="\n\n…（内容过长，已截断）")

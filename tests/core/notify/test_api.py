@@ -77,6 +77,30 @@ async def test_a_channel_is_made_read_changed_and_deleted(api: Api) -> None:
     assert (removed.status, (await api.get(path)).status) == (204, 404)
 
 
+async def test_a_channel_speaks_the_language_of_its_plugin_or_its_own(api: Api, robot: DingTalkRobot) -> None:
+    made = await add(api, **dingtalk(robot))
+    path = f"/channels/{made['id']}"
+
+    await api.post(f"{path}/test")
+    changed = await api.put(path, {"language": "en"})
+    await api.post(f"{path}/test")
+    kept = await api.put(path, {"enabled": True})
+    cleared = await api.put(path, {"language": None})
+    refused = await api.put(path, {"language": "fr"})
+    plugin = await api.get("/plugins/dingtalk")
+
+    assert [made["language"], changed.data["language"], kept.data["language"], cleared.data["language"]] == [
+        None,
+        "en",
+        "en",
+        None,
+    ]
+    assert "测试消息" in robot.messages[0]
+    assert "Nothing is wrong" in robot.messages[1]
+    assert (refused.status, refused.error["details"][0]["loc"]) == (400, ["language"])
+    assert plugin.data["language"] == "zh-CN"
+
+
 async def test_a_secret_is_kept_replaced_and_never_shown(api: Api, service: Service, robot: DingTalkRobot) -> None:
     made = await add(api, **dingtalk(robot))
     path = f"/channels/{made['id']}"

@@ -357,7 +357,7 @@ async def test_a_robot_gets_a_digest_in_parts_that_say_what_they_are(house: Hous
         await work(house)
 
         assert len(robot.messages) == 3
-        assert ["Late: 120 alerts (1 of 3)" in robot.messages[0], "(3 of 3)" in robot.messages[2]] == [True, True]
+        assert ["迟到的通知：120 条告警（1/3）" in robot.messages[0], "（3/3）" in robot.messages[2]] == [True, True]
         assert all(
             any(f"{group:03}-{number}" in text for text in robot.messages)
             for group in range(12)

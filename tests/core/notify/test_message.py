@@ -7,6 +7,8 @@ import pytest
 from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import DIGEST, ESCALATION, Delivery, DeliveryStatus, PlannedAlert
+from alertagent.kernel.language import Language
+from alertagent.kernel.message import PageLinks
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -220,3 +222,40 @@ def test_nobody_is_told_an_analysis_of_something_else(told: PlannedAlert, alert:
     (message,) = messages(make_delivery(told, receiver=receiver), [alert], max_alerts=None, external_url="")
 
     assert "analysis" not in message.extra
+
+
+def test_readers_of_chinese_are_told_in_chinese() -> None:
+    alerts = [planned("b", "resolved", 1), planned("a", minute=2)]
+    known = [make_alert(name) for name in "ab"]
+
+    (late,) = messages(
+        make_delivery(*alerts, receiver=DIGEST), known, max_alerts=None, external_url="", language=Language.ZH
+    )
+    digest = make_delivery(*alerts, receiver=DIGEST)
+    parts = messages(digest, known, max_alerts=1, external_url="", language=Language.ZH)
+    (escalated,) = messages(
+        make_delivery(*alerts, receiver=ESCALATION), known, max_alerts=None, external_url="", language=Language.ZH
+    )
+
+    assert (late.title, late.language) == ("迟到的通知：2 条告警", Language.ZH)
+    assert late.content == (
+        "这些告警未能及时通知。1 条仍在告警，1 条已经恢复；最早的一条始于 2026-11-22 20:01:00 (UTC+8)。"
+    )
+    assert [part.title for part in parts] == ["迟到的通知：2 条告警（1/2）", "迟到的通知：2 条告警（2/2）"]
+    assert escalated.title == "升级通知：A (2)"
+
+
+def test_a_message_leads_to_the_page() -> None:
+    page = "https://aa.example"
+
+    (message,) = messages(make_delivery(planned("a")), [make_alert("a")], max_alerts=None, external_url="", page=page)
+    (digest,) = messages(
+        make_delivery(planned("a"), receiver=DIGEST), [make_alert("a")], max_alerts=None, external_url="", page=page
+    )
+
+    assert message.links == PageLinks(
+        alert=f"{page}/alerts/a",
+        silence=f"{page}/silences/new?matchers=alertname%3D%22A%22",
+        analysis=f"{page}/alerts/a/analysis",
+    )
+    assert digest.links == PageLinks(alert=f"{page}/alerts/a")

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
+from alertagent.kernel.language import Language
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.analysis import AnalysisContext, RuleChange
 from alertagent.plugins.analyzers.heuristic import MAX_CONFIDENCE, Heuristic, explain
-from alertagent.plugins.languages import Language
 from alertagent.plugins.transport import Transport
 from tests.support.messages import NOON, make_alert
 from tests.support.runs import Notebook

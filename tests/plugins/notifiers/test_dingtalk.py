@@ -11,7 +11,7 @@ from alertagent.plugins.notifiers.dingtalk import MAX_BYTES, DingTalk, DingTalkC
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
 from tests.support.dingtalk import ERRORS, DingTalkRobot
-from tests.support.messages import NOON, make_alert, make_message
+from tests.support.messages import NOON, make_alert, make_chinese
 from tests.support.names import Names
 
 PLUGIN = DingTalk()
@@ -23,7 +23,7 @@ def configured(**settings: Any) -> DingTalkConfig:
 
 
 def body_of(config: DingTalkConfig, **fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(PLUGIN.render(config, make_message(**fields), NOON).body)
+    body: dict[str, Any] = json.loads(PLUGIN.render(config, make_chinese(**fields), NOON).body)
     return body
 
 
@@ -34,7 +34,7 @@ def test_the_signature_is_the_documented_one() -> None:
 def test_the_signature_goes_escaped_into_the_query() -> None:
     moment = datetime.fromtimestamp(1577262236, UTC) + timedelta(milliseconds=757)
 
-    request = PLUGIN.render(configured(secret="this is secret"), make_message(), moment)
+    request = PLUGIN.render(configured(secret="this is secret"), make_chinese(), moment)
 
     assert request.url == (f"{URL}&timestamp=1577262236757&sign=hmPWwU%2B7lVdm3ZZz0r9tSfx0L4Q26jWOZr9%2BGs6EZQM%3D")
 
@@ -42,7 +42,7 @@ def test_the_signature_goes_escaped_into_the_query() -> None:
 def test_a_signature_pasted_with_the_url_is_replaced() -> None:
     config = configured(webhook_url=f"{URL}&timestamp=1&sign=old", secret="s")
 
-    query = parse_qs(urlsplit(PLUGIN.render(config, make_message(), NOON).url).query)
+    query = parse_qs(urlsplit(PLUGIN.render(config, make_chinese(), NOON).url).query)
 
     assert query["timestamp"] == [str(int(NOON.timestamp() * 1000))]
     assert len(query["sign"]) == 1
@@ -51,7 +51,7 @@ def test_a_signature_pasted_with_the_url_is_replaced() -> None:
 
 @pytest.mark.parametrize("secret", [None, ""])
 def test_without_a_secret_nothing_is_signed(secret: str | None) -> None:
-    assert PLUGIN.render(configured(secret=secret), make_message(), NOON).url == URL
+    assert PLUGIN.render(configured(secret=secret), make_chinese(), NOON).url == URL
 
 
 def test_those_to_mention_stand_in_the_text_and_beside_it() -> None:
@@ -78,7 +78,7 @@ def test_no_request_exceeds_the_limit_and_every_alert_is_named(filler: str) -> N
     config = configured(
         secret="s", at_mobiles=["+8613800000000"] * 50, keyword=filler.strip("\n\x00") * 100 or "keyword"
     )
-    message = make_message(*alerts, content=filler * 30_000, title=filler * 5_000)
+    message = make_chinese(*alerts, content=filler * 30_000, title=filler * 5_000)
 
     body = PLUGIN.render(config, message, NOON).body
 
@@ -89,7 +89,7 @@ def test_no_request_exceeds_the_limit_and_every_alert_is_named(filler: str) -> N
 
 
 def test_of_a_thousand_alerts_the_message_says_how_many_are_not_named() -> None:
-    message = make_message(*(make_alert(f"Alert{number:04}", instance=f"host-{number}") for number in range(1000)))
+    message = make_chinese(*(make_alert(f"Alert{number:04}", instance=f"host-{number}") for number in range(1000)))
 
     body = PLUGIN.render(configured(), message, NOON).body
 
@@ -146,7 +146,7 @@ async def test_the_robot_gets_a_signed_message(robot: DingTalkRobot, transport: 
     now = datetime.now(UTC)
 
     for number in range(20):
-        outcome = await PLUGIN.send(config, make_message(), transport, now=now + timedelta(milliseconds=number))
+        outcome = await PLUGIN.send(config, make_chinese(), transport, now=now + timedelta(milliseconds=number))
         assert isinstance(outcome, Delivered)
 
     assert len(await robot.wait_for(20)) == 20
@@ -155,7 +155,7 @@ async def test_the_robot_gets_a_signed_message(robot: DingTalkRobot, transport: 
 
 async def test_a_wrong_secret_is_final(robot: DingTalkRobot, transport: Transport) -> None:
     outcome = await PLUGIN.send(
-        configured(webhook_url=robot.url, secret="wrong"), make_message(), transport, now=datetime.now(UTC)
+        configured(webhook_url=robot.url, secret="wrong"), make_chinese(), transport, now=datetime.now(UTC)
     )
 
     assert isinstance(outcome, Refused)
@@ -168,16 +168,16 @@ async def test_a_clock_that_is_an_hour_off_is_told_as_a_wrong_signature(
 ) -> None:
     config = configured(webhook_url=robot.url, secret=robot.secret)
 
-    outcome = await PLUGIN.send(config, make_message(), transport, now=datetime.now(UTC) - timedelta(minutes=61))
+    outcome = await PLUGIN.send(config, make_chinese(), transport, now=datetime.now(UTC) - timedelta(minutes=61))
 
     assert isinstance(outcome, Refused)
 
 
 async def test_a_robot_with_a_keyword_takes_every_message(transport: Transport) -> None:
     async with DingTalkRobot(keyword="监控", secret=None) as robot:
-        bare = await PLUGIN.send(configured(webhook_url=robot.url), make_message(), transport, now=NOON)
+        bare = await PLUGIN.send(configured(webhook_url=robot.url), make_chinese(), transport, now=NOON)
         config = configured(webhook_url=robot.url, keyword="监控")
-        resolved = make_message(make_alert(status="resolved", ends_at=NOON))
+        resolved = make_chinese(make_alert(status="resolved", ends_at=NOON))
         kept = await PLUGIN.send(config, resolved, transport, now=NOON)
 
     assert isinstance(bare, Refused)
@@ -188,11 +188,11 @@ async def test_the_twenty_first_message_in_a_minute_pauses_the_channel(transport
     moment = NOON.timestamp()
     async with DingTalkRobot(secret=None, clock=lambda: moment) as robot:
         config = configured(webhook_url=robot.url)
-        outcomes = [await PLUGIN.send(config, make_message(), transport, now=NOON) for _ in range(21)]
+        outcomes = [await PLUGIN.send(config, make_chinese(), transport, now=NOON) for _ in range(21)]
         moment += 599
-        blocked = await PLUGIN.send(config, make_message(), transport, now=NOON)
+        blocked = await PLUGIN.send(config, make_chinese(), transport, now=NOON)
         moment += 2
-        again = await PLUGIN.send(config, make_message(), transport, now=NOON)
+        again = await PLUGIN.send(config, make_chinese(), transport, now=NOON)
 
     assert all(isinstance(outcome, Delivered) for outcome in outcomes[:20])
     for outcome in (outcomes[20], blocked):
@@ -208,7 +208,7 @@ async def test_no_refusal_of_the_robot_counts_as_delivered(
     robot.refuse_next(errcode)
     config = configured(webhook_url=robot.url, secret=robot.secret)
 
-    outcome = await PLUGIN.send(config, make_message(), transport, now=datetime.now(UTC))
+    outcome = await PLUGIN.send(config, make_chinese(), transport, now=datetime.now(UTC))
 
     assert type(outcome) is type(REPLIES[errcode])
     assert (robot.attempts, robot.messages) == (1, [])
@@ -218,7 +218,7 @@ async def test_a_gateways_page_is_ambiguous(robot: DingTalkRobot, transport: Tra
     robot.answer_next(status=200, body=b"<html>please log in</html>")
     config = configured(webhook_url=robot.url, secret=robot.secret)
 
-    assert isinstance(await PLUGIN.send(config, make_message(), transport, now=datetime.now(UTC)), Ambiguous)
+    assert isinstance(await PLUGIN.send(config, make_chinese(), transport, now=datetime.now(UTC)), Ambiguous)
 
 
 async def test_a_health_check_posts_nothing(robot: DingTalkRobot, transport: Transport) -> None:

@@ -18,7 +18,7 @@ URL = "https://discord.com/api/webhooks/1/CANARY"
 FIRING = """\
 **Severity:** critical
 **Started:** 2026-11-22T14:40:00Z
-[AlertAgent](https://alertagent.example)
+[Alert](https://alertagent.example)
 [Source](http://prom.example/graph?g0.expr=up)
 
 **Description**

@@ -1,18 +1,18 @@
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from alertagent.kernel.errors import Invalid
+from alertagent.kernel.message import PageLinks
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.notifiers.feishu import MAX_BYTES, Feishu, FeishuConfig, sign
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
 from tests.support.chats import FeishuBot
-from tests.support.messages import NOON, make_alert, make_group, make_message
+from tests.support.messages import NOON, make_alert, make_chinese
 from tests.support.names import Names
 
 PLUGIN = Feishu()
@@ -71,7 +71,7 @@ def configured(**settings: Any) -> FeishuConfig:
 
 
 def body_of(config: FeishuConfig, *alerts: Any, **fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(PLUGIN.render(config, make_message(*alerts, **fields), NOON).body)
+    body: dict[str, Any] = json.loads(PLUGIN.render(config, make_chinese(*alerts, **fields), NOON).body)
     return body
 
 
@@ -82,7 +82,7 @@ def test_the_signature_is_the_documented_one() -> None:
 def test_the_signature_stands_in_the_body_with_whole_seconds() -> None:
     moment = datetime.fromtimestamp(1599360473.9, UTC)
 
-    body = json.loads(PLUGIN.render(configured(secret="demo"), make_message(), moment).body)
+    body = json.loads(PLUGIN.render(configured(secret="demo"), make_chinese(), moment).body)
 
     assert body["timestamp"] == "1599360473"
     assert body["sign"] == "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8="
@@ -94,7 +94,7 @@ def test_without_a_secret_nothing_is_signed(secret: str | None) -> None:
 
 
 def test_an_alert_is_a_card() -> None:
-    request = PLUGIN.render(configured(), make_message(), NOON)
+    request = PLUGIN.render(configured(), make_chinese(), NOON)
 
     assert request.url == URL
     assert request.headers == {"Content-Type": "application/json; charset=utf-8"}
@@ -132,9 +132,8 @@ def test_the_worst_alert_that_fires_gives_the_colour() -> None:
 @pytest.mark.parametrize("url", ["", "javascript:alert(1)", "ftp://a.example/", "https://a.example/" + "x" * 600])
 def test_a_link_that_is_none_or_too_long_is_no_button(url: str) -> None:
     alert = make_alert(generator_url=url, annotations={"runbook_url": url})
-    group = replace(make_group(alert), external_url=url)
 
-    card = body_of(configured(), alert, group=group)["card"]
+    card = body_of(configured(), alert, links=PageLinks(alert=url))["card"]
 
     assert [element["tag"] for element in card["elements"]] == ["markdown"]
 
@@ -155,7 +154,7 @@ def test_hostile_labels_mention_nobody_and_link_nowhere(hostile: str) -> None:
 @pytest.mark.parametrize("filler", ["x", "告", "\n", "\\", '"', "\x00", "😀", "@", "_", "<"])
 def test_no_request_exceeds_the_limit_and_every_alert_is_named(filler: str) -> None:
     alerts = [make_alert(f"Alert{number:02}", junk=f"{number}{filler * 5_000}") for number in range(50)]
-    message = make_message(*alerts, content=filler * 30_000, title=filler * 5_000)
+    message = make_chinese(*alerts, content=filler * 30_000, title=filler * 5_000)
 
     body = PLUGIN.render(configured(secret="s"), message, NOON).body
 
@@ -167,7 +166,7 @@ def test_no_request_exceeds_the_limit_and_every_alert_is_named(filler: str) -> N
 def test_what_is_cut_says_so() -> None:
     alert = make_alert(annotations={f"note{number:02}": "x" * 5_000 for number in range(50)})
 
-    body = PLUGIN.render(configured(), make_message(alert), NOON).body
+    body = PLUGIN.render(configured(), make_chinese(alert), NOON).body
 
     assert len(body) <= MAX_BYTES
     assert json.loads(body)["card"]["elements"][0]["content"].endswith("…（内容过长，已截断）")
@@ -217,7 +216,7 @@ def test_any_other_status_decides_by_itself(status: int, kind: type[Outcome]) ->
 async def test_the_bot_takes_a_signed_card(bot: FeishuBot, transport: Transport) -> None:
     config = configured(webhook_url=bot.url, secret=SECRET)
 
-    outcome = await PLUGIN.send(config, make_message(), transport, now=datetime.now(UTC))
+    outcome = await PLUGIN.send(config, make_chinese(), transport, now=datetime.now(UTC))
 
     assert isinstance(outcome, Delivered)
     assert [post["card"] for post in bot.posts] == [CARD]
@@ -229,7 +228,7 @@ async def test_a_wrong_signature_or_clock_is_final(
 ) -> None:
     config = configured(webhook_url=bot.url, secret=secret)
 
-    outcome = await PLUGIN.send(config, make_message(), transport, now=datetime.now(UTC) - timedelta(minutes=late))
+    outcome = await PLUGIN.send(config, make_chinese(), transport, now=datetime.now(UTC) - timedelta(minutes=late))
 
     assert isinstance(outcome, Refused)
     assert outcome.code == "19021"
@@ -239,7 +238,7 @@ async def test_a_wrong_signature_or_clock_is_final(
 async def test_of_six_messages_in_a_second_the_last_is_tried_again(transport: Transport) -> None:
     async with FeishuBot(clock=NOON.timestamp) as bot:
         config = configured(webhook_url=bot.url)
-        outcomes = [await PLUGIN.send(config, make_message(), transport, now=NOON) for _ in range(6)]
+        outcomes = [await PLUGIN.send(config, make_chinese(), transport, now=NOON) for _ in range(6)]
 
     assert [type(outcome) for outcome in outcomes] == [*[Delivered] * 5, RetryAfter]
 
@@ -247,8 +246,8 @@ async def test_of_six_messages_in_a_second_the_last_is_tried_again(transport: Tr
 async def test_every_message_has_the_word_that_the_page_recommends(transport: Transport) -> None:
     async with FeishuBot(keyword="级别") as bot:
         config = configured(webhook_url=bot.url)
-        resolved = make_message(make_alert(status="resolved", ends_at=NOON))
-        outcomes = [await PLUGIN.send(config, message, transport, now=NOON) for message in (make_message(), resolved)]
+        resolved = make_chinese(make_alert(status="resolved", ends_at=NOON))
+        outcomes = [await PLUGIN.send(config, message, transport, now=NOON) for message in (make_chinese(), resolved)]
 
     assert [type(outcome) for outcome in outcomes] == [Delivered, Delivered]
 

@@ -55,6 +55,6 @@ def test_links_are_only_what_may_be_called_and_each_once() -> None:
     alert = make_alert(annotations=annotations, generator_url="ftp://prom/graph")
 
     assert links(make_message(alert)) == (
-        Link("AlertAgent", "https://alertagent.example"),
+        Link("Alert", "https://alertagent.example"),
         Link("Runbook", "https://wiki.example/cpu"),
     )

@@ -15,7 +15,7 @@ TEXT = """\
 
 Severity: critical
 Started: 2026-11-22T14:40:00Z
-AlertAgent: https://alertagent.example
+Alert: https://alertagent.example
 Source: http://prom.example/graph?g0.expr=up
 
 Description

@@ -1,17 +1,19 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from alertagent.plugins.notifiers.markdown import escaped, layout
+from alertagent.kernel.message import Message, PageLinks
+from alertagent.plugins.notifiers.markdown import escaped, fitted, heading
 from alertagent.plugins.text import json_size
-from tests.support.messages import NOON, make_alert, make_message
+from tests.support.messages import NOON, make_alert, make_chinese, make_message
 
 FIRING = """\
 ## 【告警】HighCPU
 
 - **级别**：严重
 - **时间**：2026-11-22 22:40:00 (UTC+8)
+
+- [查看告警](https://alertagent.example)
 
 **内容**
 
@@ -43,6 +45,8 @@ GROUP = """\
 - 【告警】HighCPU：instance=b，zone=z1
 - 【恢复】HighCPU：instance=c
 
+- [查看告警](https://alertagent.example)
+
 **内容**
 
 CPU usage is over 90%
@@ -59,10 +63,16 @@ RESOLVED = """\
 - **时间**：2026-11-22 22:40:00 (UTC+8)
 - **恢复时间**：2026-11-22 22:45:00 (UTC+8)
 
+- [查看告警](https://alertagent.example)
+
 **标签**
 
 - alertname: Disk full
 - severity: page"""
+
+
+def layout(message: Message) -> str:
+    return fitted(message, 100_000, head=f"## {heading(message)}")
 
 
 def test_one_alert_is_shown_whole() -> None:
@@ -73,11 +83,11 @@ def test_one_alert_is_shown_whole() -> None:
         annotations={"summary": "CPU > 90%", "runbook_url": "https://wiki.example/cpu?a=b#c"},
     )
 
-    assert layout(make_message(alert, content="CPU usage is over 90%\n\n  since an hour\n")) == FIRING
+    assert layout(make_chinese(alert, content="CPU usage is over 90%\n\n  since an hour\n")) == FIRING
 
 
 def test_of_a_group_every_alert_is_named_with_what_is_its_own() -> None:
-    message = make_message(
+    message = make_chinese(
         make_alert(severity="warning", instance="a"),
         make_alert(severity="warning", instance="b", zone="z1"),
         make_alert(severity="warning", instance="c", status="resolved", ends_at=NOON),
@@ -89,7 +99,7 @@ def test_of_a_group_every_alert_is_named_with_what_is_its_own() -> None:
 def test_a_resolved_alert_says_since_when() -> None:
     alert = make_alert("Disk full", status="resolved", severity="page", ends_at=NOON + timedelta(minutes=5))
 
-    assert layout(make_message(alert, content="")) == RESOLVED
+    assert layout(make_chinese(alert, content="")) == RESOLVED
 
 
 @pytest.mark.parametrize(
@@ -135,32 +145,31 @@ def test_a_value_is_shown_as_it_stands_and_does_nothing(text: str, shown: str) -
     ],
 )
 def test_no_line_of_the_content_starts_a_block(line: str, shown: str) -> None:
-    assert f"first\n\n{shown}\n\n**标签**" in layout(make_message(content=f"first\n{line}"))
+    assert f"first\n\n{shown}\n\n**标签**" in layout(make_chinese(content=f"first\n{line}"))
 
 
 def test_hostile_labels_mention_nobody_and_link_nowhere() -> None:
     hostile = "@所有人 [x](http://evil)\n# h\n![](http://evil)"
     alerts = [make_alert(hostile, severity=hostile, status=hostile, number=str(n)) for n in range(2)]
 
-    text = layout(make_message(*alerts, content=hostile, title=hostile))
+    text = layout(make_chinese(*alerts, content=hostile, title=hostile))
 
     assert "@" not in text
-    assert "](" not in text
+    assert "](" not in text.replace("[查看告警](https://alertagent.example)", "")
     assert "\n# h" not in text
 
 
 def test_the_link_cannot_be_broken_out_of() -> None:
     alerts = [make_alert(f"Alert{number}", junk=f"{number}" + "x" * 300) for number in range(100)]
-    message = make_message(*alerts)
-    group = replace(message.group, external_url="http://aa/) [x](http://evil")
+    links = PageLinks(alert="http://aa/)[x](http://evil")
 
-    assert "[查看全部](http://aa/%29%20%5Bx%5D%28http://evil)" in layout(make_message(*alerts, group=group))
+    assert "[查看全部](http://aa/%29%5Bx%5D%28http://evil)" in layout(make_chinese(*alerts, links=links))
 
 
 def test_one_long_value_does_not_push_the_others_out() -> None:
     alert = make_alert(instance="b", annotations={"a_stack": "x" * 50_000, "summary": "short"})
 
-    text = layout(make_message(alert, content="告" * 50_000))
+    text = layout(make_chinese(alert, content="告" * 50_000))
 
     assert "- instance: b\n" in text
     assert text.endswith("- summary: short")
@@ -173,7 +182,7 @@ def test_an_analysis_is_shown_as_plain_words() -> None:
         "confidence": 0.85,
         "actions": ["# rotate", "`rm -rf`", "look", "wait"],
     }
-    message = make_message(make_alert(severity="critical"), extra={"analysis": analysis})
+    message = make_chinese(make_alert(severity="critical"), extra={"analysis": analysis})
 
     text = layout(message)
 
@@ -184,4 +193,46 @@ def test_an_analysis_is_shown_as_plain_words() -> None:
 
 @pytest.mark.parametrize("analysis", [None, {}, {"root_cause": ""}, "text", {"error": "x"}])
 def test_without_an_analysis_nothing_is_said_of_one(analysis: object) -> None:
-    assert "分析" not in layout(make_message(extra={"analysis": analysis}))
+    assert "分析" not in layout(make_chinese(extra={"analysis": analysis}))
+
+
+ENGLISH = """\
+## [RESOLVED] Disk full
+
+- **Severity**: page
+- **Started**: 2026-11-22T14:40:00Z
+- **Ended**: 2026-11-22T14:45:00Z
+
+**Alerts (2)**
+
+- [RESOLVED] Disk full: instance=a
+- [RESOLVED] Disk full: instance=b
+
+- [Alert](https://alertagent.example/alerts/1)
+- [Silence](https://alertagent.example/silences/new)
+- [Analysis](https://alertagent.example/alerts/1/analysis)
+
+**Description**
+
+rotate the logs
+
+**Analysis (85% sure)**
+
+logs grew
+
+**Labels**
+
+- alertname: Disk full
+- severity: page"""
+
+
+def test_readers_of_english_get_english_words_and_utc() -> None:
+    ended = NOON + timedelta(minutes=5)
+    alerts = [
+        make_alert("Disk full", status="resolved", severity="page", ends_at=ended, instance=each) for each in "ab"
+    ]
+    page = "https://alertagent.example"
+    links = PageLinks(alert=f"{page}/alerts/1", silence=f"{page}/silences/new", analysis=f"{page}/alerts/1/analysis")
+    extra = {"analysis": {"root_cause": "logs grew", "confidence": 0.85}}
+
+    assert layout(make_message(*alerts, content="rotate the logs", links=links, extra=extra)) == ENGLISH

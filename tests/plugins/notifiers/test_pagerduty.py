@@ -63,7 +63,7 @@ def test_what_fires_triggers() -> None:
             },
         },
         "links": [
-            {"href": "https://alertagent.example", "text": "AlertAgent"},
+            {"href": "https://alertagent.example", "text": "Alert"},
             {"href": "http://prom.example/graph?g0.expr=up", "text": "Source"},
             {"href": "https://wiki.example/", "text": "Runbook"},
         ],

@@ -21,7 +21,7 @@ BOT = {"bot_token": "xoxb-CANARY", "channel": "C0123456789"}
 LINES = """\
 *Severity:* critical
 *Started:* 2026-11-22T14:40:00Z
-<https://alertagent.example|AlertAgent>
+<https://alertagent.example|Alert>
 <http://prom.example/graph?g0.expr=up|Source>
 *Description*
 CPU usage is over 90%

@@ -55,7 +55,7 @@ CARD = {
     ],
     "msteams": {"width": "full"},
     "actions": [
-        {"type": "Action.OpenUrl", "title": "AlertAgent", "url": "https://alertagent.example"},
+        {"type": "Action.OpenUrl", "title": "Alert", "url": "https://alertagent.example"},
         {"type": "Action.OpenUrl", "title": "Source", "url": "http://prom.example/graph?g0.expr=up"},
     ],
 }
@@ -131,7 +131,7 @@ def test_hostile_labels_mention_nobody_and_link_nowhere(hostile: str) -> None:
 
     body = json.dumps(card["body"], ensure_ascii=False)
     assert not any(mark in body for mark in ("<at", "](", "**b", "# h\\n", '"- i', "\\n", "\u202e"))
-    assert [action["title"] for action in card["actions"]] == ["AlertAgent"]
+    assert [action["title"] for action in card["actions"]] == ["Alert"]
 
 
 @pytest.mark.parametrize("filler", ["x", "告", "\n", "\\", '"', "\x00", "😀", "@", "_", "<"])

@@ -20,7 +20,7 @@ FIRING = """\
 
 <b>Severity:</b> critical
 <b>Started:</b> 2026-11-22T14:40:00Z
-<a href="https://alertagent.example">AlertAgent</a>
+<a href="https://alertagent.example">Alert</a>
 <a href="http://prom.example/graph?g0.expr=up">Source</a>
 
 <b>Description</b>

@@ -11,7 +11,7 @@ from alertagent.plugins.notifiers.wecom import MAX_ALERTS, MAX_MARKDOWN, MAX_TEX
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
 from tests.support.chats import WeComRobot
-from tests.support.messages import NOON, make_alert, make_message
+from tests.support.messages import NOON, make_alert, make_chinese
 from tests.support.names import Names
 
 PLUGIN = WeCom()
@@ -22,6 +22,8 @@ MARKDOWN = """\
 
 - **级别**：严重
 - **时间**：2026-11-22 22:40:00 (UTC+8)
+
+- [查看告警](https://alertagent.example)
 
 **内容**
 
@@ -38,6 +40,8 @@ TEXT = """\
 
 - 级别：严重
 - 时间：2026-11-22 22:40:00 (UTC+8)
+
+- 查看告警 https://alertagent.example
 
 内容
 
@@ -71,12 +75,12 @@ def configured(**settings: Any) -> WeComConfig:
 
 
 def body_of(config: WeComConfig, *alerts: Any, **fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(PLUGIN.render(config, make_message(*alerts, **fields), NOON).body)
+    body: dict[str, Any] = json.loads(PLUGIN.render(config, make_chinese(*alerts, **fields), NOON).body)
     return body
 
 
 def test_an_alert_is_markdown() -> None:
-    request = PLUGIN.render(configured(), make_message(), NOON)
+    request = PLUGIN.render(configured(), make_chinese(), NOON)
 
     assert request.url == URL
     assert request.headers == {"Content-Type": "application/json; charset=utf-8"}
@@ -118,7 +122,7 @@ def test_hostile_labels_mention_nobody_and_link_nowhere(hostile: str, settings: 
 
     body = body_of(configured(**settings), *alerts, content=hostile, title=hostile)
 
-    content = body[body["msgtype"]]["content"]
+    content = body[body["msgtype"]]["content"].replace("[查看告警](https://alertagent.example)", "")
     assert not any(mark in content for mark in ("@", "](", "\n# h", "\u202e"))
     assert content.count("</font>") == (body["msgtype"] == "markdown")
 
@@ -203,7 +207,7 @@ async def test_the_robot_takes_the_message(
 ) -> None:
     config = configured(webhook_url=robot.url, **mentions)
 
-    outcome = await PLUGIN.send(config, make_message(), transport, now=NOON)
+    outcome = await PLUGIN.send(config, make_chinese(), transport, now=NOON)
 
     assert outcome == Delivered(code="0", text='{"errcode": 0, "errmsg": "ok"}')
     assert robot.posts == [body_of(config)]
@@ -212,7 +216,7 @@ async def test_the_robot_takes_the_message(
 async def test_a_wrong_key_is_final(robot: WeComRobot, transport: Transport) -> None:
     config = configured(webhook_url=f"{robot.url}x")
 
-    outcome = await PLUGIN.send(config, make_message(), transport, now=NOON)
+    outcome = await PLUGIN.send(config, make_chinese(), transport, now=NOON)
 
     assert isinstance(outcome, Refused)
     assert outcome.code == "93000"
@@ -223,9 +227,9 @@ async def test_the_twenty_first_message_in_a_minute_pauses_the_channel(transport
     moment = NOON.timestamp()
     async with WeComRobot(clock=lambda: moment) as robot:
         config = configured(webhook_url=robot.url)
-        outcomes = [await PLUGIN.send(config, make_message(), transport, now=NOON) for _ in range(21)]
+        outcomes = [await PLUGIN.send(config, make_chinese(), transport, now=NOON) for _ in range(21)]
         moment += 61
-        again = await PLUGIN.send(config, make_message(), transport, now=NOON)
+        again = await PLUGIN.send(config, make_chinese(), transport, now=NOON)
 
     assert all(isinstance(outcome, Delivered) for outcome in outcomes[:20])
     assert isinstance(outcomes[20], RetryAfter)
