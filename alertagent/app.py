@@ -78,6 +78,8 @@ from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
 from alertagent.core.notify.retrying import Retries
 from alertagent.core.notify.robots import Robots
+from alertagent.core.notify.trying import Trying
+from alertagent.core.notify.wording import Wordings
 from alertagent.core.routing.api import RoutingApi
 from alertagent.core.routing.exchange import Exchange as RoutingExchange
 from alertagent.core.routing.service import Routing
@@ -93,6 +95,10 @@ from alertagent.core.silences.api import SilencesApi
 from alertagent.core.silences.service import Silences
 from alertagent.core.tasks.api import TasksApi
 from alertagent.core.tasks.service import Queues
+from alertagent.core.templates.api import TemplatesApi
+from alertagent.core.templates.preview import Samples
+from alertagent.core.templates.renderer import Renderer
+from alertagent.core.templates.service import Templates
 from alertagent.kernel import trace
 from alertagent.kernel.clock import Clock, SystemClock
 from alertagent.kernel.errors import Problem
@@ -287,6 +293,9 @@ class Parts:
             at_least=settings.notify.digest_from,
         )
         self.ends = Ends(database, self.alerts, routing=self.routing, producer=self.producer, clock=clock)
+        self.renderer = Renderer()
+        self.templates = Templates(database, self.audit, self.renderer, self.metrics.message_worded)
+        wordings = Wordings(database, self.templates)
         self.deliveries = Deliveries(
             database,
             self.alerts,
@@ -306,7 +315,9 @@ class Parts:
             external_url=_external_url(settings),
             seals=self.seals,
             page=settings.server.external_url or "",
+            wordings=wordings,
         )
+        self.trying = Trying(self.channels, wordings, self.registry, clock)
         self.retries = Retries(
             database, self.alerts, Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger), self.audit
         )
@@ -421,6 +432,7 @@ class Parts:
             SilencesApi(self.silences, self.clock),
             RoutingApi(self.routing, self.routing_exchange),
             ExplainApi(self.explanations),
+            TemplatesApi(self.templates, Samples(self.alerts, self.clock, self.settings.server.external_url or "")),
             NotifyApi(
                 self.channels,
                 self.deliveries,
@@ -428,6 +440,7 @@ class Parts:
                 self.registry,
                 circuits=self.circuits,
                 clock=self.clock,
+                trying=self.trying,
             ),
             CircuitsApi(self.channels, self.circuits, self.clock),
             AnalysisApi(
@@ -473,6 +486,7 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
             intake=intake,
         )
         await announce_redis(redis)
+        await stack.enter_async_context(parts.renderer.running())
         await stack.enter_async_context(parts.producer.running())
         if role is not Role.API:
             await stack.enter_async_context(parts.workers().running())

@@ -63,6 +63,14 @@ class Metrics:
             ("plugin", "outcome"),
             registry=self.registry,
         )
+        self._worded = Counter(
+            "alertagent_messages_worded",
+            "Messages that a template was to word, by what became of that: rendered, failed or stopped.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        for outcome in ("rendered", "failed", "stopped"):
+            self._worded.labels(outcome)
         self.queue = QueueMetrics(self.registry)
         self.backlog = BacklogMetrics(self.registry)
 
@@ -72,6 +80,9 @@ class Metrics:
 
     def analysis_ended(self, plugin: str, outcome: str) -> None:
         self._analyses.labels(plugin, outcome).inc()
+
+    def message_worded(self, outcome: str) -> None:
+        self._worded.labels(outcome).inc()
 
     def breakers_shown(self, states: Mapping[str, State]) -> None:
         """All that are not closed, by their keys."""

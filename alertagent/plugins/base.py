@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import SecretStr
@@ -52,6 +53,14 @@ class Health:
     text: str = ""
 
 
+class Worded(StrEnum):
+    """How much of a message a template may word: what is no text for people has no use for one."""
+
+    NOTHING = "nothing"
+    TITLE = "title"
+    WHOLE = "whole"
+
+
 class NotificationPlugin(Plugin[ConfigT]):
     """Tells people about alerts."""
 
@@ -65,6 +74,9 @@ class NotificationPlugin(Plugin[ConfigT]):
     threads: ClassVar[bool] = False
     # What its readers speak where their channel does not say.
     language: ClassVar[Language] = Language.EN
+
+    # A plugin that says more than NOTHING takes what is in a message's `wording` instead of its own layout.
+    worded: ClassVar[Worded] = Worded.NOTHING
 
     def account(self, config: ConfigT) -> str | None:
         """To whom `limits` apply, as far as the settings tell: channels of one account share them. May hold secrets."""

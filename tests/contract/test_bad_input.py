@@ -54,6 +54,7 @@ LISTS = (
     "/analyzers",
     "/deliveries",
     "/heartbeats",
+    "/templates",
     "/silences",
     "/tasks",
     "/config/history",
@@ -168,6 +169,9 @@ WRITES = [
     ("PUT", "/escalation"),
     ("POST", "/heartbeats"),
     ("PUT", "/heartbeats/none"),
+    ("POST", "/templates"),
+    ("PUT", "/templates/none"),
+    ("POST", "/templates/preview"),
     ("POST", "/silences"),
     ("POST", "/silences/preview"),
     ("PUT", "/silences/none"),
@@ -194,6 +198,8 @@ TAKES_NOTHING = {
     "/plugins/console/test": 200,
     "/alerts/none/ack": 404,
     "/heartbeats/none": 404,
+    "/templates/none": 404,
+    "/templates/preview": 200,
     "/silences/none": 404,
 }
 
@@ -220,6 +226,7 @@ ADDRESSED = [
     "/analyzers/{}",
     "/channels/{}/deliveries",
     "/plugins/{}",
+    "/templates/{}",
     "/silences/{}",
     "/tasks/{}",
     "/queues/{}",
@@ -250,6 +257,7 @@ ANALYZER: dict[str, Any] = {
     "config": {"base_url": "http://127.0.0.1:1/v1", "api_key": "k", "model": "m"},
 }
 ALERT = {"labels": {"alertname": "A"}, "status": "firing"}
+TEMPLATE = {"name": "t", "texts": {"en": {"body": "x"}}}
 SILENCE = {"matchers": ['alertname="A"'], "duration": "1h", "comment": "c"}
 NIGHTLY = {"rrule": "FREQ=DAILY", "timezone": "UTC", "duration": "1h"}
 WEBHOOK = {"version": "4", "status": "firing", "alerts": []}
@@ -388,6 +396,28 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
         ]
     ),
     *(
+        ("POST", "/templates", TEMPLATE, change, name)
+        for change, name in [
+            ({"name": None}, "name"),
+            ({"name": 5}, "name"),
+            ({"name": "x" * 101}, "name"),
+            ({"texts": None}, "texts"),
+            ({"texts": []}, "texts"),
+            ({"texts": {}}, "texts"),
+            ({"texts": {"en": None}}, "texts"),
+            ({"texts": {"en": "x"}}, "en"),
+            ({"texts": {"zh": {"body": "x"}}}, "zh"),
+            ({"texts": {"EN": {"body": "x"}}}, "EN"),
+            ({"texts": {"en": {"text": "x"}}}, "text"),
+            ({"texts": {"en": {"body": 5}}}, "body"),
+            ({"texts": {"en": {"body": "{{"}}}, "body"),
+            ({"texts": {"en": {"body": "{{ a\ud800 }}"}}}, "body"),
+            ({"texts": {"en": {"body": "{% if 1 %}" * 200}}}, "body"),
+            ({"texts": {"en": {"body": "{{ " + "-" * 60_000 + "1 }}"}}}, "body"),
+            ({"texts": {"en": {"title": "x", "body": "{{ x }}"}}}, "body"),
+        ]
+    ),
+    *(
         ("POST", "/clusters", {"id": "new"}, change, name)
         for change, name in [
             ({"id": ""}, "id"),
@@ -512,6 +542,11 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"fallback": ["a"] * 11}, "fallback"),
             ({"default": "perhaps"}, "default"),
             ({"user_id": ""}, "user_id"),
+            ({"language": "fr"}, "language"),
+            ({"language": 5}, "language"),
+            ({"template": ""}, "template"),
+            ({"template": "nothing"}, "template"),
+            ({"template": ["x"]}, "template"),
             ({"config": {"url": 10**30}}, "url"),
             ({"config": {"url": "http://127.0.0.1:1/", "secret": [10**30]}}, "secret"),
         ]

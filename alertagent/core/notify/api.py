@@ -15,10 +15,11 @@ from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.retrying import Retries
 from alertagent.core.notify.settings import MinSeverity, QuietHoursModel, QuietHoursView
+from alertagent.core.notify.trying import Trying
 from alertagent.kernel.breaker import Breaker
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.language import Language
-from alertagent.plugins.base import NotificationPlugin
+from alertagent.plugins.base import NotificationPlugin, Worded
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.registry import Registry
 from alertagent.storage.pages import PageRequest
@@ -41,6 +42,9 @@ Default = Annotated[bool, Field(description="Gets every alert while no routing d
 Spoken = Annotated[
     Language, Field(description="What its readers speak. Null: what its plugin does, which `/plugins` tells.")
 ]
+TemplateName = Annotated[
+    str, Field(min_length=1, max_length=100, description="Words its messages, as far as its plugin has a use for it.")
+]
 
 
 class ChannelRequest(Model):
@@ -55,6 +59,7 @@ class ChannelRequest(Model):
     quiet_hours: QuietHoursModel | None = None
     pool: Pool = ()
     language: Spoken | None = None
+    template: TemplateName | None = None
 
     def values(self) -> dict[str, Any]:
         return _as_kept({name: getattr(self, name) for name in ChannelRequest.model_fields})
@@ -63,7 +68,7 @@ class ChannelRequest(Model):
 class ChannelChange(Model):
     """What is given replaces, what is absent stays; `"***"` inside config keeps a secret.
 
-    Null clears `user_id`, `min_severity`, `quiet_hours` and `language`.
+    Null clears `user_id`, `min_severity`, `quiet_hours`, `language` and `template`.
     """
 
     name: Name | None = None
@@ -77,6 +82,7 @@ class ChannelChange(Model):
     quiet_hours: QuietHoursModel | None = None
     pool: Pool | None = None
     language: Spoken | None = None
+    template: TemplateName | None = None
 
     def changes(self) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in self.model_fields_set}
@@ -84,7 +90,7 @@ class ChannelChange(Model):
 
 
 # What a null takes away; any other null changes nothing.
-_CLEARED = {"user_id", "min_severity", "quiet_hours", "language"}
+_CLEARED = {"user_id", "min_severity", "quiet_hours", "language", "template"}
 
 
 def _as_kept(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +119,7 @@ class ChannelView(Model):
     quiet_hours: QuietHoursView | None
     pool: tuple[str, ...]
     language: Spoken | None
+    template: TemplateName | None
 
 
 class PluginView(Model):
@@ -123,6 +130,7 @@ class PluginView(Model):
     config_schema: dict[str, Any]
     limits: dict[str, Any]
     language: Annotated[Language, Field(description="What its messages speak where a channel does not say.")]
+    template: Annotated[Worded, Field(description="How much of a message a template may word.")]
 
 
 class TestRequest(Model):
@@ -137,6 +145,7 @@ class TestResult(Model):
     outcome: Literal["delivered", "retry_after", "refused", "ambiguous"]
     code: str
     message: str
+    template_error: Annotated[str, Field(description="Why the channel's template did not word it.")]
 
 
 class DeliveryView(Model):
@@ -156,6 +165,7 @@ class DeliveryView(Model):
     created_at: datetime
     updated_at: datetime
     sent_by: Annotated[str | None, Field(description="The id of the channel of its pool that sent it.")]
+    template_error: Annotated[str, Field(description="Why the plugin's layout was sent and not the template's words.")]
 
 
 _OUTCOMES: dict[type[Outcome], Literal["delivered", "retry_after", "refused", "ambiguous"]] = {
@@ -176,6 +186,7 @@ class NotifyApi:
         *,
         circuits: Circuits,
         clock: Clock,
+        trying: Trying,
     ) -> None:
         self._channels = channels
         self._circuits = circuits
@@ -183,6 +194,7 @@ class NotifyApi:
         self._deliveries = deliveries
         self._retries = retries
         self._registry = registry
+        self._trying = trying
 
     @get("/plugins", access=viewer("channels:read"))
     async def plugins(self, call: Call) -> Page[PluginView]:
@@ -199,7 +211,7 @@ class NotifyApi:
     async def test_plugin(self, call: Call, name: str, body: TestRequest) -> TestResult:
         """Send one test message with these settings and show what the provider said."""
         self._registry.notifier(name)
-        return _result(await self._channels.send_test(name, body.config, body.language))
+        return _result(await self._trying.settings(name, body.config, body.language))
 
     @get("/channels", access=viewer("channels:read"))
     async def list(self, call: Call, query: ListQuery) -> Page[ChannelView]:
@@ -234,10 +246,10 @@ class NotifyApi:
         """Send one test message through a channel, also while its breaker is open, and show what the provider said."""
         channel = await self._channels.get(id)
         require_readable(channel)
-        outcome = await self._channels.send_test(channel.plugin_name, channel.config, channel.language)
+        outcome, reason = await self._trying.channel(channel)
         if isinstance(outcome, Delivered):
             await self._circuits.note(self._circuits.circuit_of(channel), outcome)
-        return _result(outcome)
+        return _result(outcome, reason)
 
     @get("/channels/{id}/deliveries", access=viewer("deliveries:read"))
     async def deliveries_of(self, call: Call, id: str, query: ListQuery) -> Page[DeliveryView]:
@@ -291,15 +303,17 @@ def _plugin(plugin: NotificationPlugin[Any]) -> PluginView:
             "max_alerts": plugin.limits.max_alerts,
         },
         language=plugin.language,
+        template=plugin.worded,
     )
 
 
-def _result(outcome: Outcome) -> TestResult:
+def _result(outcome: Outcome, template_error: str = "") -> TestResult:
     return TestResult(
         delivered=isinstance(outcome, Delivered),
         outcome=_OUTCOMES[type(outcome)],
         code=outcome.code,
         message=outcome.text,
+        template_error=template_error,
     )
 
 

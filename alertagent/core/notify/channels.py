@@ -12,11 +12,12 @@ from alertagent.core.audit.service import Audit
 from alertagent.core.notify.groups import regroup_task
 from alertagent.core.notify.model import Channel
 from alertagent.core.notify.pools import check_pool
-from alertagent.core.notify.samples import trial
 from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
 from alertagent.kernel.ids import new_id
 from alertagent.kernel.language import Language
+from alertagent.kernel.message import Message
 from alertagent.plugins.addresses import AddressGuard
+from alertagent.plugins.base import Worded
 from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.registry import Registry
@@ -145,6 +146,7 @@ class Channels:
         """Store a channel. Raises Invalid with the place of each finding, Conflict when the name is taken."""
         config = await self._checked(values["plugin_name"], values["config"], {})
         await self._check_pool(values)
+        self._require_worded(values)
         async with self._database.transaction() as transaction:
             return await self.insert(transaction, actor, {**values, "config": config})
 
@@ -156,7 +158,10 @@ class Channels:
     async def insert(self, transaction: Transaction, actor: Actor, values: Mapping[str, Any]) -> Channel:
         """Store a channel whose settings were checked. Raises Conflict when the name is taken."""
         id, sealer = new_id(), await self._seals.sealer(transaction)
-        row = await transaction.fetchrow(sql.add_channel, id, *_columns(id, {**_NEW, **values}, sealer))
+        try:
+            row = await transaction.fetchrow(sql.add_channel, id, *_columns(id, {**_NEW, **values}, sealer))
+        except asyncpg.ForeignKeyViolationError as error:
+            raise _no_template(values["template"]) from error
         if row is None:
             raise _taken(values["name"])
         channel = channel_of(row, self._seals)
@@ -185,6 +190,7 @@ class Channels:
             values["config"] = await self._checked(values["plugin_name"], values["config"], stored)
         if "pool" in changes or not same_plugin:
             await self._check_pool(values)
+        self._require_worded(values)
         return values
 
     async def _check_pool(self, values: Mapping[str, Any]) -> None:
@@ -216,6 +222,8 @@ class Channels:
                 await self._producer.enqueue(transaction, regroup_task())
         except asyncpg.UniqueViolationError as error:
             raise _taken(values["name"]) from error
+        except asyncpg.ForeignKeyViolationError as error:
+            raise _no_template(values["template"]) from error
         return after
 
     async def remove(self, actor: Actor, id: str, expected: frozenset[int] | None) -> None:
@@ -233,13 +241,11 @@ class Channels:
                 transaction, SYSTEM, "channel.disabled", ("channel", channel.id), after={"reason": reason}
             )
 
-    async def send_test(self, plugin_name: str, config: Mapping[str, Any], language: Language | None) -> Outcome:
-        """Send one marked message with these settings and tell what the provider said."""
+    async def send(self, plugin_name: str, config: Mapping[str, Any], message: Message) -> Outcome:
+        """Send a message with these settings at once and tell what the provider said."""
         plugin = self._registry.notifier(plugin_name)
         settings = plugin.validate_config(await self._checked(plugin_name, config, {}))
-        now = datetime.now(UTC)
-        message = trial(now, language or plugin.language)
-        return await plugin.send(settings, message, self._transport, now=now)
+        return await plugin.send(settings, message, self._transport, now=datetime.now(UTC))
 
     def masked(self, channel: Channel) -> dict[str, Any]:
         """The settings fit for reading; of a plugin that is gone, nothing is known to be harmless."""
@@ -253,6 +259,13 @@ class Channels:
                 problem.message, code="channel.plugin_unknown", details=[Detail(("plugin_name",), problem.message)]
             ) from problem
         return await checked(plugin, config, stored, self._guard)
+
+    def _require_worded(self, values: Mapping[str, Any]) -> None:
+        """A template where its plugin has a use for one. A plugin that is gone is let be."""
+        plugin = self._registry.notifiers.get(values["plugin_name"])
+        if values.get("template") is not None and plugin is not None and plugin.worded is Worded.NOTHING:
+            message = f"messages of {plugin.name} are for programs: no template can word them"
+            raise Invalid(message, code="channel.template_unusable", details=[Detail(("template",), message)])
 
     async def _current(self, transaction: Executor, id: str, expected: frozenset[int] | None) -> Channel:
         row = await transaction.fetchrow(sql.find_channel_for_change, id)
@@ -314,6 +327,11 @@ def _columns(id: str, values: Mapping[str, Any], sealer: Sealer) -> list[Any]:
 
 def _taken(name: str) -> Conflict:
     return Conflict(f'there is a channel "{name}" already', code="channel.exists")
+
+
+def _no_template(name: str) -> Invalid:
+    message = f'there is no template "{name}"'
+    return Invalid(message, code="channel.template_unknown", details=[Detail(("template",), message)])
 
 
 def _unknown(id: str) -> NotFound:

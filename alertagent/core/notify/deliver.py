@@ -17,6 +17,7 @@ from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
 from alertagent.core.notify.robots import NO_ROOM, LeftAlone, Robots, no_room
+from alertagent.core.notify.wording import Wordings
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import External, Permanent, Postponed, Problem
 from alertagent.kernel.message import Message, Thread
@@ -67,6 +68,7 @@ class Deliveries:
         external_url: str,
         seals: Seals,
         page: str,
+        wordings: Wordings,
     ) -> None:
         self._database = database
         self._records = Records(database, alerts, producer, clock, seals, ends=ends)
@@ -76,6 +78,7 @@ class Deliveries:
         self._clock = clock
         self._external_url = external_url
         self._page = page
+        self._wordings = wordings
 
     async def page(self, request: PageRequest) -> tuple[list[Delivery], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
@@ -150,6 +153,8 @@ class Deliveries:
                 outcome = RetryAfter(after=wait, code=NO_ROOM, text=no_room(robot, wait).message)
                 break
             outcome = await self._send_part(robot, plugin, replace(part, thread=part.thread or begun))
+            worded = await self._wordings.word(planned.channel, plugin, part, delivery.id)
+            outcome = await self._send_part(robot, plugin, replace(worded, thread=part.thread or begun))
             if not isinstance(outcome, Delivered):
                 break
             if number < len(parts):

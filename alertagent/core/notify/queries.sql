@@ -213,6 +213,9 @@ UPDATE notification_deliveries
        is_ambiguous = is_ambiguous OR $6
  WHERE id = $1 AND status || '' = 'pending';
 
+-- name: template_failed
+UPDATE notification_deliveries SET template_error = $2 WHERE id = $1;
+
 -- name: part_sent
 UPDATE notification_deliveries SET parts_sent = $2, is_ambiguous = false, thread = coalesce($3, thread)
  WHERE id = $1 AND status || '' = 'pending';

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from alertagent import __version__
 from alertagent.kernel.message import Message, MessageAlert
-from alertagent.plugins.base import Health, NotificationPlugin
+from alertagent.plugins.base import Health, NotificationPlugin, Worded
 from alertagent.plugins.config import PluginConfig
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.outline import plain, title
@@ -29,6 +29,7 @@ class Console(NotificationPlugin[ConsoleConfig]):
     display_name = Bilingual(zh="控制台", en="Console")
     description = Bilingual(zh="打印到标准输出", en="Prints to standard output")
     Config = ConsoleConfig
+    worded = Worded.WHOLE
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream

@@ -20,7 +20,7 @@ from pydantic import Field, SecretStr, StrictBool
 from alertagent import __version__
 from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
-from alertagent.plugins.base import HttpNotifier, Limits, Rate
+from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.markdown import MAX_ALERTS, fitted, heading
@@ -99,6 +99,7 @@ class DingTalk(HttpNotifier[DingTalkConfig]):
     display_name = Bilingual(zh="钉钉", en="DingTalk")
     description = Bilingual(zh="钉钉群自定义机器人", en="A custom robot in a DingTalk group")
     Config = DingTalkConfig
+    worded = Worded.WHOLE
     limits = Limits(rates=(Rate(messages=20, window=timedelta(minutes=1)),), max_bytes=MAX_BYTES, max_alerts=MAX_ALERTS)
     vendor_hosts = frozenset({HOST})
     language = Language.ZH

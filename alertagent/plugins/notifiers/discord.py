@@ -18,7 +18,7 @@ from alertagent import __version__
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.message import Kind, Line, Message
 from alertagent.kernel.urgency import Urgency
-from alertagent.plugins.base import HttpNotifier, Limits, Rate
+from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import urgency
@@ -75,6 +75,7 @@ class Discord(HttpNotifier[DiscordConfig]):
     display_name = Bilingual(zh="Discord", en="Discord")
     description = Bilingual(zh="Discord 频道的 Webhook", en="The webhook of a channel in Discord")
     Config = DiscordConfig
+    worded = Worded.WHOLE
     limits = Limits(
         rates=(Rate(messages=5, window=timedelta(seconds=2)), Rate(messages=30, window=timedelta(minutes=1))),
         max_alerts=MAX_ALERTS,

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictIn
 from alertagent import __version__
 from alertagent.kernel.message import Message
 from alertagent.plugins.addresses import AddressGuard, parse_host
-from alertagent.plugins.base import Health, Limits, NotificationPlugin
+from alertagent.plugins.base import Health, Limits, NotificationPlugin, Worded
 from alertagent.plugins.config import PluginConfig, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.mail import MAX_ALERTS, address, compose, message_id
@@ -105,6 +105,7 @@ class Email(NotificationPlugin[EmailConfig]):
     display_name = Bilingual(zh="邮件", en="Email")
     description = Bilingual(zh="通过 SMTP 发送邮件", en="Mail by SMTP")
     Config = EmailConfig
+    worded = Worded.WHOLE
     limits = Limits(max_alerts=MAX_ALERTS)
 
     def __init__(self, context: ssl.SSLContext | None = None, *, patience: timedelta = timedelta(minutes=1)) -> None:

@@ -20,7 +20,7 @@ from alertagent import __version__
 from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
 from alertagent.kernel.urgency import Urgency
-from alertagent.plugins.base import HttpNotifier, Limits, Rate
+from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import links, urgency
@@ -82,6 +82,7 @@ class Feishu(HttpNotifier[FeishuConfig]):
     display_name = Bilingual(zh="飞书", en="Feishu / Lark")
     description = Bilingual(zh="飞书或 Lark 群自定义机器人", en="A custom bot in a Feishu or Lark group")
     Config = FeishuConfig
+    worded = Worded.WHOLE
     limits = Limits(
         rates=(Rate(messages=5, window=timedelta(seconds=1)), Rate(messages=100, window=timedelta(minutes=1))),
         max_bytes=MAX_BYTES,

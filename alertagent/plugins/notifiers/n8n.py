@@ -16,7 +16,7 @@ from pydantic import AfterValidator, model_validator
 
 from alertagent import __version__
 from alertagent.kernel.message import Message
-from alertagent.plugins.base import HttpNotifier, Limits
+from alertagent.plugins.base import HttpNotifier, Limits, Worded
 from alertagent.plugins.config import PluginConfig, SecretHeader, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.alertmanager import payload
@@ -77,6 +77,7 @@ class N8n(HttpNotifier[N8nConfig]):
     display_name = Bilingual(zh="n8n", en="n8n")
     description = Bilingual(zh="触发 n8n 工作流的 Webhook 节点", en="Starts a workflow in n8n by its Webhook node")
     Config = N8nConfig
+    worded = Worded.TITLE
     limits = Limits(max_bytes=MAX_BYTES, max_alerts=1000)
 
     def render(self, config: N8nConfig, message: Message, now: datetime) -> HttpRequest:
@@ -108,7 +109,7 @@ class N8n(HttpNotifier[N8nConfig]):
 def _body(message: Message) -> dict[str, Any]:
     return {
         **payload(message),
-        "title": message.title,
+        "title": message.wording.title or message.title,
         "content": message.content,
         "severity": message.severity,
         "alert_id": message.alert_id,

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from alertagent import __version__
 from alertagent.kernel.message import Message
 from alertagent.kernel.urgency import Urgency
-from alertagent.plugins.base import HttpNotifier
+from alertagent.plugins.base import HttpNotifier, Worded
 from alertagent.plugins.config import BaseUrl, PluginConfig, SecretHeader, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import incident_key, source, urgency
@@ -88,6 +88,7 @@ class Opsgenie(HttpNotifier[OpsgenieConfig]):
         zh="Opsgenie 或 Jira Service Management 告警", en="Alerts in Opsgenie or Jira Service Management"
     )
     Config = OpsgenieConfig
+    worded = Worded.WHOLE
     keeps_incidents = True
     url_field = "base_url"
 

@@ -18,7 +18,7 @@ from alertagent import __version__
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.message import Message, MessageAlert
 from alertagent.kernel.urgency import Urgency
-from alertagent.plugins.base import HttpNotifier, Limits
+from alertagent.plugins.base import HttpNotifier, Limits, Worded
 from alertagent.plugins.config import BaseUrl, PluginConfig, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import incident_key, links, source, urgency
@@ -69,6 +69,7 @@ class PagerDuty(HttpNotifier[PagerDutyConfig]):
     display_name = Bilingual(zh="PagerDuty", en="PagerDuty")
     description = Bilingual(zh="PagerDuty 事件（Events API v2）", en="Incidents in PagerDuty, by its Events API v2")
     Config = PagerDutyConfig
+    worded = Worded.TITLE
     limits = Limits(max_bytes=MAX_BYTES)
     keeps_incidents = True
     url_field = "base_url"

@@ -27,7 +27,7 @@ from alertagent.kernel.errors import Permanent
 from alertagent.kernel.message import Kind, Line, Message, Thread
 from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.addresses import AddressGuard
-from alertagent.plugins.base import Health, Limits, Rate
+from alertagent.plugins.base import Health, Limits, Rate, Worded
 from alertagent.plugins.config import BaseUrl, PluginConfig, SecretHeader, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import urgency
@@ -131,6 +131,7 @@ class Slack(ThreadingNotifier[SlackConfig]):
         zh="Slack 频道（Incoming Webhook 或 Bot）", en="A channel in Slack, by incoming webhook or bot"
     )
     Config = SlackConfig
+    worded = Worded.WHOLE
     limits = Limits(rates=(Rate(messages=1, window=timedelta(seconds=1)),), max_alerts=MAX_ALERTS)
 
     lost = frozenset({"message_not_found", "thread_not_found", "invalid_thread_ts", "cannot_reply_to_message"})

@@ -20,7 +20,7 @@ import orjson
 from alertagent import __version__
 from alertagent.kernel.message import Kind, Line, Message
 from alertagent.kernel.urgency import Urgency
-from alertagent.plugins.base import HttpNotifier, Limits, Rate
+from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import links, urgency
@@ -68,6 +68,7 @@ class Teams(HttpNotifier[TeamsConfig]):
     display_name = Bilingual(zh="Microsoft Teams", en="Microsoft Teams")
     description = Bilingual(zh="Teams 频道（Workflows Webhook）", en="A channel in Teams, by a Workflows webhook")
     Config = TeamsConfig
+    worded = Worded.WHOLE
     limits = Limits(rates=(Rate(messages=4, window=timedelta(seconds=1)),), max_bytes=MAX_BYTES, max_alerts=MAX_ALERTS)
 
     def render(self, config: TeamsConfig, message: Message, now: datetime) -> HttpRequest:

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, StrictInt
 
 from alertagent import __version__
 from alertagent.kernel.message import Kind, Line, Message
-from alertagent.plugins.base import Limits, Rate
+from alertagent.plugins.base import Limits, Rate, Worded
 from alertagent.plugins.config import BaseUrl, PluginConfig, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.outline import fit, outline, title
@@ -95,6 +95,7 @@ class Telegram(ThreadingNotifier[TelegramConfig]):
     display_name = Bilingual(zh="Telegram", en="Telegram")
     description = Bilingual(zh="Telegram 机器人消息", en="Messages from a bot in Telegram")
     Config = TelegramConfig
+    worded = Worded.WHOLE
     limits = Limits(
         rates=(Rate(messages=1, window=timedelta(seconds=1)), Rate(messages=20, window=timedelta(minutes=1))),
         max_alerts=MAX_ALERTS,

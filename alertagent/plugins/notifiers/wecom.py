@@ -17,7 +17,7 @@ from pydantic import Field
 from alertagent import __version__
 from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
-from alertagent.plugins.base import HttpNotifier, Limits, Rate
+from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.markdown import Style, fitted, heading, markdown_link, plain_link
@@ -84,6 +84,7 @@ class WeCom(HttpNotifier[WeComConfig]):
     display_name = Bilingual(zh="企业微信", en="WeCom")
     description = Bilingual(zh="企业微信群机器人", en="A robot in a WeCom group")
     Config = WeComConfig
+    worded = Worded.WHOLE
     limits = Limits(
         rates=(Rate(messages=20, window=timedelta(minutes=1)),), max_bytes=MAX_MARKDOWN, max_alerts=MAX_ALERTS
     )

@@ -1,0 +1,1 @@
+"""Messages worded by templates that users write."""
