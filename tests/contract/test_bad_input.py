@@ -411,7 +411,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"texts": {"en": {"text": "x"}}}, "text"),
             ({"texts": {"en": {"body": 5}}}, "body"),
             ({"texts": {"en": {"body": "{{"}}}, "body"),
-            ({"texts": {"en": {"body": "{{ a\ud800 }}"}}}, "body"),
+            ({"texts": {"en": {"body": "{{ a\ud800 }}"}}}, "JSON"),
             ({"texts": {"en": {"body": "{% if 1 %}" * 200}}}, "body"),
             ({"texts": {"en": {"body": "{{ " + "-" * 60_000 + "1 }}"}}}, "body"),
             ({"texts": {"en": {"title": "x", "body": "{{ x }}"}}}, "body"),

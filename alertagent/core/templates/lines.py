@@ -22,6 +22,7 @@ from alertagent.plugins.text import cut, one_line
 MAX_LINES = 500
 MAX_LINE = 1_500
 MAX_TITLE = 1_000
+MAX_URL = 500  # a longer one is refused by some providers
 
 _MARKED = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 _VALUE = f"{OPEN}[^{CLOSE}]*{CLOSE}"
@@ -82,6 +83,8 @@ def _link(text: str, address: str) -> Line:
     try:
         parse_url(address)
     except ValueError:
+        return _line(Kind.TEXT, text)
+    if len(address) > MAX_URL:
         return _line(Kind.TEXT, text)
     return _line(Kind.LINK, text or address, url=address)
 

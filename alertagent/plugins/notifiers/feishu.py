@@ -24,7 +24,7 @@ from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import links, urgency
-from alertagent.plugins.notifiers.markdown import MAX_ALERTS, Style, fitted
+from alertagent.plugins.notifiers.markdown import MAX_ALERTS, Style, fitted, heading
 from alertagent.plugins.notifiers.outline import title
 from alertagent.plugins.notifiers.replies import judged
 from alertagent.plugins.outcome import Outcome
@@ -112,7 +112,7 @@ def _payload(config: FeishuConfig, message: Message, now: datetime) -> dict[str,
     text = {"tag": "markdown", "content": ""}
     payload = {**_signature(config, now), "msg_type": "interactive", "card": _card(message, text)}
     room = MAX_BYTES - len(orjson.dumps(payload))
-    text["content"] = fitted(message, room, _STYLE)
+    text["content"] = fitted(message, room, _STYLE) or heading(message, _STYLE)  # of a template that has only links
     return payload
 
 

@@ -5,7 +5,7 @@ Every value from an alert is escaped here: a label can neither mention anybody n
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from urllib.parse import quote
 
@@ -79,14 +79,13 @@ def fitted(message: Message, room: int, style: Style = ROOMY, *, head: str = "")
     text = "\n\n".join(parts)
     if style.size(text) <= room or not message.wording.lines:
         return cut(text, room, size=style.size, mark=f"\n\n{said.shortened}")
-    links = [style.links(link.text, link.url) for link in own_links(message)] if style.links else []
-    rest = said.shortened
-    for link in links:
-        if style.size(f"{head}\n\n{rest}\n{link}") <= room:
+    rest = f"\n\n{said.shortened}"
+    for link in _links(message, style).splitlines():
+        if style.size(f"{rest}\n{link}") <= room // 2:
             rest = f"{rest}\n{link}"
-    room -= style.size(rest)
-    count = sum(total <= room for total in accumulate(style.size(f"{part}\n\n") for part in parts))
-    return "\n\n".join([*parts[:count], rest])
+    whole = text.splitlines(keepends=True)
+    count = sum(total <= room - style.size(rest) for total in accumulate(map(style.size, whole)))
+    return "".join(whole[:count]).rstrip() + rest
 
 
 def sections(message: Message, style: Style = ROOMY) -> list[str]:
@@ -115,13 +114,17 @@ def _worded(lines: Sequence[Line], style: Style, said: Words) -> list[str]:
     in_list = False
     for line in lines:
         is_item = line.kind in {Kind.FACT, Kind.ITEM}
-        drawn = _drawn(line, style, said)
+        drawn = _drawn(replace(line, text=cut(line.text, style.content, size=_escaped_size(style))), style, said)
         if is_item and in_list:
             parts[-1] = f"{parts[-1]}\n{drawn}"
         elif drawn:
             parts.append(drawn)
         in_list = is_item
     return parts
+
+
+def _escaped_size(style: Style) -> Callable[[str], int]:
+    return lambda text: style.size(escaped_line(text))
 
 
 def _drawn(line: Line, style: Style, said: Words) -> str:

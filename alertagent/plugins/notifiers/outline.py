@@ -6,6 +6,7 @@ are taken as they are, and what falls off their end takes no link to AlertAgent 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 from alertagent.kernel.labels import Labels
@@ -17,6 +18,7 @@ from alertagent.plugins.vocabulary import Words, headed, shown_time, status, wor
 
 _NAME_SIZE = 240
 _VALUE_SIZE = 1_000
+_LINE_SIZE = 1_500
 _CONTENT_LINES = 100
 _ACTIONS = 3
 
@@ -31,7 +33,7 @@ def title(message: Message) -> str:
 def outline(message: Message, *, names: int, size: Callable[[str], int] = utf8_size) -> list[Line]:
     """All lines below the title. `names` is the room for the names of several alerts, measured by `size`."""
     if message.wording.lines:
-        return list(message.wording.lines)
+        return [replace(line, text=cut(line.text, _LINE_SIZE, size=size)) for line in message.wording.lines]
     group, said = message.group, words(message.language)
     several = len(group.alerts) > 1
     labels = group.common_labels if several else message.labels
@@ -77,7 +79,7 @@ def fit(
         return between.join(drawn)
     rest = [words(message.language).shortened]
     for line in map(draw, _kept(message, lines)):
-        if size(between.join([*rest, line])) <= room:
+        if size(between.join([*rest, line])) <= room // 2:
             rest.append(line)
     left = room - size(between.join(rest))
     count = sum(total <= left for total in accumulate(size(line) + size(between) for line in drawn))

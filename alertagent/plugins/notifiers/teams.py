@@ -24,7 +24,7 @@ from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.incident import links, urgency
-from alertagent.plugins.notifiers.markdown import escaped, escaped_line, heading
+from alertagent.plugins.notifiers.markdown import escaped_line, heading
 from alertagent.plugins.notifiers.outline import outline
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, excerpt, failure
 from alertagent.plugins.text import json_size
@@ -138,7 +138,7 @@ def _elements(lines: Iterable[Line]) -> list[dict[str, Any]]:
     elements: list[dict[str, Any]] = []
     for kind, group in groupby(lines, key=lambda line: line.kind):
         if kind is Kind.FACT:
-            facts = [{"title": escaped(line.name), "value": escaped_line(line.text)} for line in group]
+            facts = [{"title": escaped_line(line.name), "value": escaped_line(line.text)} for line in group]
             elements.append({"type": "FactSet", "facts": facts})
         elif kind is Kind.HEADING:
             elements += [_text_block(escaped_line(line.text), weight="Bolder") for line in group]
