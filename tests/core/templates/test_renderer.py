@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from alertagent.core.templates.sandbox import CLOSE, FILTERS, MAX_OUTPUT, OPEN
 from tests.support.messages import make_alert, make_message
 
 DATA = data_of(make_message(make_alert(instance="a"), make_alert(instance="b")))
-
-
-@pytest.fixture
-async def renderer() -> AsyncIterator[Renderer]:
-    renderer = Renderer()
-    async with renderer.running():
-        yield renderer
 
 
 async def fault(renderer: Renderer, source: str, data: dict[str, Any] = DATA) -> Fault:
