@@ -83,7 +83,10 @@ class Renderer:
 
     async def _answer(self, frame: bytes) -> str | Fault | None:
         """None where the process ended without saying why."""
-        process = self._process or await self._start()
+        process = self._process
+        if process is None or not _is_there(process):
+            await self._end()
+            process = await self._start()
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = orjson.loads(await _exchange(process, frame))
@@ -129,6 +132,11 @@ class Renderer:
         if process.stdin is not None:
             process.stdin.close()
         return status
+
+
+def _is_there(process: Process) -> bool:
+    """As far as is known here; uvloop takes it amiss when somebody writes to one that is not."""
+    return process.returncode is None and process.stdin is not None and not process.stdin.is_closing()
 
 
 async def _exchange(process: Process, frame: bytes) -> bytes:
