@@ -152,7 +152,6 @@ class Deliveries:
             if number > first and (wait := await self._robots.budget(robot, Use.CONTINUATION)):
                 outcome = RetryAfter(after=wait, code=NO_ROOM, text=no_room(robot, wait).message)
                 break
-            outcome = await self._send_part(robot, plugin, replace(part, thread=part.thread or begun))
             worded = await self._wordings.word(planned.channel, plugin, part, delivery.id)
             outcome = await self._send_part(robot, plugin, replace(worded, thread=part.thread or begun))
             if not isinstance(outcome, Delivered):
