@@ -9,6 +9,7 @@ only who takes its alerts out of the table plans the end.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +21,7 @@ from alertagent.core.notify.channels import sql
 from alertagent.core.notify.kinds import DELIVER, Deliver
 from alertagent.core.notify.look import planned_alert
 from alertagent.core.notify.model import Delivery, DeliveryStatus, PlannedAlert, is_outside_groups
+from alertagent.core.notify.wishes import Wishes
 from alertagent.core.routing.model import RoutingTable
 from alertagent.core.routing.service import Routing
 from alertagent.kernel.clock import Clock
@@ -69,20 +71,21 @@ class Ends:
         settled, over = list[str](), list[str]()
         for _, some in groupby(rows, key=lambda row: (row["channel_id"], row["group_key"])):
             waiting = list(some)
-            last = next((row for row in reversed(waiting) if _is_told(row) and _is_wanted(row, table)), None)
+            last = next((row for row in reversed(waiting) if _is_told(row) and _is_wanted(row, table, known)), None)
             settled += [row["id"] for row in waiting if row["status"] != DeliveryStatus.PENDING and row is not last]
             if last is not None and last["id"] not in busy and _are_over(alerts[last["id"]], known):
                 over.append(last["id"])
         gone = {row["delivery_id"] for row in await transaction.fetch(sql.settle_awaited, [*settled, *over])}
-        await self._add(
-            transaction, {id: [self._end(planned, known) for planned in alerts[id]] for id in over if id in gone}
-        )
+        ends = {id: self._ends_of(alerts[id], known) for id in over if id in gone}
+        await self._add(transaction, {id: some for id, some in ends.items() if some})
 
-    def _end(self, planned: PlannedAlert, known: Mapping[str, Alert]) -> PlannedAlert:
-        alert = known.get(planned.fingerprint)
-        is_same = alert is not None and alert.episode == planned.episode
-        ends_at = alert.ends_at if alert is not None and is_same else self._clock.now()
-        return replace(planned, status="resolved", ends_at=ends_at)
+    def _ends_of(self, told: Sequence[PlannedAlert], known: Mapping[str, Alert]) -> list[PlannedAlert]:
+        """Of an alert that is forgotten there is nothing to say."""
+        found = [(planned, known[planned.fingerprint]) for planned in told if planned.fingerprint in known]
+        return [replace(planned, status="resolved", ends_at=self._ended_at(planned, alert)) for planned, alert in found]
+
+    def _ended_at(self, planned: PlannedAlert, alert: Alert) -> datetime:
+        return alert.ends_at if alert.episode == planned.episode else self._clock.now()
 
     async def _add(self, transaction: Transaction, over: Mapping[str, Sequence[PlannedAlert]]) -> None:
         if not over:
@@ -113,14 +116,21 @@ def _is_told(row: Any) -> bool:
     return is_sent and any(alert["status"] == "firing" for alert in row["alerts"])
 
 
-def _is_wanted(row: Any, table: RoutingTable) -> bool:
+def _is_wanted(row: Any, table: RoutingTable, known: Mapping[str, Alert]) -> bool:
     """Whether nobody else tells this channel, and its receiver wants to hear of ends. An escalation's does."""
     if is_outside_groups(row["group_key"]):
         return True
     receiver = table.receiver(row["receiver"])
-    if receiver is None:
-        return not row["is_default"]
-    return receiver.send_resolved and row["channel_name"] not in receiver.channels
+    is_behind = row["is_default"] if receiver is None else row["channel_name"] in receiver.channels
+    wants_ends = receiver is None or receiver.send_resolved
+    return wants_ends and not (is_behind and _concerns(row, known))
+
+
+def _concerns(row: Any, known: Mapping[str, Alert]) -> bool:
+    """Whether its group would tell the channel of some of these: what is below its minimum it hears only for others."""
+    wishes = Wishes(min_severity=row["min_severity"])
+    alerts = [known[alert["fingerprint"]] for alert in row["alerts"] if alert["fingerprint"] in known]
+    return any(not wishes.is_below(alert.labels) for alert in alerts)
 
 
 def _places(deliveries: Sequence[Delivery]) -> tuple[list[str], list[str]]:

@@ -356,7 +356,7 @@ SELECT FROM user_notification_configs
 -- name: lock_awaited
 -- By channel and group, the latest last.
 SELECT delivery.id, channel_id, group_key, receiver, alerts, status, is_ambiguous, channel.name AS channel_name,
-       channel.is_default
+       channel.is_default, channel.min_severity
   FROM notification_deliveries AS delivery
   JOIN user_notification_configs AS channel ON channel.id = channel_id
  WHERE delivery.id = ANY ($1)

@@ -237,3 +237,15 @@ async def test_what_failed_and_is_tried_again_has_its_end(house: House, sink: Si
     await minutes(house, 1)
 
     assert messages(sink)[1:] == [firing("A"), resolved("A")]
+
+
+async def test_who_stood_in_for_what_is_below_its_own_minimum_is_told_of_the_end(house: House, sink: Sink) -> None:
+    await add_channel(house, sink, "first", fallback=("second",))
+    await add_channel(house, sink, "second", min_severity="critical")
+    sink.answer_next(GONE)
+    await house.fire("A", ago=60, severity="warning")
+    await minutes(house, 1)
+    await house.resolve("A", severity="warning")
+    await minutes(house, 10)
+
+    assert messages(sink, "second") == [firing("A"), resolved("A")]

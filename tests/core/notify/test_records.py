@@ -159,7 +159,7 @@ async def test_a_storm_finds_and_ends_deliveries_by_their_ids_while_statistics_k
 
     found = await house.database.fetch(f"EXPLAIN {sql.find_deliveries}", [planned.delivery.id])
     columns = [[planned.delivery.id], ["sent"], [""], [""], [None], [7]]
-    ended = await house.database.fetch(f"EXPLAIN {sql.end_deliveries}", *columns, house.clock.now(), [None])
+    ended = await house.database.fetch(f"EXPLAIN {sql.end_deliveries}", *columns, house.clock.now(), [None], [None])
 
     assert "notification_deliveries_pkey" in str(found)
     assert "notification_log_pkey" in str(found)
