@@ -169,7 +169,7 @@ class Circuits:
         until = wait.until
         if wait.state is State.HALF_OPEN:
             until = min(until, self._clock.now() + WHILE_PROBED)
-        return Shut(until=until, state=wait.state, is_down=breaker.open_until is not None and breaker.trips > 1)
+        return Shut(until=until, state=wait.state, is_down=wait.state is State.OPEN and breaker.trips > 1)
 
 
 def is_given_up(waiting: timedelta, *, has_fallback: bool, is_down: bool) -> bool:

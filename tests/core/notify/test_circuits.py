@@ -133,6 +133,31 @@ async def test_a_channel_with_a_fallback_gives_up_once_the_provider_is_known_to_
     assert (row["status"], row["provider_code"]) == ("failed", "http.503")
 
 
+async def test_nobody_gives_up_while_one_message_tries_whether_the_provider_is_back(house: House, sink: Sink) -> None:
+    async with Sink() as second:
+        channel = await add_channel(house, sink, "ops", fallback=("night",))
+        await add_channel(house, second, "night", is_default=False)
+        circuit = house.parts.circuits.circuit_of(channel)
+        assert circuit is not None
+        await house.parts.breakers.record(circuit, [True] * 5)
+        house.clock.move(seconds=31)
+        await house.parts.breakers.record(circuit, [True])  # the second opening, of a minute
+        house.clock.move(seconds=61)
+        first, other = await plan(house, 2)
+        sink.answer_always(Answer(hold=True))
+        probe = asyncio.create_task(attempt(house, first))
+        await sink.wait_for(1)
+
+        held = await attempt(house, other)
+
+        sink.release()
+        assert isinstance(held, Postponed)
+        assert held.retry_after == timedelta(seconds=15)
+        assert await probe is None
+        assert await attempt(house, other) is None
+        assert not second.requests
+
+
 async def test_settings_that_are_refused_open_nothing(house: House, sink: Sink, channel: Channel) -> None:
     ids = await plan(house, 8)
     sink.answer_always(Answer(status=404))
