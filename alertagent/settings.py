@@ -55,7 +55,10 @@ class ServerSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8080
     external_url: Annotated[
         str | None,
-        Field(description="How people reach this server, for links in messages. Default: the address above."),
+        Field(
+            description="How people reach this server, for links in messages: without it they have none to the page. "
+            "Elsewhere the address above stands in."
+        ),
     ] = None
 
 
