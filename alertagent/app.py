@@ -316,6 +316,7 @@ class Parts:
             seals=self.seals,
             page=settings.server.external_url or "",
             wordings=wordings,
+            observer=self.metrics.notifications,
         )
         self.trying = Trying(self.channels, wordings, self.registry, clock)
         self.retries = Retries(

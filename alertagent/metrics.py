@@ -18,7 +18,9 @@ from prometheus_client import (
 
 from alertagent import __version__
 from alertagent.core.gateway.model import SPOKEN
+from alertagent.core.notify.model import DeliveryStatus
 from alertagent.kernel.breaker import State
+from alertagent.plugins.outcome import Outcome, word_of
 from alertagent.queue.statistics import InRedis, QueueStatistics
 from alertagent.queue.streams import LEVELS
 
@@ -71,6 +73,7 @@ class Metrics:
         )
         for outcome in ("rendered", "failed", "stopped"):
             self._worded.labels(outcome)
+        self.notifications = NotificationMetrics(self.registry)
         self.queue = QueueMetrics(self.registry)
         self.backlog = BacklogMetrics(self.registry)
 
@@ -102,6 +105,37 @@ class _Histogram(Histogram):
         for place, count in Counted(bisect_left(self._upper_bounds, value) for value in values).items():
             self._buckets[place].inc(count)
         self._sum.inc(sum(values))
+
+
+class NotificationMetrics:
+    """Counts what channels are told; `plugin` is one of those that are installed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._sent = Counter(
+            "alertagent_messages_sent",
+            "Messages that went to providers, by what they said: delivered, retry_after, refused or ambiguous.",
+            ("plugin", "outcome"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "alertagent_message_duration_seconds",
+            "Time until a provider had answered.",
+            ("plugin",),
+            registry=registry,
+        )
+        self._ended = Counter(
+            "alertagent_notifications",
+            "Notifications that ended, by how: sent, failed or cancelled. A late one may have been told by a digest.",
+            ("plugin", "status"),
+            registry=registry,
+        )
+
+    def message_sent(self, plugin: str, outcome: Outcome, seconds: float) -> None:
+        self._sent.labels(plugin, word_of(outcome)).inc()
+        self._seconds.labels(plugin).observe(seconds)
+
+    def delivery_ended(self, plugin: str, status: DeliveryStatus) -> None:
+        self._ended.labels(plugin, status).inc()
 
 
 class QueueMetrics:

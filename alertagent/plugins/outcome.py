@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -61,6 +61,20 @@ class Ambiguous:
 
 
 Outcome = Delivered | RetryAfter | Refused | Ambiguous
+
+Word = Literal["delivered", "retry_after", "refused", "ambiguous"]
+
+_WORDS: Mapping[type[Outcome], Word] = {
+    Delivered: "delivered",
+    RetryAfter: "retry_after",
+    Refused: "refused",
+    Ambiguous: "ambiguous",
+}
+
+
+def word_of(outcome: Outcome) -> Word:
+    """An outcome as people and metrics name it."""
+    return _WORDS[type(outcome)]
 
 
 def failure(status: int, headers: Mapping[str, str], body: bytes) -> RetryAfter | Refused | None:

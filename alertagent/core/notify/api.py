@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ from alertagent.kernel.breaker import Breaker
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.language import Language
 from alertagent.plugins.base import NotificationPlugin, Worded
-from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
+from alertagent.plugins.outcome import Delivered, Outcome, Word, word_of
 from alertagent.plugins.registry import Registry
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import editor, viewer
@@ -142,7 +142,7 @@ class TestResult(Model):
     """What the provider said to a test message."""
 
     delivered: bool
-    outcome: Literal["delivered", "retry_after", "refused", "ambiguous"]
+    outcome: Word
     code: str
     message: str
     template_error: Annotated[str, Field(description="Why the channel's template did not word it.")]
@@ -166,14 +166,6 @@ class DeliveryView(Model):
     updated_at: datetime
     sent_by: Annotated[str | None, Field(description="The id of the channel of its pool that sent it.")]
     template_error: Annotated[str, Field(description="Why the plugin's layout was sent and not the template's words.")]
-
-
-_OUTCOMES: dict[type[Outcome], Literal["delivered", "retry_after", "refused", "ambiguous"]] = {
-    Delivered: "delivered",
-    RetryAfter: "retry_after",
-    Refused: "refused",
-    Ambiguous: "ambiguous",
-}
 
 
 class NotifyApi:
@@ -310,7 +302,7 @@ def _plugin(plugin: NotificationPlugin[Any]) -> PluginView:
 def _result(outcome: Outcome, template_error: str = "") -> TestResult:
     return TestResult(
         delivered=isinstance(outcome, Delivered),
-        outcome=_OUTCOMES[type(outcome)],
+        outcome=word_of(outcome),
         code=outcome.code,
         message=outcome.text,
         template_error=template_error,

@@ -15,6 +15,7 @@ from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.fallbacks import left_of
 from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.core.notify.observer import Observer
 from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
 from alertagent.core.notify.robots import NO_ROOM, LeftAlone, Robots, no_room
 from alertagent.core.notify.wording import Wordings
@@ -69,6 +70,7 @@ class Deliveries:
         seals: Seals,
         page: str,
         wordings: Wordings,
+        observer: Observer,
     ) -> None:
         self._database = database
         self._records = Records(database, alerts, producer, clock, seals, ends=ends)
@@ -78,6 +80,7 @@ class Deliveries:
         self._clock = clock
         self._external_url = external_url
         self._page = page
+        self._observer = observer
         self._wordings = wordings
 
     async def page(self, request: PageRequest) -> tuple[list[Delivery], str | None, int | None]:
@@ -165,7 +168,9 @@ class Deliveries:
 
     async def _send_part(self, channel: Channel, plugin: NotificationPlugin[Any], part: Message) -> Outcome:
         config = plugin.validate_config(channel.config)
+        started = time.perf_counter()
         outcome = await plugin.send(config, part, self._transport, now=self._clock.now())
+        self._observer.message_sent(plugin.name, outcome, time.perf_counter() - started)
         await self._robots.sent(channel, outcome)
         return outcome
 
@@ -244,5 +249,6 @@ class Deliveries:
             sent_by=robot.id if robot is not None and robot.id != channel.id else None,
         )
         if await self._records.end(ending):
+            self._observer.delivery_ended(channel.plugin_name, status)
             alerts = len(delivery.alerts)
             log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=alerts)

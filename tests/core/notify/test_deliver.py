@@ -109,6 +109,25 @@ async def test_every_attempt_goes_by_the_same_id(house: House, sink: Sink) -> No
 
 
 @pytest.mark.usefixtures("channel")
+async def test_what_providers_say_is_counted(house: House, sink: Sink) -> None:
+    id = await plan(house)
+    sink.answer_next(Answer(status=503))
+
+    with pytest.raises(External):
+        await attempt(house, id)
+    await attempt(house, id)
+
+    assert counted(house, "messages_sent_total", outcome="retry_after") == 1
+    assert counted(house, "messages_sent_total", outcome="delivered") == 1
+    assert counted(house, "message_duration_seconds_count") == 2
+    assert counted(house, "notifications_total", status="sent") == 1
+
+
+def counted(house: House, name: str, **labels: str) -> float | None:
+    return house.parts.metrics.registry.get_sample_value(f"alertagent_{name}", {"plugin": "webhook", **labels})
+
+
+@pytest.mark.usefixtures("channel")
 async def test_a_refusal_ends_a_delivery(house: House, sink: Sink) -> None:
     id = await plan(house)
     sink.answer_next(Answer(status=400, body=b"no such room"))
