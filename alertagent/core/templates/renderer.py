@@ -24,6 +24,7 @@ from alertagent.kernel.errors import Unavailable
 # Also on a machine that is busy: of computing time a template has much less, and the process itself sees to that.
 PATIENCE = 10.0
 REST = 60.0
+_FAREWELL = 5.0
 
 _MAX_REQUEST = 16 * 1024 * 1024
 _STOPPED = f"it was stopped: it computes for more than {sandbox.RENDER_SECONDS * 1000:.0f} ms"
@@ -91,7 +92,8 @@ class Renderer:
             async with asyncio.timeout(PATIENCE):
                 answer = orjson.loads(await _exchange(process, frame))
         except (asyncio.IncompleteReadError, ConnectionError):
-            return Fault(_STOPPED, was_stopped=True) if await self._end() == -signal.SIGPROF else None
+            status = await self._end(is_ending=True)
+            return Fault(_STOPPED, was_stopped=True) if status == -signal.SIGPROF else None
         except TimeoutError:
             await self._end()
             return Fault(f"it took more than {PATIENCE:.0f} s", was_stopped=True)
@@ -121,17 +123,24 @@ class Renderer:
             raise Unavailable(f"the process that renders templates could not be started: {error}") from error
         return self._process
 
-    async def _end(self) -> int | None:
-        """Its exit status, once it is gone."""
+    async def _end(self, *, is_ending: bool = False) -> int | None:
+        """Its exit status, once it is gone.
+
+        One that is ending anyway is left to it: `kill` asks whether it is there, and whoever asks takes the status.
+        """
         process, self._process = self._process, None
         if process is None:
             return None
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        status = await process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
-        return status
+        try:
+            async with asyncio.timeout(_FAREWELL if is_ending else 0):
+                return await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            return await process.wait()
+        finally:
+            if process.stdin is not None:
+                process.stdin.close()
 
 
 def _is_there(process: Process) -> bool:
