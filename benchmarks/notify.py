@@ -114,16 +114,18 @@ def tell(name: str, pairs: list[tuple[float, float]]) -> None:
 
 
 def message() -> Message:
+    """About another instance each time."""
     began = datetime.now(UTC)
+    labels = {**LABELS, "instance": f"10.0.{began.microsecond % 250}.{began.microsecond // 250 % 250}:9100"}
     alert = MessageAlert(
-        fingerprint="4c3d2b1a00000000", status="firing", labels=LABELS, annotations=ANNOTATIONS, starts_at=began
+        fingerprint="4c3d2b1a00000000", status="firing", labels=labels, annotations=ANNOTATIONS, starts_at=began
     )
     group = MessageGroup(
         key='{}:{alertname="HighRequestLatency"}',
         receiver="bench",
         status="firing",
         labels={"alertname": "HighRequestLatency"},
-        common_labels=LABELS,
+        common_labels=labels,
         common_annotations=ANNOTATIONS,
         alerts=(alert,),
         external_url="http://alertagent.example.com",
@@ -135,7 +137,7 @@ def message() -> Message:
         severity="warning",
         alert_id=alert.fingerprint,
         timestamp=began,
-        labels=LABELS,
+        labels=labels,
         annotations=ANNOTATIONS,
         group=group,
     )

@@ -6,6 +6,7 @@ Every value from an alert is escaped here: a label can neither mention anybody n
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ MAX_ALERTS = 50
 _INLINE = re.compile(r"[@\[\]<`*~]|(?<![^\W_])_|_(?![^\W_])")
 # What starts a heading, a quotation, a rule, a table or a list at the beginning of a line.
 _BLOCK = re.compile(r"^(\d*)([#>=|]|[.)+-](?=[\s-]|$))")
+_SHORT = 100
 _FULL_WIDTH = 0xFEE0  # from an ASCII character to its full-width form
 
 
@@ -225,7 +227,15 @@ def escaped(text: str) -> str:
     Special characters become their full-width forms. Backslashes would be the usual way, but nothing says which of
     DingTalk's clients honour them, and none of them keeps `@` from mentioning.
     """
+    return _short(text) if len(text) <= _SHORT else _escape(text)
+
+
+def _escape(text: str) -> str:
     return _INLINE.sub(lambda found: _wide(found[0]), one_line(text))
+
+
+# The names of labels and most of their values come again with each alert.
+_short = lru_cache(maxsize=4096)(_escape)
 
 
 def escaped_line(text: str) -> str:
