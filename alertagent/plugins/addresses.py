@@ -10,6 +10,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohappyeyeballs import start_connection
@@ -71,6 +72,7 @@ class ForbiddenAddress(OSError):
     """A connection that the guard does not let happen. An OSError, because aiohttp passes those on whole."""
 
 
+@lru_cache(maxsize=1024)  # each message asks for the same ones
 def parse_url(url: str) -> URL:
     """Read a URL that may be called. Raises ValueError with a reason that never repeats the URL: it may be secret."""
     if len(url) > MAX_URL:

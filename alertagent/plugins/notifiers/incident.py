@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 
 from alertagent.kernel.message import Kind, Message
 from alertagent.kernel.urgency import Urgency, urgency_of
@@ -81,7 +80,6 @@ def _link(message: Message, text: str, url: str) -> Link:
     return Link(words(message.language).links.get(text, text), url)
 
 
-@lru_cache(maxsize=1024)
 def _is_callable(url: str) -> bool:
     try:
         parse_url(url)
