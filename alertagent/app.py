@@ -76,6 +76,8 @@ from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
+from alertagent.core.notify.plugins import Plugins
+from alertagent.core.notify.plugins_api import PluginsApi
 from alertagent.core.notify.retrying import Retries
 from alertagent.core.notify.robots import Robots
 from alertagent.core.notify.trying import Trying
@@ -177,6 +179,8 @@ class Parts:
         self.clock = clock
         self.metrics = Metrics()
         self.registry = Registry.load()
+        if settings.plugins.directory is not None:
+            self.registry.reload(settings.plugins.directory)
         self.ledger = Ledger(database)
         self.statistics = Statistics(QUEUES, redis=redis, ledger=self.ledger)
         bounds = Bounds(depth=settings.queue.max_depth, oldest=settings.queue.max_age)
@@ -318,6 +322,14 @@ class Parts:
             wordings=wordings,
             observer=self.metrics.notifications,
         )
+        self.plugins = Plugins(
+            database,
+            self.audit,
+            self.producer,
+            registry=self.registry,
+            directory=settings.plugins.directory,
+            listening=self.listening,
+        )
         self.trying = Trying(self.channels, wordings, self.registry, clock)
         self.retries = Retries(
             database, self.alerts, Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger), self.audit
@@ -438,11 +450,12 @@ class Parts:
                 self.channels,
                 self.deliveries,
                 self.retries,
-                self.registry,
+                self.plugins,
                 circuits=self.circuits,
                 clock=self.clock,
                 trying=self.trying,
             ),
+            PluginsApi(self.plugins, self.registry, self.trying),
             CircuitsApi(self.channels, self.circuits, self.clock),
             AnalysisApi(
                 self.alerts,
@@ -495,7 +508,9 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
                 background(parts.alerts.sweeping(), parts.heartbeats.looking(), _housekeeping(parts))
             )
         await stack.enter_async_context(
-            background(parts.alerts.committing(), parts.listening.run(), parts.breakers.watching())
+            background(
+                parts.alerts.committing(), parts.listening.run(), parts.breakers.watching(), parts.plugins.following()
+            )
         )
         if role is not Role.API:
             await stack.enter_async_context(background(parts.selfwatch.watching()))

@@ -215,6 +215,16 @@ class QueueSettings(Section):
     keep_ended: Annotated[Duration, Field(description="How long ended tasks stay in the database.")] = timedelta(days=7)
 
 
+class PluginSettings(Section):
+    directory: Annotated[
+        Path | None,
+        Field(
+            description="A directory of plugins, files of Python that run in this process. "
+            "Neither it nor a file in it may be writable for others than root and our own user."
+        ),
+    ] = None
+
+
 class LogSettings(Section):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="The least level that is written.")
@@ -254,6 +264,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     notify: NotifySettings = NotifySettings()
     configs: ConfigSettings = ConfigSettings()
+    plugins: PluginSettings = PluginSettings()
     queue: QueueSettings = QueueSettings()
     log: LogSettings = LogSettings()
 

@@ -1,13 +1,16 @@
-"""Which plugins there are: the built-in ones and those that other packages bring along.
+"""Which plugins there are: the built-in ones, those that other packages bring along, and those of a directory.
 
 A package offers a plugin as an entry point in the group `alertagent.plugins` whose value is a class. A plugin
 that cannot be loaded is left out and shown with the reason; the others work.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -19,6 +22,7 @@ from alertagent.plugins.analyzers.n8n import N8n as N8nAnalyzer
 from alertagent.plugins.analyzers.openai import OpenAI
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.config import PluginConfig
+from alertagent.plugins.directory import Found, Unloadable, read_directory
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.console import Console
 from alertagent.plugins.notifiers.dingtalk import DingTalk
@@ -39,24 +43,63 @@ GROUP = "alertagent.plugins"
 AnyPlugin = NotificationPlugin[Any] | Analyzer[Any]
 
 
+class Source(StrEnum):
+    """Where a plugin comes from."""
+
+    BUILT_IN = "built-in"
+    PACKAGE = "package"
+    DIRECTORY = "directory"
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A plugin that was left out. `source` is where it was to come from: `module:Class`."""
+    """A plugin that was left out. `place` is where it was to come from: `module:Class`, or a file."""
 
     name: str
-    source: str
+    source: Source
+    place: str
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """Plugins by name. A notifier and an analyzer may share one, as both sides of n8n do."""
+
+    notifiers: dict[str, NotificationPlugin[Any]] = field(default_factory=dict)
+    analyzers: dict[str, Analyzer[Any]] = field(default_factory=dict)
+    sources: dict[AnyPlugin, Source] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+
+    def copy(self) -> "_Shelf":
+        return _Shelf(dict(self.notifiers), dict(self.analyzers), dict(self.sources), list(self.broken))
+
+    def add(self, source: Source, *plugins: AnyPlugin) -> None:
+        """All of them or none. Raises ValueError for a name that is taken."""
+        for plugin in plugins:
+            if plugin.name in self._side(plugin) or any(_collide(plugin, other) for other in plugins):
+                raise ValueError(f"the name {plugin.name!r} is taken")
+        for plugin in plugins:
+            self._side(plugin)[plugin.name] = plugin
+            self.sources[plugin] = source
+
+    def _side(self, plugin: AnyPlugin) -> dict[str, Any]:
+        return self.notifiers if isinstance(plugin, NotificationPlugin) else self.analyzers
+
+
+def _collide(one: AnyPlugin, other: AnyPlugin) -> bool:
+    alike = isinstance(one, NotificationPlugin) is isinstance(other, NotificationPlugin)
+    return one is not other and alike and one.name == other.name
+
+
 class Registry:
-    """Finds plugins by name. A notifier and an analyzer may share one, as both sides of n8n do."""
+    """Finds plugins by name."""
 
     def __init__(self, plugins: Iterable[AnyPlugin] = ()) -> None:
-        self._notifiers: dict[str, NotificationPlugin[Any]] = {}
-        self._analyzers: dict[str, Analyzer[Any]] = {}
-        self._broken: list[Broken] = []
+        self._base = _Shelf()
         for plugin in plugins:
-            self._add(plugin)
+            self._base.add(Source.BUILT_IN, plugin)
+        self._shelf = self._base
+        self._of_files: Mapping[str, Sequence[AnyPlugin]] = {}
 
     @classmethod
     def load(cls, found: Iterable[EntryPoint] | None = None) -> Self:
@@ -86,46 +129,83 @@ class Registry:
             registry._load(entry_point)
         return registry
 
+    def reload(self, directory: Path) -> None:
+        """Take the plugins of a directory as it is now, in one step: what is sent meanwhile is sent by the ones before.
+
+        Where a file, or the directory, is broken, what it gave before stays.
+        """
+        shelf = self._base.copy()
+        try:
+            files = read_directory(directory)
+        except Unloadable as problem:
+            shelf.broken.append(Broken(directory.name, Source.DIRECTORY, str(directory), str(problem)))
+            of_files = {name: _kept(shelf, plugins) for name, plugins in self._of_files.items()}
+        else:
+            of_files = {file.path.name: self._added(shelf, file) for file in files}
+        self._shelf, self._of_files = shelf, of_files
+
     @property
     def notifiers(self) -> Mapping[str, NotificationPlugin[Any]]:
-        return MappingProxyType(self._notifiers)
+        return MappingProxyType(self._shelf.notifiers)
 
     @property
     def analyzers(self) -> Mapping[str, Analyzer[Any]]:
-        return MappingProxyType(self._analyzers)
+        return MappingProxyType(self._shelf.analyzers)
 
     @property
     def broken(self) -> tuple[Broken, ...]:
-        return tuple(self._broken)
+        return tuple(self._shelf.broken)
 
     def notifier(self, name: str) -> NotificationPlugin[Any]:
         """Raises NotFound, naming the reason where the plugin exists and is broken."""
-        if name not in self._notifiers:
+        if name not in self._shelf.notifiers:
             raise NotFound(self._missing("notification plugin", name), code="plugin.not_found")
-        return self._notifiers[name]
+        return self._shelf.notifiers[name]
 
     def analyzer(self, name: str) -> Analyzer[Any]:
         """Raises NotFound, naming the reason where the plugin exists and is broken."""
-        if name not in self._analyzers:
+        if name not in self._shelf.analyzers:
             raise NotFound(self._missing("analyzer", name), code="plugin.not_found")
-        return self._analyzers[name]
+        return self._shelf.analyzers[name]
+
+    def source_of(self, plugin: AnyPlugin) -> Source:
+        return self._shelf.sources[plugin]
 
     def _missing(self, kind: str, name: str) -> str:
-        reasons = [plugin.reason for plugin in self._broken if plugin.name == name]
+        reasons = [plugin.reason for plugin in self._shelf.broken if plugin.name == name]
         return f"there is no {kind} {name!r}" + "".join(f"; it could not be loaded: {reason}" for reason in reasons)
 
     def _load(self, entry_point: EntryPoint) -> None:
         try:
-            self._add(_built(entry_point.load()))
+            self._base.add(Source.PACKAGE, _built(entry_point.load()))
         except Exception as error:  # noqa: BLE001 - foreign code may fail in any way, at import or when built
             reason = f"{type(error).__name__}: {error}"
-            self._broken.append(Broken(entry_point.name, entry_point.value, reason))
+            self._base.broken.append(Broken(entry_point.name, Source.PACKAGE, entry_point.value, reason))
 
-    def _add(self, plugin: AnyPlugin) -> None:
-        shelf: dict[str, Any] = self._notifiers if isinstance(plugin, NotificationPlugin) else self._analyzers
-        if plugin.name in shelf:
-            raise ValueError(f"the name {plugin.name!r} is taken")
-        shelf[plugin.name] = plugin
+    def _added(self, shelf: _Shelf, file: Found) -> Sequence[AnyPlugin]:
+        """The plugins of a file, put on the shelf: the new ones, or those before where they are broken."""
+        try:
+            plugins = _made(file)
+            shelf.add(Source.DIRECTORY, *plugins)
+        except Exception as error:  # noqa: BLE001 - see above
+            reason = str(error) if isinstance(error, Unloadable) else f"{type(error).__name__}: {error}"
+            shelf.broken.append(Broken(file.path.stem, Source.DIRECTORY, str(file.path), reason))
+            return _kept(shelf, self._of_files.get(file.path.name, ()))
+        return plugins
+
+
+def _kept(shelf: _Shelf, before: Sequence[AnyPlugin]) -> Sequence[AnyPlugin]:
+    """What ran before, unless its name has gone to another one."""
+    with suppress(ValueError):
+        shelf.add(Source.DIRECTORY, *before)
+        return before
+    return ()
+
+
+def _made(file: Found) -> Sequence[AnyPlugin]:
+    if file.problem:
+        raise Unloadable(file.problem)
+    return [_built(each) for each in file.classes]
 
 
 def _built(candidate: object) -> AnyPlugin:

@@ -159,6 +159,7 @@ WRITES = [
     ("POST", "/tokens"),
     ("POST", "/channels"),
     ("PUT", "/channels/none"),
+    ("PUT", "/plugins/console"),
     ("POST", "/plugins/console/test"),
     ("POST", "/analyzers"),
     ("PUT", "/analyzers/none"),
@@ -851,6 +852,7 @@ def _others() -> Iterator[Case]:
     for path in (
         "/clusters/none/tokens",
         "/channels/none/test",
+        "/channels/none/check",
         "/channels/none/breaker/reset",
         "/analyzers/none/breaker/reset",
         "/plugins/none/test",

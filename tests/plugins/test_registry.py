@@ -117,7 +117,7 @@ def test_a_broken_plugin_is_shown_and_the_rest_work(entry_point: EntryPoint, rea
     registry = Registry.load([entry_point, entry("pager", "Pager")])
 
     [broken] = registry.broken
-    assert (broken.name, broken.source) == (entry_point.name, entry_point.value)
+    assert (broken.name, broken.place) == (entry_point.name, entry_point.value)
     assert reason in broken.reason
     assert {*BUILT_IN, "pager"} == set(registry.notifiers)
     assert isinstance(registry.notifier("console"), Console)

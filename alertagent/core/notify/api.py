@@ -13,15 +13,15 @@ from alertagent.core.notify.circuits import Circuits
 from alertagent.core.notify.circuits_api import BreakerView, breaker_view
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
+from alertagent.core.notify.plugins import Plugins
+from alertagent.core.notify.plugins_api import TestResult, result_of
 from alertagent.core.notify.retrying import Retries
 from alertagent.core.notify.settings import MinSeverity, QuietHoursModel, QuietHoursView
 from alertagent.core.notify.trying import Trying
 from alertagent.kernel.breaker import Breaker
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.language import Language
-from alertagent.plugins.base import NotificationPlugin, Worded
-from alertagent.plugins.outcome import Delivered, Outcome, Word, word_of
-from alertagent.plugins.registry import Registry
+from alertagent.plugins.outcome import Delivered
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
@@ -122,30 +122,9 @@ class ChannelView(Model):
     template: TemplateName | None
 
 
-class PluginView(Model):
-    name: str
-    display_name: dict[str, str]
-    version: str
-    description: dict[str, str]
-    config_schema: dict[str, Any]
-    limits: dict[str, Any]
-    language: Annotated[Language, Field(description="What its messages speak where a channel does not say.")]
-    template: Annotated[Worded, Field(description="How much of a message a template may word.")]
-
-
-class TestRequest(Model):
-    config: dict[str, Any] = {}
-    language: Spoken | None = None
-
-
-class TestResult(Model):
-    """What the provider said to a test message."""
-
-    delivered: bool
-    outcome: Word
-    code: str
-    message: str
-    template_error: Annotated[str, Field(description="Why the channel's template did not word it.")]
+class CheckResult(Model):
+    healthy: bool
+    message: Annotated[str, Field(description="Why not, where that is so.")]
 
 
 class DeliveryView(Model):
@@ -174,7 +153,7 @@ class NotifyApi:
         channels: Channels,
         deliveries: Deliveries,
         retries: Retries,
-        registry: Registry,
+        plugins: Plugins,
         *,
         circuits: Circuits,
         clock: Clock,
@@ -185,25 +164,8 @@ class NotifyApi:
         self._clock = clock
         self._deliveries = deliveries
         self._retries = retries
-        self._registry = registry
+        self._plugins = plugins
         self._trying = trying
-
-    @get("/plugins", access=viewer("channels:read"))
-    async def plugins(self, call: Call) -> Page[PluginView]:
-        """The notification plugins and the settings that each of them takes."""
-        views = [_plugin(plugin) for _, plugin in sorted(self._registry.notifiers.items())]
-        return Page(items=views, total=len(views))
-
-    @get("/plugins/{name}", access=viewer("channels:read"))
-    async def plugin(self, call: Call, name: str) -> PluginView:
-        """One notification plugin."""
-        return _plugin(self._registry.notifier(name))
-
-    @post("/plugins/{name}/test", access=editor("channels:write"))
-    async def test_plugin(self, call: Call, name: str, body: TestRequest) -> TestResult:
-        """Send one test message with these settings and show what the provider said."""
-        self._registry.notifier(name)
-        return _result(await self._trying.settings(name, body.config, body.language))
 
     @get("/channels", access=viewer("channels:read"))
     async def list(self, call: Call, query: ListQuery) -> Page[ChannelView]:
@@ -238,10 +200,19 @@ class NotifyApi:
         """Send one test message through a channel, also while its breaker is open, and show what the provider said."""
         channel = await self._channels.get(id)
         require_readable(channel)
+        await self._plugins.require_enabled(channel.plugin_name)
         outcome, reason = await self._trying.channel(channel)
         if isinstance(outcome, Delivered):
             await self._circuits.note(self._circuits.circuit_of(channel), outcome)
-        return _result(outcome, reason)
+        return result_of(outcome, reason)
+
+    @post("/channels/{id}/check", access=editor("channels:write"))
+    async def check(self, call: Call, id: str) -> CheckResult:
+        """Whether a channel could deliver, as far as its provider tells without a message."""
+        channel = await self._channels.get(id)
+        require_readable(channel)
+        health = await self._channels.check(channel)
+        return CheckResult(healthy=health.healthy, message=health.text)
 
     @get("/channels/{id}/deliveries", access=viewer("deliveries:read"))
     async def deliveries_of(self, call: Call, id: str, query: ListQuery) -> Page[DeliveryView]:
@@ -277,36 +248,6 @@ class NotifyApi:
     async def _reply(self, channel: Channel) -> Reply[ChannelView]:
         breakers = await self._circuits.look([channel])
         return Reply(data=self._view(channel, breakers.get(channel.id)), etag=str(channel.revision))
-
-
-def _plugin(plugin: NotificationPlugin[Any]) -> PluginView:
-    return PluginView(
-        name=plugin.name,
-        display_name=asdict(plugin.display_name),
-        version=plugin.version,
-        description=asdict(plugin.description),
-        config_schema=plugin.config_schema(),
-        limits={
-            "rates": [
-                {"messages": rate.messages, "window_seconds": rate.window.total_seconds()}
-                for rate in plugin.limits.rates
-            ],
-            "max_bytes": plugin.limits.max_bytes,
-            "max_alerts": plugin.limits.max_alerts,
-        },
-        language=plugin.language,
-        template=plugin.worded,
-    )
-
-
-def _result(outcome: Outcome, template_error: str = "") -> TestResult:
-    return TestResult(
-        delivered=isinstance(outcome, Delivered),
-        outcome=word_of(outcome),
-        code=outcome.code,
-        message=outcome.text,
-        template_error=template_error,
-    )
 
 
 def _delivery(delivery: Delivery) -> DeliveryView:

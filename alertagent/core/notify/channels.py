@@ -17,7 +17,7 @@ from alertagent.kernel.ids import new_id
 from alertagent.kernel.language import Language
 from alertagent.kernel.message import Message
 from alertagent.plugins.addresses import AddressGuard
-from alertagent.plugins.base import Worded
+from alertagent.plugins.base import Health, Worded
 from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.registry import Registry
@@ -246,6 +246,11 @@ class Channels:
         plugin = self._registry.notifier(plugin_name)
         settings = plugin.validate_config(await self._checked(plugin_name, config, {}))
         return await plugin.send(settings, message, self._transport, now=datetime.now(UTC))
+
+    async def check(self, channel: Channel) -> Health:
+        """Whether it could deliver, as far as can be told without posting anything. Raises NotFound, Invalid."""
+        plugin = self._registry.notifier(channel.plugin_name)
+        return await plugin.health_check(plugin.validate_config(channel.config), self._transport)
 
     def masked(self, channel: Channel) -> dict[str, Any]:
         """The settings fit for reading; of a plugin that is gone, nothing is known to be harmless."""

@@ -54,6 +54,19 @@ RETURNING *;
 -- name: remove_channel
 DELETE FROM user_notification_configs WHERE id = $1;
 
+-- name: disabled_plugins
+SELECT name FROM notification_plugins WHERE NOT enabled;
+
+-- name: switch_plugin
+-- Nothing comes back where nothing changes. Of whom nothing is known, that one is switched on.
+INSERT INTO notification_plugins AS known (name, enabled, updated_by)
+SELECT $1, $2, $3 WHERE NOT $2 OR EXISTS (SELECT FROM notification_plugins WHERE name = $1)
+ON CONFLICT (name) DO UPDATE SET enabled = $2, updated_by = $3, updated_at = now() WHERE known.enabled <> $2
+RETURNING name;
+
+-- name: announce_plugins
+SELECT pg_notify($1, '');
+
 -- name: pause_channel
 UPDATE user_notification_configs SET paused_until = greatest(paused_until, $2) WHERE id = $1;
 

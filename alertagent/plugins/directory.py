@@ -1,0 +1,105 @@
+"""Plugins from a directory: files of Python that somebody has put there.
+
+Their code runs in our process and may do whatever we may. So neither the directory nor a file in it may be writable for
+anybody but root and the user we run as.
+"""
+
+import os
+import stat
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, TracebackType
+
+from alertagent.plugins.analysis import Analyzer
+from alertagent.plugins.base import NotificationPlugin
+
+# Where they stand among modules, out of everybody's way.
+PACKAGE = "alertagent_directory"
+
+_FOR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Unloadable(Exception):
+    """A file, or the whole directory, that gives no plugin; the text says why, with the line where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file and the classes in it that are to be plugins, or why there are none."""
+
+    path: Path
+    classes: tuple[type, ...] = ()
+    problem: str = ""
+
+
+def read_directory(path: Path) -> list[Found]:
+    """Every `*.py` whose name begins with a letter or a digit, in order. Raises Unloadable for the directory itself."""
+    try:
+        _require_safe(path)
+        files = sorted(file for file in path.iterdir() if file.suffix == ".py" and file.name[0].isalnum())
+    except OSError as error:
+        raise Unloadable(f"it cannot be read: {error.strerror}") from error
+    return [_read(file) for file in files]
+
+
+def _read(path: Path) -> Found:
+    try:
+        _require_safe(path)
+        return Found(path, tuple(_classes(_run(path))))
+    except Unloadable as problem:
+        return Found(path, problem=str(problem))
+    except OSError as error:
+        return Found(path, problem=f"it cannot be read: {error.strerror}")
+
+
+def _require_safe(path: Path) -> None:
+    found = path.stat()
+    if found.st_uid not in {0, os.geteuid()}:
+        raise Unloadable(f"{path} belongs to user {found.st_uid}, so its code is not run; give it to root or to ours")
+    if found.st_mode & _FOR_OTHERS:
+        raise Unloadable(f"others may write to {path}, so its code is not run; chmod go-w {path}")
+
+
+def _run(path: Path) -> ModuleType:
+    """The module, made anew: what ran before goes on with the one that it has."""
+    module = ModuleType(f"{PACKAGE}.{path.stem}")
+    module.__file__ = str(path)
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module  # models look here for what their annotations name
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - its purpose
+    except (Exception, SystemExit) as error:  # foreign code may fail in any way
+        if before is not None:
+            sys.modules[module.__name__] = before
+        raise Unloadable(_told(error, path)) from error
+    return module
+
+
+def _classes(module: ModuleType) -> Iterator[type]:
+    found = [
+        each
+        for name, each in vars(module).items()
+        if isinstance(each, type)
+        and issubclass(each, (NotificationPlugin, Analyzer))
+        and each.__module__ == module.__name__
+        and not name.startswith("_")
+    ]
+    if not found:
+        raise Unloadable("there is no class in it that is derived from NotificationPlugin or Analyzer")
+    yield from found
+
+
+def _told(error: BaseException, path: Path) -> str:
+    line = error.lineno if isinstance(error, SyntaxError) else _line(error.__traceback__, path)
+    place = f"line {line}: " if line is not None else ""
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{place}{type(error).__name__}: {said}".rstrip(": ")
+
+
+def _line(trace: TracebackType | None, path: Path) -> int | None:
+    """The last line of the file itself that took part."""
+    lines = [line for frame, line in traceback.walk_tb(trace) if frame.f_code.co_filename == str(path)]
+    return lines[-1] if lines else None
