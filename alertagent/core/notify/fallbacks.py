@@ -1,9 +1,9 @@
 """When a channel cannot be told for good, the next one of its fallbacks is.
 
 The delivery that stands in belongs to the same group, so its receiver sees the same key for the beginning and the end
-of an alert. A channel that is being told of the group anyway need not stand in for another. `ends.py` sees to it that
-who was told of a beginning is told of its end, even if the first channel can be told again by then. Where it cannot be
-told of that, the alert counts as told all the same.
+of an alert. A channel that is being told that all of this fires need not stand in for another. `ends.py` sees to it
+that who was told of a beginning is told of its end, even if the first channel can be told again by then. Where it
+cannot be told of that, the alert counts as told all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,6 +54,21 @@ async def plan_stand_ins(
     knowing = {row["id"] for row in rows}
     told = [each for each in wanted if each.failed.id in knowing]
     wanted = [each for each in wanted if each.failed.id not in knowing]
+    begun: list[StandIn] = []
+    while wanted:
+        planned = await _added(transaction, wanted)
+        begun += [each for each in wanted if each.id in planned]
+        busy = [each for each in wanted if each.id not in planned]
+        wanted = await _instead_of(transaction, busy, usable)
+    ids = sorted(each.id for each in begun)
+    await transaction.execute(sql.await_ends, ids)
+    await producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in ids))
+    notices = [notice for each in begun for notice in _notices(each)]
+    return notices + [notice for each in told for notice in _notices(each, is_told=True)]
+
+
+async def _added(transaction: Transaction, wanted: Sequence[StandIn]) -> set[str]:
+    """The ids of those that are planned: a channel hears of a group one delivery after the other."""
     rows = await transaction.fetch(
         sql.add_stand_ins,
         [each.id for each in wanted],
@@ -62,11 +77,17 @@ async def plan_stand_ins(
         [_receiver(each.failed) for each in wanted],
         [{"left": list(each.left)} for each in wanted],
     )
-    planned = {row["id"] for row in rows}
-    await transaction.execute(sql.await_ends, sorted(planned))
-    await producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in sorted(planned)))
-    begun = [notice for each in wanted if each.id in planned for notice in _notices(each)]
-    return begun + [notice for each in told for notice in _notices(each, is_told=True)]
+    return {row["id"] for row in rows}
+
+
+async def _instead_of(transaction: Transaction, busy: Sequence[StandIn], usable: Mapping[str, str]) -> list[StandIn]:
+    """Who comes next where a channel is being told of the group, but not that all of this fires."""
+    rows = await transaction.fetch(
+        sql.telling_as_much, [each.failed.id for each in busy], [each.channel_id for each in busy]
+    )
+    telling = {row["id"] for row in rows}
+    others = [_stand_in(each.failed, each.left, usable) for each in busy if each.failed.id not in telling]
+    return [each for each in others if each is not None]
 
 
 def _stand_in(delivery: Delivery, names: Sequence[str], usable: Mapping[str, str]) -> StandIn | None:

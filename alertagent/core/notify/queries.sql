@@ -325,6 +325,19 @@ SELECT new.id, new.channel_id, failed.group_key, coalesce(nullif(new.receiver, '
 ON CONFLICT (group_key, channel_id) WHERE status = 'pending' DO NOTHING
 RETURNING id;
 
+-- name: telling_as_much
+-- Those of these deliveries of which the channel beside each is being told all that fires.
+SELECT failed.id
+  FROM unnest($1::text[], $2::text[]) AS given (id, channel_id)
+  JOIN notification_deliveries AS failed USING (id)
+  JOIN notification_deliveries AS other
+    ON other.group_key = failed.group_key AND other.channel_id = given.channel_id AND other.status = 'pending'
+ WHERE NOT EXISTS (
+       SELECT FROM jsonb_array_elements(failed.alerts) AS alert
+        WHERE alert ->> 'status' = 'firing'
+          AND NOT other.alerts @> jsonb_build_array(jsonb_build_object(
+              'fingerprint', alert -> 'fingerprint', 'episode', alert -> 'episode', 'status', 'firing')));
+
 -- name: knowing_ends
 -- Those of these deliveries, about ends only, that the channel beside each need not hear: it was told of them before.
 SELECT delivery.id

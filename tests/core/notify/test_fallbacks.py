@@ -101,6 +101,31 @@ async def test_a_channel_that_is_told_anyway_stands_in_for_none(house: House, si
     assert told(sinks)["second"] == [firing("A")] * 2
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("resolved", {"second": [], "third": [firing("A")]}), ("firing", {"second": [], "third": []})],
+)
+async def test_a_channel_that_is_still_being_told_of_something_else_is_passed_over(
+    house: House, sinks: dict[str, Sink], status: str, expected: dict[str, list[Any]]
+) -> None:
+    await add(house, sinks, "first", "second", "third", is_default=True)
+    await add(house, sinks, "second")
+    await add(house, sinks, "third")
+    sinks["first"].answer_always(GONE)
+    alert = await house.fire("A", ago=60)
+    await house.work("dispatch", "flush")
+    await house.database.execute(
+        "INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts)"
+        """ SELECT '0192f0c1-aaaa-7000-8000-000000000001', id, 'default:{alertname="A"}', 'default', '{}', $1"""
+        "     FROM user_notification_configs WHERE name = 'second'",
+        [{"fingerprint": alert.fingerprint, "episode": 1, "status": status}],
+    )
+
+    await house.work("deliver")
+
+    assert {name: messages(sinks[name], name) for name in ("second", "third")} == expected
+
+
 async def test_a_failed_delivery_can_be_tried_again_with_its_id(house: House, sinks: dict[str, Sink]) -> None:
     await add(house, sinks, "first", is_default=True)
     sinks["first"].answer_next(GONE)
