@@ -17,6 +17,7 @@ from alertagent.check_rules import check_rules
 from alertagent.commands.alerts import alerts
 from alertagent.commands.keys import keys
 from alertagent.commands.options import FILE, read_token
+from alertagent.commands.plugins import plugins
 from alertagent.commands.rules import rules
 from alertagent.commands.silence import silence
 from alertagent.commands.tasks import tasks
@@ -216,7 +217,7 @@ def reset(config: Path | None, data_dir: Path | None) -> None:
     _reported(start)
 
 
-for command in (rules, alerts, silence, tasks, token, keys, check_rules):
+for command in (rules, alerts, silence, tasks, token, keys, plugins, check_rules):
     main.add_command(command)
 
 
