@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -39,7 +40,13 @@ class Raw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """Bytes as they come, until they end or the reader leaves. One that does not read is cut off."""
+    """Bytes as they come, until they end or the reader leaves. One that does not read is cut off.
+
+    What ends within its first `whole` bytes goes out as one answer with a length. `within` bounds how long all of it
+    may take, for what must not be held up by who reads slowly.
+    """
 
     parts: AsyncGenerator[bytes, None]
     content_type: str
+    whole: int = 0
+    within: timedelta | None = None

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from pydantic_core import to_json
 
-from alertagent.kernel.errors import Forbidden
+from alertagent.kernel.errors import Forbidden, Problem
 from alertagent.web.call import CALL
 from alertagent.web.express import Express
 from alertagent.web.idempotency import KeptReplies, once
@@ -17,6 +18,8 @@ from alertagent.web.middleware import ROUTE_OF, SECURITY_HEADERS, Authenticator,
 from alertagent.web.parsing import parse_body, read_body, read_path, read_query
 from alertagent.web.replies import Page, Raw, Reply, Stream
 from alertagent.web.routes import LARGE_BODY_LIMIT, Route, routes_of
+
+log = structlog.get_logger()
 
 EXPRESS = web.AppKey("express", Express)
 
@@ -112,21 +115,50 @@ def _json(status: int, content: Any) -> web.Response:
 
 async def _streamed(request: web.Request, stream: Stream) -> web.StreamResponse:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter tells nginx not to collect
-    response = web.StreamResponse(headers=headers)
-    response.content_type = stream.content_type
     async with contextlib.aclosing(stream.parts) as parts:
         if request.method == "HEAD":
             return web.Response(headers=headers, content_type=stream.content_type)
+        first, is_all = await _gathered(parts, stream.whole)
+        if is_all:
+            return web.Response(body=first, headers=headers, content_type=stream.content_type)
+        response = web.StreamResponse(headers=headers)
+        response.content_type = stream.content_type
         await response.prepare(request)
         try:
-            async for part in parts:
-                async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
-                    await response.write(part)
+            async with asyncio.timeout(stream.within.total_seconds() if stream.within is not None else None):
+                await _write(response, first)
+                async for part in parts:
+                    await _write(response, part)
         except (TimeoutError, ConnectionError):
             # Who reads too slowly or has left gets no proper end, which would wait for him as well.
-            if request.transport is not None:
-                request.transport.abort()
+            _cut(request)
+        except Exception as error:  # noqa: BLE001 - an answer has begun, and it must not look complete
+            reason = error.message if isinstance(error, Problem) else repr(error)
+            log.warning("request.broken_off", path=request.path, reason=reason)
+            _cut(request)
     return response
+
+
+async def _gathered(parts: AsyncGenerator[bytes, None], limit: int) -> tuple[bytes, bool]:
+    """What comes first, and whether that is all; of parts without an end nothing is waited for."""
+    found = bytearray()
+    while len(found) < limit:
+        part = await anext(parts, None)
+        if part is None:
+            return bytes(found), True
+        found += part
+    return bytes(found), False
+
+
+async def _write(response: web.StreamResponse, part: bytes) -> None:
+    if part:
+        async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+            await response.write(part)
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,7 +1,7 @@
 """A feature as small as can be, that does and raises whatever it is told."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from alertagent.kernel.errors import Unavailable
 from alertagent.web.access import PUBLIC, Principal, Role, editor, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import Model
-from alertagent.web.replies import Page, Raw, Reply
+from alertagent.web.replies import Page, Raw, Reply, Stream
 from alertagent.web.routes import delete, get, post, put
 
 
@@ -75,6 +75,12 @@ class SmallApi:
         """Add a note."""
         await self._enter(call)
         return Reply(data=Seen(text=body.text, count=self.count), etag=self.etag, headers={"Location": "/there"})
+
+    @get("/streams/{kind}", access=viewer("notes:read"))
+    async def stream(self, call: Call, kind: str) -> Stream:
+        """Parts as they come; some kinds break."""
+        await self._enter(call)
+        return Stream(parts=_parts(kind), content_type="application/json", whole=10)
 
     @post("/secrets", access=editor("notes:write"), status=201, secret=True)
     async def add_secret(self, call: Call, body: Note) -> Seen:
@@ -172,3 +178,18 @@ class Memory:
 
     async def release(self, key: str) -> None:
         del self.kept[key]
+
+
+async def _parts(kind: str) -> AsyncGenerator[bytes, None]:
+    if kind == "refused":
+        raise Unavailable("no place")
+    yield b"[1"
+    if kind == "short":
+        yield b"]"
+        return
+    yield b",2222222222"
+    if kind == "broken":
+        raise Unavailable("the database is gone")
+    if kind == "crashed":
+        raise RuntimeError
+    yield b"]"

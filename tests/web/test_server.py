@@ -97,3 +97,24 @@ async def test_encoded_parts_of_a_path_reach_the_handler_decoded(address: str) -
         answer = await exchange(address, request("GET", f"{NOTES}/{sent}"))
         assert answer.status == 200, sent
         assert got in answer.body.decode(), sent
+
+
+async def test_what_is_short_has_a_length_and_what_is_not_comes_in_parts(client: aiohttp.ClientSession) -> None:
+    short, long = await client.get("/api/v1/streams/short"), await client.get("/api/v1/streams/long")
+
+    assert (await short.json(), short.headers["Content-Length"]) == ([1], "3")
+    assert (await long.json(), long.headers["Transfer-Encoding"]) == ([1, 2222222222], "chunked")
+
+
+async def test_what_fails_before_anything_was_sent_is_an_error_like_any_other(client: aiohttp.ClientSession) -> None:
+    response = await client.get("/api/v1/streams/refused")
+
+    assert (response.status, (await response.json())["error"]["message"]) == (503, "no place")
+
+
+@pytest.mark.parametrize("kind", ["broken", "crashed"])
+async def test_an_answer_that_breaks_off_never_looks_complete(client: aiohttp.ClientSession, kind: str) -> None:
+    with pytest.raises(aiohttp.ClientError):
+        await (await client.get(f"/api/v1/streams/{kind}")).read()
+
+    assert (await client.get("/api/v1/streams/short")).status == 200

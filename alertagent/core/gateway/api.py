@@ -5,7 +5,8 @@ Alertmanager, so that its clients work unchanged; what is ours alone, who may do
 do now, is told in our own way.
 """
 
-from datetime import datetime
+from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -24,10 +25,14 @@ from alertagent.kernel.matchers import Matcher, compile_pattern
 from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import Model
-from alertagent.web.replies import Raw
+from alertagent.web.replies import Raw, Stream
 from alertagent.web.routes import delete, get, post
 
 ALERTS = viewer("alerts:read")
+
+# Bytes of an answer that has a length, and how long a larger one may take.
+WHOLE = 1024 * 1024
+WITHIN = timedelta(minutes=2)
 
 # Source: go-openapi/swag, `convert.go`. Nothing at all leaves the default.
 _TRUE = frozenset({"", "true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"})
@@ -82,14 +87,14 @@ class GatewayApi:
         self._started_at = clock.now()
 
     @get("/api/v2/alerts", prefix="", access=ALERTS, foreign=True)
-    async def alerts(self, call: Call, query: AlertsQuery) -> Raw:
+    async def alerts(self, call: Call, query: AlertsQuery) -> Stream:
         """What fires, as Alertmanager's API v2 tells it."""
-        return _raw(await self._gateway.alerts(query.question()))
+        return _as_it_comes(self._gateway.alerts(query.question()))
 
     @get("/api/v2/alerts/groups", prefix="", access=ALERTS, foreign=True)
-    async def groups(self, call: Call, query: GroupsQuery) -> Raw:
+    async def groups(self, call: Call, query: GroupsQuery) -> Stream:
         """What fires by group: by route, and by the labels that the route groups by."""
-        return _raw(await self._gateway.groups(query.question(muted=query.muted)))
+        return _as_it_comes(self._gateway.groups(query.question(muted=query.muted)))
 
     @get("/api/v2/receivers", prefix="", access=ALERTS, foreign=True)
     async def receivers(self, call: Call) -> Raw:
@@ -167,6 +172,10 @@ def _status(configuration: str, started_at: datetime) -> dict[str, Any]:
 
 def _refused(refusal: Refusal) -> Raw:
     return _json({"code": refusal.code, "message": refusal.message}, status=refusal.status)
+
+
+def _as_it_comes(parts: AsyncGenerator[bytes, None]) -> Stream:
+    return Stream(parts=parts, content_type="application/json", whole=WHOLE, within=WITHIN)
 
 
 def _json(content: Any, *, status: int | None = None) -> Raw:

@@ -3,7 +3,7 @@
 Source: prometheus/alertmanager, `api/v2/compat.go` and `api/v2/openapi.yaml`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -52,3 +52,12 @@ def group(labels: Labels, receiver: str, alerts: Iterable[bytes]) -> bytes:
 
 def array(written: Iterable[bytes]) -> bytes:
     return b"[" + b",".join(written) + b"]"
+
+
+async def array_of(written: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """The same as it comes, of what is written some at a time."""
+    opening = b"["
+    async for some in written:
+        yield opening + some
+        opening = b","
+    yield b"]" if opening == b"," else b"[]"

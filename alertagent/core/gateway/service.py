@@ -1,11 +1,14 @@
 """Answers of Alertmanager's API v2, written as bytes: what fires may be a hundred thousand alerts.
 
-Alerts are read, judged and written some hundred at a time, so that no request holds the process up.
+Alerts are read, judged and written some hundred at a time, so that no request holds the process up, and sent as they
+are written, so that no answer lies in memory as a whole. Between two parts nothing of the database is held, so whoever
+reads slowly costs it nothing, and alerts that begin or end meanwhile may be in the answer or not.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import datetime, timedelta
 from heapq import merge
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -20,12 +23,19 @@ from alertagent.core.routing.model import DEFAULT_ROUTE, RoutingTable
 from alertagent.core.routing.service import Routing
 from alertagent.core.routing.table import default_values
 from alertagent.core.routing.text import values_of
+from alertagent.core.silences.coverage import ActiveSilences
 from alertagent.core.silences.service import Silences
 from alertagent.kernel.clock import Clock
+from alertagent.kernel.errors import Unavailable
 from alertagent.storage.database import Database
 
 # After so many small steps others have their turn.
 STRETCH = 250
+
+# Whoever asks for more alerts than this waits for a place among the large answers, and not for longer than this.
+SMALL = 1_000
+AT_ONCE = 2
+PATIENCE = timedelta(seconds=30)
 
 T = TypeVar("T")
 
@@ -46,29 +56,37 @@ class Gateway:
         self._silences = silences
         self._routing = routing
         self._clock = clock
+        self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def alerts(self, question: Question) -> bytes:
-        """The alerts that are asked for, by fingerprint."""
-        table, parts = await self._routing.table(), list[bytes]()
-        async for some in self._standing(question, table, self._clock.now()):
-            written = []
-            for alert, standing in some:
-                receivers = [route.receiver for route in table.takers(alert.labels)]
-                if any(map(question.hears, receivers)):
-                    written.append(render.alert(alert, standing, receivers))
-            if written:
-                parts.append(b",".join(written))
-        return render.array(parts)
+    def alerts(self, question: Question) -> AsyncGenerator[bytes, None]:
+        """The alerts that are asked for, by fingerprint, as they are written."""
+        return render.array_of(self._alerts_written(question))
 
-    async def groups(self, question: Question) -> bytes:
-        """The alerts that are asked for by group, in Alertmanager's order."""
+    def groups(self, question: Question) -> AsyncGenerator[bytes, None]:
+        """The alerts that are asked for by group, in Alertmanager's order, as they are written."""
+        return render.array_of(self._groups_written(question))
+
+    async def _alerts_written(self, question: Question) -> AsyncIterator[bytes]:
+        table = await self._routing.table()
+        async with aclosing(self._standing(question, table, self._clock.now())) as found:
+            async for some in found:
+                written = []
+                for alert, standing in some:
+                    receivers = [route.receiver for route in table.takers(alert.labels)]
+                    if any(map(question.hears, receivers)):
+                        written.append(render.alert(alert, standing, receivers))
+                if written:
+                    yield b",".join(written)
+
+    async def _groups_written(self, question: Question) -> AsyncIterator[bytes]:
         table, now = await self._routing.table(), self._clock.now()
         grouping = Grouping(table, question, now)
-        async for some in self._standing(question, table, now):
-            for alert, standing in some:
-                grouping.add(alert, standing)
-        groups = in_order(grouping.groups, attrgetter("place"))
-        return render.array([await _written(group) async for group in groups])
+        async with aclosing(self._standing(question, table, now)) as found:
+            async for some in found:
+                for alert, standing in some:
+                    grouping.add(alert, standing)
+            async for group in in_order(grouping.groups, attrgetter("place")):
+                yield await _written(group)
 
     async def receivers(self) -> Sequence[str]:
         """By name, as the configuration lists them."""
@@ -89,21 +107,49 @@ class Gateway:
 
     async def _standing(
         self, question: Question, table: RoutingTable, now: datetime
-    ) -> AsyncIterator[list[tuple[Alert, Standing]]]:
-        """The alerts that are asked for, whoever hears of them, and what holds each back; some hundred at a time."""
+    ) -> AsyncGenerator[list[tuple[Alert, Standing]], None]:
+        """The alerts that are asked for, whoever hears of them, and what holds each back; some hundred at a time.
+
+        Where they are many, a place among the large answers is taken until the caller closes this. Raises Unavailable.
+        """
         silences = await self._silences.active(now)
-        async for some in self._alerts.firing(question.labels):
-            fitting = [alert for alert in some if question.fits(alert.labels)]
-            inhibited = await inhibitors(
-                self._database, table, ((alert.fingerprint, alert.labels) for alert in fitting)
-            )
-            found = []
-            for alert in fitting:
-                silenced_by = [silence.id for silence in silences.muting(alert.labels)]
-                standing = Standing(silenced_by=silenced_by, inhibited_by=inhibited.get(alert.fingerprint, ()))
-                if question.shows(standing):
-                    found.append((alert, standing))
-            yield found
+        read = 0
+        async with AsyncExitStack() as stack:
+            async for some in self._alerts.firing(question.labels):
+                if read < SMALL <= read + len(some):
+                    await stack.enter_async_context(self._place())
+                read += len(some)
+                yield await self._judged(question, table, silences, some)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One among the large answers that are made at once. Raises Unavailable."""
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Unavailable(
+                f"{AT_ONCE} answers of thousands of alerts are being made already; ask again, or for fewer by a filter",
+                code="alerts.busy",
+                retry_after=PATIENCE,
+            ) from error
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _judged(
+        self, question: Question, table: RoutingTable, silences: ActiveSilences, some: Sequence[Alert]
+    ) -> list[tuple[Alert, Standing]]:
+        fitting = [alert for alert in some if question.fits(alert.labels)]
+        inhibited = await inhibitors(self._database, table, ((alert.fingerprint, alert.labels) for alert in fitting))
+        found = []
+        for alert in fitting:
+            silenced_by = [silence.id for silence in silences.muting(alert.labels)]
+            standing = Standing(silenced_by=silenced_by, inhibited_by=inhibited.get(alert.fingerprint, ()))
+            if question.shows(standing):
+                found.append((alert, standing))
+        return found
 
 
 async def _written(group: Group) -> bytes:

@@ -60,29 +60,29 @@ class PluginsApi:
         self._trying = trying
 
     @get("/plugins", access=viewer("channels:read"))
-    async def list(self, call: Call) -> Page[PluginView]:
+    async def plugins(self, call: Call) -> Page[PluginView]:
         """The notification plugins, the settings that each of them takes, and those that could not be loaded."""
         return await self._page()
 
     @post("/plugins/reload", access=admin())
-    async def reload(self, call: Call) -> Page[PluginView]:
+    async def reload_plugins(self, call: Call) -> Page[PluginView]:
         """Read the directory of plugins anew, in every process. Of a file that is broken, what ran before goes on."""
         await self._plugins.reload(actor_of(call))
         return await self._page()
 
     @get("/plugins/{name}", access=viewer("channels:read"))
-    async def read(self, call: Call, name: str) -> PluginView:
+    async def plugin(self, call: Call, name: str) -> PluginView:
         """One notification plugin."""
         return self._view(self._registry.notifier(name), await self._plugins.disabled())
 
     @put("/plugins/{name}", access=editor("channels:write"))
-    async def switch(self, call: Call, name: str, body: PluginChange) -> PluginView:
+    async def switch_plugin(self, call: Call, name: str, body: PluginChange) -> PluginView:
         """Switch a plugin off, and no channel of it tells anybody; or on again."""
         await self._plugins.switch(actor_of(call), name, enabled=body.enabled)
-        return await self.read(call, name)
+        return await self.plugin(call, name)
 
     @post("/plugins/{name}/test", access=editor("channels:write"))
-    async def test(self, call: Call, name: str, body: TestRequest) -> TestResult:
+    async def test_plugin(self, call: Call, name: str, body: TestRequest) -> TestResult:
         """Send one test message with these settings and show what the provider said."""
         self._registry.notifier(name)
         await self._plugins.require_enabled(name)

@@ -1,16 +1,20 @@
 """What fires, told from real engines: in order, in slices, with what holds it back."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
 import orjson
+import pytest
 
 from alertagent.core.alerts.service import AT_A_TIME
 from alertagent.core.audit.model import SYSTEM
+from alertagent.core.gateway import service
 from alertagent.core.gateway.model import Question, read_filter
-from alertagent.core.gateway.service import STRETCH, in_order
+from alertagent.core.gateway.service import AT_ONCE, SMALL, STRETCH, in_order
 from alertagent.core.routing.document import read_yaml
+from alertagent.kernel.errors import Unavailable
 from alertagent.kernel.matchers import compile_pattern
 from tests.core.alerts.house import House
 from tests.core.gateway.samples import ROUTES
@@ -18,11 +22,15 @@ from tests.core.silences.samples import draft
 
 
 async def told(house: House, *filter: str, **asked: Any) -> Any:
-    return orjson.loads(await house.parts.gateway.alerts(Question(matchers=read_filter(filter), **asked)))
+    return orjson.loads(await whole(house.parts.gateway.alerts(Question(matchers=read_filter(filter), **asked))))
 
 
 async def grouped(house: House, **asked: Any) -> Any:
-    return orjson.loads(await house.parts.gateway.groups(Question(**asked)))
+    return orjson.loads(await whole(house.parts.gateway.groups(Question(**asked))))
+
+
+async def whole(parts: AsyncGenerator[bytes, None]) -> bytes:
+    return b"".join([part async for part in parts])
 
 
 async def add_channel(house: House, name: str, *, is_default: bool = False) -> None:
@@ -164,3 +172,46 @@ async def test_sorting_gives_others_their_turn() -> None:
 
     assert found == sorted(items)
     assert turns >= 8
+
+
+async def test_large_answers_are_made_two_at_a_time_and_a_small_one_waits_for_nobody(house: House) -> None:
+    await fire_many(house, SMALL + 1)
+    begun = [house.parts.gateway.alerts(Question()) for _ in range(AT_ONCE)]
+    for answer in begun:
+        await up_to_the_last(answer)
+    third = asyncio.create_task(whole(house.parts.gateway.alerts(Question())))
+
+    small = await told(house, 'instance="7"')
+    done, _ = await asyncio.wait([third], timeout=0.2)
+    await begun[0].aclose()
+
+    assert len(small) == 1
+    assert not done
+    assert len(orjson.loads(await third)) == SMALL + 1
+    await begun[1].aclose()
+
+
+async def test_who_finds_no_place_in_time_is_told_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PATIENCE", timedelta(milliseconds=50))
+    await fire_many(house, SMALL)
+    begun = [house.parts.gateway.alerts(Question()) for _ in range(AT_ONCE)]
+    for answer in begun:
+        await up_to_the_last(answer)
+
+    with pytest.raises(Unavailable, match="2 answers of thousands of alerts"):
+        await told(house)
+    for answer in begun:
+        await answer.aclose()
+    assert len(await told(house)) == SMALL
+
+
+async def fire_many(house: House, count: int) -> None:
+    end = (house.clock.now() + timedelta(days=1)).isoformat()
+    labels = ({"alertname": "A", "instance": str(number)} for number in range(count))
+    await house.post(*({"labels": each, "endsAt": end} for each in labels))
+
+
+async def up_to_the_last(answer: AsyncGenerator[bytes, None]) -> None:
+    """Read on until a place was taken."""
+    for _ in range(SMALL // AT_A_TIME):
+        await anext(answer)
