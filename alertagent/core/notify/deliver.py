@@ -155,7 +155,7 @@ class Deliveries:
             if number > first and (wait := await self._robots.budget(robot, Use.CONTINUATION)):
                 outcome = RetryAfter(after=wait, code=NO_ROOM, text=no_room(robot, wait).message)
                 break
-            worded = await self._wordings.word(planned.channel, plugin, part, delivery.id)
+            worded = await self._wordings.word(planned.channel, plugin, part, delivery)
             outcome = await self._send_part(robot, plugin, replace(worded, thread=part.thread or begun))
             if not isinstance(outcome, Delivered):
                 break

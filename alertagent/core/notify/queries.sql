@@ -226,7 +226,7 @@ UPDATE notification_deliveries
        is_ambiguous = is_ambiguous OR $6
  WHERE id = $1 AND status || '' = 'pending';
 
--- name: template_failed
+-- name: note_template_error
 UPDATE notification_deliveries SET template_error = $2 WHERE id = $1;
 
 -- name: part_sent

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from alertagent.core.notify.channels import sql
-from alertagent.core.notify.model import Channel
+from alertagent.core.notify.model import Channel, Delivery
 from alertagent.kernel.message import Message, Wording
 from alertagent.plugins.base import NotificationPlugin, Worded
 from alertagent.storage.database import Database
@@ -37,12 +37,15 @@ class Wordings:
         self._database = database
         self._templates = templates
 
-    async def word(self, channel: Channel, plugin: NotificationPlugin[Any], message: Message, delivery: str) -> Message:
+    async def word(
+        self, channel: Channel, plugin: NotificationPlugin[Any], message: Message, delivery: Delivery
+    ) -> Message:
         """The message with what its plugin can use of the template's words; as it was, where there are none."""
         worded, reason = await self.tried(channel, plugin, message)
         if reason:
             log.warning("template.failed", template=channel.template, channel=channel.name, reason=reason)
-            await self._database.execute(sql.template_failed, delivery, reason)
+        if reason != delivery.template_error:  # an attempt before may have found another one, or none
+            await self._database.execute(sql.note_template_error, delivery.id, reason)
         return worded
 
     async def tried(self, channel: Channel, plugin: NotificationPlugin[Any], message: Message) -> tuple[Message, str]:

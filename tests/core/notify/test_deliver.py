@@ -10,7 +10,9 @@ import pytest
 
 from alertagent.core.audit.model import Actor
 from alertagent.core.notify.model import Channel
+from alertagent.core.templates.model import Text
 from alertagent.kernel.errors import External, Permanent
+from alertagent.kernel.language import Language
 from tests.core.alerts.house import House
 from tests.support.dingtalk import DingTalkRobot
 from tests.support.sink import Answer, Sink
@@ -289,6 +291,26 @@ async def test_a_large_group_goes_in_parts_that_name_every_alert_once(house: Hou
 
         assert len(robot.messages) == 3
         assert named(robot) == [f"i{number:03}" for number in range(count)]
+
+
+async def test_a_delivery_says_why_no_template_worded_its_last_attempt_and_no_other(house: House) -> None:
+    async with DingTalkRobot() as robot, house.parts.renderer.running():
+        broken, mended = (Text(title="", body=body) for body in ("{{ labels.nope.at_all }}", "all is well"))
+        template = await house.parts.templates.add(ANNA, "short", {Language.ZH: broken})
+        channel = await add_channel(house, "dingtalk", {"webhook_url": robot.url, "secret": robot.secret})
+        await house.parts.channels.revise(ANNA, channel.id, {"template": "short"}, None)
+        id = await plan(house)
+        robot.refuse_next(-1)
+
+        with pytest.raises(External):
+            await attempt(house, id)
+        first = (await row_of(house, id))["template_error"]
+        await house.parts.templates.revise(ANNA, template.id, {"texts": {Language.ZH: mended}}, None)
+        await attempt(house, id)
+
+        assert first.startswith('template "short"')
+        assert (await row_of(house, id))["template_error"] == ""
+        assert "all is well" in robot.messages[-1]
 
 
 def named(robot: DingTalkRobot) -> list[str]:
