@@ -10,7 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from pydantic_core import to_json
 
-from alertagent.kernel.errors import Forbidden, Problem
+from alertagent.kernel.errors import Forbidden, Problem, Unavailable
 from alertagent.web.call import CALL
 from alertagent.web.express import Express
 from alertagent.web.idempotency import KeptReplies, once
@@ -115,34 +115,46 @@ def _json(status: int, content: Any) -> web.Response:
 
 async def _streamed(request: web.Request, stream: Stream) -> web.StreamResponse:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter tells nginx not to collect
+    response: web.StreamResponse | None = None
     async with contextlib.aclosing(stream.parts) as parts:
         if request.method == "HEAD":
             return web.Response(headers=headers, content_type=stream.content_type)
-        first, is_all = await _gathered(parts, stream.whole)
-        if is_all:
-            return web.Response(body=first, headers=headers, content_type=stream.content_type)
-        response = web.StreamResponse(headers=headers)
-        response.content_type = stream.content_type
-        await response.prepare(request)
         try:
             async with asyncio.timeout(stream.within.total_seconds() if stream.within is not None else None):
+                first, is_all = await _gathered(request, parts, stream.whole)
+                if is_all:
+                    return web.Response(body=first, headers=headers, content_type=stream.content_type)
+                response = web.StreamResponse(headers=headers)
+                response.content_type = stream.content_type
+                await response.prepare(request)
                 await _write(response, first)
                 async for part in parts:
                     await _write(response, part)
-        except (TimeoutError, ConnectionError):
+        except (TimeoutError, ConnectionError) as error:
+            if response is None:
+                raise Unavailable("this answer takes too long to make; ask for less", code="answer.too_slow") from error
             # Who reads too slowly or has left gets no proper end, which would wait for him as well.
+            log.info("request.cut_off", path=request.path, reason=type(error).__name__)
             _cut(request)
-        except Exception as error:  # noqa: BLE001 - an answer has begun, and it must not look complete
+        except Exception as error:
+            if response is None:
+                raise
+            # An answer has begun, and it must not look complete.
             reason = error.message if isinstance(error, Problem) else repr(error)
             log.warning("request.broken_off", path=request.path, reason=reason)
             _cut(request)
     return response
 
 
-async def _gathered(parts: AsyncGenerator[bytes, None], limit: int) -> tuple[bytes, bool]:
-    """What comes first, and whether that is all; of parts without an end nothing is waited for."""
+async def _gathered(request: web.Request, parts: AsyncGenerator[bytes, None], limit: int) -> tuple[bytes, bool]:
+    """What comes first, and whether that is all; of parts without an end nothing is waited for.
+
+    Raises ConnectionResetError once nobody is there any more to read it.
+    """
     found = bytearray()
     while len(found) < limit:
+        if request.transport is None:
+            raise ConnectionResetError
         part = await anext(parts, None)
         if part is None:
             return bytes(found), True

@@ -3,7 +3,8 @@
 Source: prometheus/alertmanager, `api/v2/compat.go` and `api/v2/openapi.yaml`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -54,10 +55,11 @@ def array(written: Iterable[bytes]) -> bytes:
     return b"[" + b",".join(written) + b"]"
 
 
-async def array_of(written: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+async def array_of(written: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The same as it comes, of what is written some at a time."""
     opening = b"["
-    async for some in written:
-        yield opening + some
-        opening = b","
+    async with aclosing(written):
+        async for some in written:
+            yield opening + some
+            opening = b","
     yield b"]" if opening == b"," else b"[]"

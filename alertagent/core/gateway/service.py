@@ -66,7 +66,7 @@ class Gateway:
         """The alerts that are asked for by group, in Alertmanager's order, as they are written."""
         return render.array_of(self._groups_written(question))
 
-    async def _alerts_written(self, question: Question) -> AsyncIterator[bytes]:
+    async def _alerts_written(self, question: Question) -> AsyncGenerator[bytes, None]:
         table = await self._routing.table()
         async with aclosing(self._standing(question, table, self._clock.now())) as found:
             async for some in found:
@@ -78,7 +78,7 @@ class Gateway:
                 if written:
                     yield b",".join(written)
 
-    async def _groups_written(self, question: Question) -> AsyncIterator[bytes]:
+    async def _groups_written(self, question: Question) -> AsyncGenerator[bytes, None]:
         table, now = await self._routing.table(), self._clock.now()
         grouping = Grouping(table, question, now)
         async with aclosing(self._standing(question, table, now)) as found:

@@ -1,14 +1,17 @@
 """Alertmanager's API v2 over HTTP, and all that karma and Grafana ask of it and read in its answers."""
 
+import asyncio
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
 from alertagent import __version__
 from alertagent.app import Service
+from alertagent.core.gateway.service import AT_ONCE
 from tests.support.service import ADMIN_TOKEN, Answer, Api
 
 ALERTS: list[dict[str, Any]] = [
@@ -169,3 +172,26 @@ async def test_a_token_may_come_as_a_password(firing: Api) -> None:
 
 async def test_answers_are_not_kept_by_anybody(api: Api) -> None:
     assert (await api.get("//api/v2/alerts")).headers["Cache-Control"] == "no-store"
+
+
+async def test_readers_who_leave_in_the_midst_of_a_large_answer_free_their_places(api: Api) -> None:
+    count, a_post = 2_500, 100
+    for start in range(0, count, a_post):
+        alerts = [
+            {"labels": {"alertname": "A", "instance": str(number)}, "annotations": {"text": "x" * 8_000}}
+            for number in range(start, start + a_post)
+        ]
+        assert (await api.post("//api/v2/alerts", alerts)).status == 200
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    for _ in range(AT_ONCE):
+        async with (
+            aiohttp.ClientSession(api.address, headers=headers) as session,
+            session.get("/api/v2/alerts") as answer,
+        ):
+            assert "Content-Length" not in answer.headers
+            await answer.content.readany()
+
+    async with asyncio.timeout(20):
+        answers = [await api.get("//api/v2/alerts") for _ in range(AT_ONCE)]
+
+    assert [len(answer.json) for answer in answers] == [count] * AT_ONCE

@@ -16,9 +16,11 @@ from alertagent.core.gateway.service import AT_ONCE, SMALL, STRETCH, in_order
 from alertagent.core.routing.document import read_yaml
 from alertagent.kernel.errors import Unavailable
 from alertagent.kernel.matchers import compile_pattern
-from tests.core.alerts.house import House
+from alertagent.storage.migrate import migrate
+from tests.core.alerts.house import House, open_house
 from tests.core.gateway.samples import ROUTES
 from tests.core.silences.samples import draft
+from tests.support.engines import PrivatePostgres
 
 
 async def told(house: House, *filter: str, **asked: Any) -> Any:
@@ -215,3 +217,17 @@ async def up_to_the_last(answer: AsyncGenerator[bytes, None]) -> None:
     """Read on until a place was taken."""
     for _ in range(SMALL // AT_A_TIME):
         await anext(answer)
+
+
+async def test_a_database_that_dies_in_the_midst_of_an_answer_breaks_it_off(
+    private_postgres: PrivatePostgres, redis_url: str
+) -> None:
+    await migrate(private_postgres.url)
+    async with open_house(private_postgres.url, redis_url) as house:
+        await fire_many(house, 3 * AT_A_TIME)
+        answer = house.parts.gateway.alerts(Question())
+        await anext(answer)
+        await private_postgres.kill()
+
+        with pytest.raises(Unavailable):
+            await anext(answer)
