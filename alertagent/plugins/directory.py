@@ -36,18 +36,26 @@ class Found:
 
 
 def read_directory(path: Path) -> list[Found]:
-    """Every `*.py` whose name begins with a letter or a digit, in order. Raises Unloadable for the directory itself."""
+    """Every `*.py` and every package whose name begins with a letter or a digit, in order.
+
+    Raises Unloadable for the directory itself.
+    """
     try:
         _require_safe(path)
-        files = sorted(file for file in path.iterdir() if file.suffix == ".py" and file.name[0].isalnum())
+        files = sorted(file for file in path.iterdir() if file.name[0].isalnum() and _is_meant(file))
     except OSError as error:
         raise Unloadable(f"it cannot be read: {error.strerror}") from error
     return [_read(file) for file in files]
 
 
+def _is_meant(path: Path) -> bool:
+    return path.suffix == ".py" or (path / "__init__.py").exists()
+
+
 def _read(path: Path) -> Found:
     try:
         _require_safe(path)
+        _require_file(path)
         return Found(path, tuple(_classes(_run(path))))
     except Unloadable as problem:
         return Found(path, problem=str(problem))
@@ -63,6 +71,11 @@ def _require_safe(path: Path) -> None:
         raise Unloadable(f"others may write to {path}, so its code is not run; chmod go-w {path}")
 
 
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise Unloadable("only single files are loaded from here; install a package, and offer an entry point")
+
+
 def _run(path: Path) -> ModuleType:
     """The module, made anew: what ran before goes on with the one that it has."""
     module = ModuleType(f"{PACKAGE}.{path.stem}")
@@ -71,7 +84,7 @@ def _run(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module  # models look here for what their annotations name
     try:
         exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - its purpose
-    except (Exception, SystemExit) as error:  # foreign code may fail in any way
+    except BaseException as error:  # foreign code may fail in any way
         if before is not None:
             sys.modules[module.__name__] = before
         raise Unloadable(_told(error, path)) from error

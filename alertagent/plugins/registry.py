@@ -178,7 +178,7 @@ class Registry:
     def _load(self, entry_point: EntryPoint) -> None:
         try:
             self._base.add(Source.PACKAGE, _built(entry_point.load()))
-        except Exception as error:  # noqa: BLE001 - foreign code may fail in any way, at import or when built
+        except BaseException as error:  # noqa: BLE001 - foreign code may fail in any way, at import or when built
             reason = f"{type(error).__name__}: {error}"
             self._base.broken.append(Broken(entry_point.name, Source.PACKAGE, entry_point.value, reason))
 
@@ -187,7 +187,7 @@ class Registry:
         try:
             plugins = _made(file)
             shelf.add(Source.DIRECTORY, *plugins)
-        except Exception as error:  # noqa: BLE001 - see above
+        except BaseException as error:  # noqa: BLE001 - see above
             reason = str(error) if isinstance(error, Unloadable) else f"{type(error).__name__}: {error}"
             shelf.broken.append(Broken(file.path.stem, Source.DIRECTORY, str(file.path), reason))
             return _kept(shelf, self._of_files.get(file.path.name, ()))

@@ -94,6 +94,9 @@ def test_what_changed_was_added_or_is_gone_is_found_again(registry: Registry, di
         ("x = 1\ndef f(:\n", "line 2: SyntaxError: invalid syntax"),
         ("x = 1\n\nraise RuntimeError('no licence')\n", "line 3: RuntimeError: no licence"),
         ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
+        ("raise KeyboardInterrupt\n", "line 1: KeyboardInterrupt"),
+        ("import asyncio\nraise asyncio.CancelledError\n", "line 2: CancelledError"),
+        (plugin("bad") + "\n    def __init__(self):\n        raise SystemExit(3)\n", "SystemExit: 3"),
         ("import no_such_module_here\n", "line 1: ModuleNotFoundError: No module named 'no_such_module_here'"),
         ("x = 1\n", "there is no class in it that is derived from NotificationPlugin or Analyzer"),
         ("from alertagent.plugins.notifiers.console import Console\n", "there is no class in it"),
@@ -130,6 +133,18 @@ def test_a_file_that_never_worked_gives_nothing(registry: Registry, directory: P
 
     with pytest.raises(NotFound, match=r"there is no notification plugin 'mine'; .* no licence"):
         registry.notifier("mine")
+
+
+def test_what_is_no_file_is_shown(registry: Registry, directory: Path) -> None:
+    package = directory / "pack"
+    package.mkdir(mode=0o755)
+    put(package, "__init__.py", plugin("pack"))
+    os.mkfifo(directory / "pipe.py", 0o644)
+
+    registry.reload(directory)
+
+    assert reasons(registry).keys() == {"pack", "pipe"}
+    assert "only single files are loaded from here" in reasons(registry)["pack"]
 
 
 def test_the_code_of_others_is_not_run(registry: Registry, directory: Path) -> None:

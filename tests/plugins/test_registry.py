@@ -73,6 +73,13 @@ class Explosive(Pager):
         raise RuntimeError("no licence")
 
 
+class Leaving(Pager):
+    name = "leaving"
+
+    def __init__(self) -> None:
+        raise SystemExit(3)
+
+
 class Unconfigured(Pager):
     name = "unconfigured"
     Config = dict  # type: ignore[assignment]  # the mistake under test
@@ -108,6 +115,7 @@ def test_what_other_packages_bring_is_there() -> None:
         (entry("nameless", "Nameless"), "not set: name"),
         (entry("unfinished", "Unfinished"), "not implemented: health_check, send"),
         (entry("explosive", "Explosive"), "RuntimeError: no licence"),
+        (entry("leaving", "Leaving"), "SystemExit: 3"),
         (entry("unconfigured", "Unconfigured"), "Config is not derived from PluginConfig"),
         (entry("console", "SecondConsole"), "the name 'console' is taken"),
     ],
