@@ -241,8 +241,9 @@ class Configs:
 
     async def instances(self, cluster_id: str, config_type: ConfigType, id: str, revision: int) -> list[TargetState]:
         """How far this revision of what is stored under an id is with each of a cluster's sidecars of this type."""
-        sidecars = [found for found in await self.sidecars([cluster_id]) if found.report.config_type is config_type]
+        # In this order: of a report that comes in between, what it says is shown before it counts as a proof.
         applied = await self._applied([cluster_id], [id])
+        sidecars = [found for found in await self.sidecars([cluster_id]) if found.report.config_type is config_type]
         wanted = TargetState(cluster_id=cluster_id, config_type=config_type)
         return [judged(id, revision, wanted, sidecar, applied) for sidecar in sidecars]
 
