@@ -61,6 +61,8 @@ def _read(path: Path) -> Found:
         return Found(path, problem=str(problem))
     except OSError as error:
         return Found(path, problem=f"it cannot be read: {error.strerror}")
+    except BaseException as error:  # noqa: BLE001 - what a module holds may fail in any way when it is looked at
+        return Found(path, problem=_told(error, path))
 
 
 def _require_safe(path: Path) -> None:
@@ -102,14 +104,22 @@ def _classes(module: ModuleType) -> Iterator[type]:
     ]
     if not found:
         raise Unloadable("there is no class in it that is derived from NotificationPlugin or Analyzer")
-    yield from found
+    yield from dict.fromkeys(found)  # one of them may have two names
 
 
 def _told(error: BaseException, path: Path) -> str:
     line = error.lineno if isinstance(error, SyntaxError) else _line(error.__traceback__, path)
     place = f"line {line}: " if line is not None else ""
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    said = error.msg if isinstance(error, SyntaxError) else said_by(error)
     return f"{place}{type(error).__name__}: {said}".rstrip(": ")
+
+
+def said_by(error: BaseException) -> str:
+    """Its text, unless that fails, too."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - it is foreign code
+        return ""
 
 
 def _line(trace: TracebackType | None, path: Path) -> int | None:

@@ -22,7 +22,7 @@ from alertagent.plugins.analyzers.n8n import N8n as N8nAnalyzer
 from alertagent.plugins.analyzers.openai import OpenAI
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.config import PluginConfig
-from alertagent.plugins.directory import Found, Unloadable, read_directory
+from alertagent.plugins.directory import Found, Unloadable, read_directory, said_by
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.console import Console
 from alertagent.plugins.notifiers.dingtalk import DingTalk
@@ -37,8 +37,10 @@ from alertagent.plugins.notifiers.teams import Teams
 from alertagent.plugins.notifiers.telegram import Telegram
 from alertagent.plugins.notifiers.webhook import Webhook
 from alertagent.plugins.notifiers.wecom import WeCom
+from alertagent.plugins.text import cut, one_line
 
 GROUP = "alertagent.plugins"
+MAX_REASON = 1_000
 
 AnyPlugin = NotificationPlugin[Any] | Analyzer[Any]
 
@@ -67,7 +69,7 @@ class _Shelf:
 
     notifiers: dict[str, NotificationPlugin[Any]] = field(default_factory=dict)
     analyzers: dict[str, Analyzer[Any]] = field(default_factory=dict)
-    sources: dict[AnyPlugin, Source] = field(default_factory=dict)
+    sources: dict[tuple[bool, str], Source] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
 
     def copy(self) -> "_Shelf":
@@ -80,15 +82,24 @@ class _Shelf:
                 raise ValueError(f"the name {plugin.name!r} is taken")
         for plugin in plugins:
             self._side(plugin)[plugin.name] = plugin
-            self.sources[plugin] = source
+            self.sources[_key(plugin)] = source
+
+    def leave_out(self, name: str, source: Source, place: str, error: BaseException) -> None:
+        """Show why a plugin is not here; in an error's text there may be anything."""
+        said = said_by(error)
+        reason = said if isinstance(error, Unloadable) else f"{type(error).__name__}: {said}"
+        self.broken.append(Broken(one_line(name), source, one_line(place), cut(one_line(reason), MAX_REASON)))
 
     def _side(self, plugin: AnyPlugin) -> dict[str, Any]:
         return self.notifiers if isinstance(plugin, NotificationPlugin) else self.analyzers
 
 
+def _key(plugin: AnyPlugin) -> tuple[bool, str]:
+    return isinstance(plugin, NotificationPlugin), plugin.name
+
+
 def _collide(one: AnyPlugin, other: AnyPlugin) -> bool:
-    alike = isinstance(one, NotificationPlugin) is isinstance(other, NotificationPlugin)
-    return one is not other and alike and one.name == other.name
+    return one is not other and _key(one) == _key(other)
 
 
 class Registry:
@@ -138,7 +149,7 @@ class Registry:
         try:
             files = read_directory(directory)
         except Unloadable as problem:
-            shelf.broken.append(Broken(directory.name, Source.DIRECTORY, str(directory), str(problem)))
+            shelf.leave_out(directory.name, Source.DIRECTORY, str(directory), problem)
             of_files = {name: _kept(shelf, plugins) for name, plugins in self._of_files.items()}
         else:
             of_files = {file.path.name: self._added(shelf, file) for file in files}
@@ -169,7 +180,7 @@ class Registry:
         return self._shelf.analyzers[name]
 
     def source_of(self, plugin: AnyPlugin) -> Source:
-        return self._shelf.sources[plugin]
+        return self._shelf.sources[_key(plugin)]
 
     def _missing(self, kind: str, name: str) -> str:
         reasons = [plugin.reason for plugin in self._shelf.broken if plugin.name == name]
@@ -179,8 +190,7 @@ class Registry:
         try:
             self._base.add(Source.PACKAGE, _built(entry_point.load()))
         except BaseException as error:  # noqa: BLE001 - foreign code may fail in any way, at import or when built
-            reason = f"{type(error).__name__}: {error}"
-            self._base.broken.append(Broken(entry_point.name, Source.PACKAGE, entry_point.value, reason))
+            self._base.leave_out(entry_point.name, Source.PACKAGE, entry_point.value, error)
 
     def _added(self, shelf: _Shelf, file: Found) -> Sequence[AnyPlugin]:
         """The plugins of a file, put on the shelf: the new ones, or those before where they are broken."""
@@ -188,8 +198,7 @@ class Registry:
             plugins = _made(file)
             shelf.add(Source.DIRECTORY, *plugins)
         except BaseException as error:  # noqa: BLE001 - see above
-            reason = str(error) if isinstance(error, Unloadable) else f"{type(error).__name__}: {error}"
-            shelf.broken.append(Broken(file.path.stem, Source.DIRECTORY, str(file.path), reason))
+            shelf.leave_out(file.path.stem, Source.DIRECTORY, str(file.path), error)
             return _kept(shelf, self._of_files.get(file.path.name, ()))
         return plugins
 

@@ -31,6 +31,15 @@ class {cls}(NotificationPlugin[Settings]):
 """
 
 
+MUTE = """
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+raise Mute
+"""
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     path = tmp_path / "plugins"
@@ -97,6 +106,9 @@ def test_what_changed_was_added_or_is_gone_is_found_again(registry: Registry, di
         ("raise KeyboardInterrupt\n", "line 1: KeyboardInterrupt"),
         ("import asyncio\nraise asyncio.CancelledError\n", "line 2: CancelledError"),
         (plugin("bad") + "\n    def __init__(self):\n        raise SystemExit(3)\n", "SystemExit: 3"),
+        ("raise RuntimeError('\\ud800 no\\nlicence')\n", "line 1: RuntimeError: no licence"),
+        (MUTE, "line 6: Mute"),
+        ("class Odd:\n    __class__ = property(lambda self: 1 / 0)\n\nodd = Odd()\n", "line 2: ZeroDivisionError"),
         ("import no_such_module_here\n", "line 1: ModuleNotFoundError: No module named 'no_such_module_here'"),
         ("x = 1\n", "there is no class in it that is derived from NotificationPlugin or Analyzer"),
         ("from alertagent.plugins.notifiers.console import Console\n", "there is no class in it"),
@@ -133,6 +145,15 @@ def test_a_file_that_never_worked_gives_nothing(registry: Registry, directory: P
 
     with pytest.raises(NotFound, match=r"there is no notification plugin 'mine'; .* no licence"):
         registry.notifier("mine")
+
+
+def test_a_class_with_two_names_that_nobody_can_hash_is_one_plugin(registry: Registry, directory: Path) -> None:
+    put(directory, "mine.py", plugin("mine") + "    __hash__ = None\n\nAlias = Mine\n")
+
+    registry.reload(directory)
+
+    assert registry.source_of(registry.notifier("mine")) is Source.DIRECTORY
+    assert registry.broken == ()
 
 
 def test_what_is_no_file_is_shown(registry: Registry, directory: Path) -> None:
