@@ -50,6 +50,8 @@ class Gateway:
         silences: Silences,
         routing: Routing,
         clock: Clock,
+        *,
+        patience: timedelta = PATIENCE,
     ) -> None:
         self._database = database
         self._alerts = alerts
@@ -57,6 +59,7 @@ class Gateway:
         self._routing = routing
         self._clock = clock
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._patience = patience
 
     def alerts(self, question: Question) -> AsyncGenerator[bytes, None]:
         """The alerts that are asked for, by fingerprint, as they are written."""
@@ -125,13 +128,13 @@ class Gateway:
     async def _place(self) -> AsyncIterator[None]:
         """One among the large answers that are made at once. Raises Unavailable."""
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+            async with asyncio.timeout(self._patience.total_seconds()):
                 await self._places.acquire()
         except TimeoutError as error:
             raise Unavailable(
                 f"{AT_ONCE} answers of thousands of alerts are being made already; ask again, or for fewer by a filter",
                 code="alerts.busy",
-                retry_after=PATIENCE,
+                retry_after=self._patience,
             ) from error
         try:
             yield

@@ -10,9 +10,8 @@ import pytest
 
 from alertagent.core.alerts.service import AT_A_TIME
 from alertagent.core.audit.model import SYSTEM
-from alertagent.core.gateway import service
 from alertagent.core.gateway.model import Question, read_filter
-from alertagent.core.gateway.service import AT_ONCE, SMALL, STRETCH, in_order
+from alertagent.core.gateway.service import AT_ONCE, SMALL, STRETCH, Gateway, in_order
 from alertagent.core.routing.document import read_yaml
 from alertagent.kernel.errors import Unavailable
 from alertagent.kernel.matchers import compile_pattern
@@ -193,18 +192,26 @@ async def test_large_answers_are_made_two_at_a_time_and_a_small_one_waits_for_no
     await begun[1].aclose()
 
 
-async def test_who_finds_no_place_in_time_is_told_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "PATIENCE", timedelta(milliseconds=50))
+async def test_who_finds_no_place_in_time_is_told_so(house: House) -> None:
+    parts = house.parts
+    gateway = Gateway(
+        house.database,
+        parts.alerts,
+        parts.silences,
+        parts.routing,
+        house.clock,
+        patience=timedelta(milliseconds=50),
+    )
     await fire_many(house, SMALL)
-    begun = [house.parts.gateway.alerts(Question()) for _ in range(AT_ONCE)]
+    begun = [gateway.alerts(Question()) for _ in range(AT_ONCE)]
     for answer in begun:
         await up_to_the_last(answer)
 
     with pytest.raises(Unavailable, match="2 answers of thousands of alerts"):
-        await told(house)
+        await whole(gateway.alerts(Question()))
     for answer in begun:
         await answer.aclose()
-    assert len(await told(house)) == SMALL
+    assert len(orjson.loads(await whole(gateway.alerts(Question())))) == SMALL
 
 
 async def fire_many(house: House, count: int) -> None:
