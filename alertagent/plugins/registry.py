@@ -94,6 +94,14 @@ class _Shelf:
         return self.notifiers if isinstance(plugin, NotificationPlugin) else self.analyzers
 
 
+@dataclass(frozen=True, slots=True)
+class _OfFile:
+    """What a file gave, and the digest of the content that gave it."""
+
+    plugins: Sequence[AnyPlugin] = ()
+    digest: bytes = b""
+
+
 def _key(plugin: AnyPlugin) -> tuple[bool, str]:
     return isinstance(plugin, NotificationPlugin), plugin.name
 
@@ -110,7 +118,7 @@ class Registry:
         for plugin in plugins:
             self._base.add(Source.BUILT_IN, plugin)
         self._shelf = self._base
-        self._of_files: Mapping[str, Sequence[AnyPlugin]] = {}
+        self._of_files: Mapping[str, _OfFile] = {}
 
     @classmethod
     def load(cls, found: Iterable[EntryPoint] | None = None) -> Self:
@@ -147,10 +155,10 @@ class Registry:
         """
         shelf = self._base.copy()
         try:
-            files = read_directory(directory)
+            files = read_directory(directory, {before.digest for before in self._of_files.values()})
         except Unloadable as problem:
             shelf.leave_out(directory.name, Source.DIRECTORY, str(directory), problem)
-            of_files = {name: _kept(shelf, plugins) for name, plugins in self._of_files.items()}
+            of_files = {name: _kept(shelf, before) for name, before in self._of_files.items()}
         else:
             of_files = {file.path.name: self._added(shelf, file) for file in files}
         self._shelf, self._of_files = shelf, of_files
@@ -192,23 +200,24 @@ class Registry:
         except BaseException as error:  # noqa: BLE001 - foreign code may fail in any way, at import or when built
             self._base.leave_out(entry_point.name, Source.PACKAGE, entry_point.value, error)
 
-    def _added(self, shelf: _Shelf, file: Found) -> Sequence[AnyPlugin]:
-        """The plugins of a file, put on the shelf: the new ones, or those before where they are broken."""
+    def _added(self, shelf: _Shelf, file: Found) -> _OfFile:
+        """The plugins of a file, put on the shelf: the new ones, or those before where they are the same or broken."""
+        before = self._of_files.get(file.path.name, _OfFile())
         try:
-            plugins = _made(file)
+            plugins = before.plugins if file.digest and file.digest == before.digest else _made(file)
             shelf.add(Source.DIRECTORY, *plugins)
         except BaseException as error:  # noqa: BLE001 - see above
             shelf.leave_out(file.path.stem, Source.DIRECTORY, str(file.path), error)
-            return _kept(shelf, self._of_files.get(file.path.name, ()))
-        return plugins
+            return _kept(shelf, before)
+        return _OfFile(plugins, file.digest)
 
 
-def _kept(shelf: _Shelf, before: Sequence[AnyPlugin]) -> Sequence[AnyPlugin]:
+def _kept(shelf: _Shelf, before: _OfFile) -> _OfFile:
     """What ran before, unless its name has gone to another one."""
     with suppress(ValueError):
-        shelf.add(Source.DIRECTORY, *before)
+        shelf.add(Source.DIRECTORY, *before.plugins)
         return before
-    return ()
+    return _OfFile()
 
 
 def _made(file: Found) -> Sequence[AnyPlugin]:

@@ -156,6 +156,23 @@ def test_a_class_with_two_names_that_nobody_can_hash_is_one_plugin(registry: Reg
     assert registry.broken == ()
 
 
+def test_what_did_not_change_is_not_run_again(registry: Registry, directory: Path) -> None:
+    put(directory, "mine.py", plugin("mine"))
+    registry.reload(directory)
+    before = registry.notifier("mine")
+
+    registry.reload(directory)
+    same = registry.notifier("mine")
+    put(directory, "mine.py", "raise RuntimeError")
+    registry.reload(directory)
+    put(directory, "mine.py", plugin("mine"))
+    registry.reload(directory)
+
+    assert same is before
+    assert registry.notifier("mine") is before
+    assert registry.broken == ()
+
+
 def test_what_is_no_file_is_shown(registry: Registry, directory: Path) -> None:
     package = directory / "pack"
     package.mkdir(mode=0o755)

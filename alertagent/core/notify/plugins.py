@@ -69,10 +69,10 @@ class Plugins:
         """Read the directory anew, here and in all other processes. Raises Conflict where there is none."""
         if self._directory is None:
             raise Conflict("there is no directory of plugins; set plugins.directory", code="plugin.no_directory")
-        await self._reload(self._directory)
-        async with self._database.transaction() as transaction:
+        async with self._database.transaction() as transaction:  # before: no code runs that nobody can be asked for
             await transaction.execute(sql.announce_plugins, CHANNEL)
             await self._audit.record(transaction, actor, "plugins.reloaded", ("plugins", str(self._directory)))
+        await self._reload(self._directory)
 
     async def following(self) -> None:
         """Read the directory at the start, when another process was told to, and when that may have been missed."""
