@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 
 import structlog
@@ -86,7 +86,7 @@ class Pool:
             clock=clock or SystemClock(),
             is_open=self._may_start,
         )
-        self._admission = Admission(self._station, self._settler, types=frozenset(handlers), ready=self._runners.start)
+        self._admission = Admission(self._station, self._settler, types=frozenset(handlers), ready=self._go_on)
         self._reader = Reader(self._station, self._admission, self._open)
         self._leases = Leases(self._station, self._admission)
         self._stopping = asyncio.Event()
@@ -103,12 +103,12 @@ class Pool:
         return self._holdings.is_short
 
     def hold(self, is_held: bool) -> None:
-        """Start nothing while this is so; what runs goes on."""
+        """Start nothing while this is so, and keep nothing in hand; what runs goes on."""
         if is_held:
             self._open.clear()
         else:
             self._open.set()
-            self._runners.start()
+        self._go_on()
 
     def drop(self, tasks: Collection[str]) -> None:
         """Cancel what runs of these, and do not start the others. The ledger has them as failed already."""
@@ -149,7 +149,7 @@ class Pool:
         )
         await self._stopping.wait()
         await cancel(reading)
-        await self._give_back()
+        await self._give_all_back()
         await self._finish()
         await self._write_the_rest()
         await cancel(writing)
@@ -157,6 +157,13 @@ class Pool:
     def _loops(self, group: asyncio.TaskGroup, **steps: Callable[[], Awaitable[None]]) -> list[asyncio.Task[None]]:
         queue = self._station.queue
         return [group.create_task(forever(name, step, queue=queue)) for name, step in steps.items()]
+
+    def _go_on(self) -> None:
+        """Start what is ready, or give it back while the pool is held: also what a read that had begun still brings."""
+        if self._open.is_set():
+            self._runners.start()
+        else:
+            self._give_back(self._holdings.waiting())
 
     def _may_start(self) -> bool:
         if not self._open.is_set() or self._stopping.is_set():
@@ -173,9 +180,12 @@ class Pool:
             holdings.resize(now)
         self._runners.start()
 
-    async def _give_back(self) -> None:
-        for delivery in [*self._holdings.waiting(), *self._admission.waiting()]:
+    def _give_back(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
             self._settler.remove(delivery, GiveBack())
+
+    async def _give_all_back(self) -> None:
+        self._give_back([*self._holdings.waiting(), *self._admission.waiting()])
         try:
             async with asyncio.timeout(WRITES):
                 async for level, entry, fields in self._reader.unseen():

@@ -2,6 +2,7 @@ import asyncio
 
 from alertagent.kernel.errors import Unavailable
 from alertagent.queue.options import QueueOptions
+from alertagent.queue.streams import GROUP
 from alertagent.queue.task import Task
 from tests.queue.bench import QUEUE, Bench, task, until
 from tests.support.waiting import Inbox
@@ -31,6 +32,27 @@ async def test_a_paused_queue_starts_nothing_until_it_is_resumed(bench: Bench) -
 
         await bench.ledger.resume(bench.database, QUEUE)
         await bench.finished(3, timeout=1)
+
+
+async def test_a_paused_worker_keeps_nothing_that_it_does_not_run(bench: Bench) -> None:
+    gate = asyncio.Event()
+
+    async def run(_: Task) -> None:
+        await gate.wait()
+
+    async with bench.workers({"note": run}, options=QueueOptions(default_concurrency=1)):
+        await bench.enqueue(*(task() for _ in range(4)))
+        await until(lambda: _held(bench, 2))
+        await bench.ledger.pause(bench.database, QUEUE, "ann")
+        await until(lambda: _held(bench, 1))
+        await bench.enqueue(task())
+        gate.set()
+        await bench.finished(1)
+        await until(lambda: _held(bench, 0))
+        assert await bench.entries() == 4
+
+        await bench.ledger.resume(bench.database, QUEUE)
+        assert await bench.finished(5) == ["completed"] * 5
 
 
 async def test_a_pause_holds_for_workers_that_come_later_and_though_redis_is_flushed(bench: Bench) -> None:
@@ -72,3 +94,8 @@ async def _ordered(bench: Bench) -> bool:
     except Unavailable:
         return False
     return True
+
+
+async def _held(bench: Bench, count: int) -> bool:
+    pending = [await bench.redis.xpending(stream, GROUP) for stream in bench.keys.streams]
+    return sum(each["pending"] for each in pending) == count
