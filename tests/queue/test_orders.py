@@ -98,4 +98,4 @@ async def _ordered(bench: Bench) -> bool:
 
 async def _held(bench: Bench, count: int) -> bool:
     pending = [await bench.redis.xpending(stream, GROUP) for stream in bench.keys.streams]
-    return sum(each["pending"] for each in pending) == count
+    return sum(int(each["pending"]) for each in pending) == count
