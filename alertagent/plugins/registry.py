@@ -24,6 +24,7 @@ from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.config import PluginConfig
 from alertagent.plugins.directory import Found, Unloadable, read_directory, said_by
 from alertagent.plugins.languages import Bilingual
+from alertagent.plugins.notifiers.apprise import Apprise
 from alertagent.plugins.notifiers.console import Console
 from alertagent.plugins.notifiers.dingtalk import DingTalk
 from alertagent.plugins.notifiers.discord import Discord
@@ -137,6 +138,7 @@ class Registry:
                 Telegram(),
                 WeCom(),
                 Webhook(),
+                Apprise(),
                 Console(),
                 Dify(),
                 Heuristic(),

@@ -16,6 +16,7 @@ from alertagent.plugins.transport import Transport
 
 HERE = __name__
 BUILT_IN = {
+    "apprise",
     "console",
     "dingtalk",
     "discord",

@@ -242,6 +242,26 @@ async def test_a_test_message_is_sent_and_the_providers_words_are_shown(api: Api
     assert invalid.status == 400
 
 
+async def test_a_channel_by_apprise_is_saved_tried_out_and_keeps_its_url_to_itself(
+    api: Api, sink: Sink, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"gotify://127.0.0.1:{sink.port}/AsecretToken123"
+    private = url.replace("127.0.0.1", "10.0.0.1")
+    sink.answer_next(SinkAnswer(), SinkAnswer(status=401, body=b"who?"))
+
+    made = await add(api, plugin="apprise", config={"url": url})
+    sent = await api.post(f"/channels/{made['id']}/test")
+    refused = await api.post(f"/channels/{made['id']}/test")
+    invalid = await api.post("/channels", {"name": "far", "plugin_name": "apprise", "config": {"url": private}})
+
+    assert made["config"] == {"url": "***"}
+    assert (sent.data["outcome"], refused.data["outcome"]) == ("delivered", "refused")
+    assert (invalid.status, invalid.error["code"]) == (400, "outgoing.forbidden")
+    assert invalid.error["details"][0]["loc"] == ["config", "url"]
+    told = [made, sent.body, refused.body, invalid.body, (await api.get("/channels")).body, *capsys.readouterr()]
+    assert "AsecretToken123" not in str(told)
+
+
 async def test_who_may_see_and_change_channels(api: Api) -> None:
     made = await add(api)
     viewer = api.as_((await api.post("/tokens", {"name": "v", "role": "viewer"})).data["token"])

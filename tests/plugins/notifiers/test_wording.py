@@ -18,6 +18,8 @@ from alertagent.core.templates.sandbox import CLOSE, OPEN
 from alertagent.kernel.language import Language
 from alertagent.kernel.message import Kind, Line, Message, PageLinks, Wording
 from alertagent.plugins.base import HttpNotifier, Worded
+from alertagent.plugins.notifiers.apprise import Service
+from alertagent.plugins.notifiers.apprise import worded as worded_for_apprise
 from alertagent.plugins.notifiers.console import readable
 from alertagent.plugins.notifiers.mail import compose
 from alertagent.plugins.registry import Registry
@@ -63,8 +65,13 @@ def mailed(message: Message) -> str:
     return "\n".join([str(mail["Subject"]), *parts])
 
 
+def handed_to_apprise(message: Message) -> str:
+    return strings(worded_for_apprise(message, Service(title=250, body=4096)))
+
+
 SAID: dict[str, Callable[[Message], str]] = {
     **{name: partial(posted, name) for name in SETTINGS},
+    "apprise": handed_to_apprise,
     "email": mailed,
     "console": readable,
 }
@@ -136,6 +143,7 @@ DANGEROUS = {
     "telegram": re.compile(r"(?<![\w])@|<(script|a href=.?http://evil)"),
     "email": re.compile(r"(?s)<html.*<(script|a href=.?http://evil)"),
     "opsgenie": re.compile(r"[\x1b\u202e]"),
+    "apprise": re.compile(r"(?<!\w)@|<[\w!@#/]|\]\("),
     "console": re.compile(r"[\x1b\u202e]"),
 }
 
