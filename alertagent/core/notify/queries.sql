@@ -120,7 +120,13 @@ SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT DO NOTHING;
 
 -- name: members
-SELECT group_key, fingerprint, held, held_for FROM notification_group_alerts WHERE group_key = ANY ($1);
+-- Here and below group by group: in a storm the planner still takes the table for small, and would read all of it.
+SELECT member.*
+  FROM unnest($1::text[]) AS asked (key)
+ CROSS JOIN LATERAL (
+       SELECT group_key, fingerprint, held, held_for
+         FROM notification_group_alerts WHERE group_key = asked.key
+       OFFSET 0) AS member;
 
 -- name: hold_members
 UPDATE notification_group_alerts AS member SET held = judged.held
@@ -165,7 +171,9 @@ UPDATE notification_groups AS stored
 RETURNING stored.key, stored.generation;
 
 -- name: told
-SELECT * FROM notification_log WHERE group_key = ANY ($1);
+SELECT told.*
+  FROM unnest($1::text[]) AS asked (key)
+ CROSS JOIN LATERAL (SELECT * FROM notification_log WHERE group_key = asked.key OFFSET 0) AS told;
 
 -- name: abandon_deliveries
 -- A delivery whose task has ended without ending it (its worker died again and again, say) would hold up everything
@@ -182,7 +190,11 @@ UPDATE notification_deliveries AS delivery
               AND digest.status = 'pending'));
 
 -- name: open_deliveries
-SELECT group_key, channel_id FROM notification_deliveries WHERE group_key = ANY ($1) AND status = 'pending';
+SELECT delivery.*
+  FROM unnest($1::text[]) AS asked (key)
+ CROSS JOIN LATERAL (
+       SELECT group_key, channel_id FROM notification_deliveries WHERE group_key = asked.key AND status = 'pending'
+       OFFSET 0) AS delivery;
 
 -- name: add_deliveries
 -- Each list of alerts comes inside an object: a list of lists would be taken for an array of two dimensions.
