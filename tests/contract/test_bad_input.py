@@ -533,6 +533,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
         ("POST", "/channels", CHANNEL, change, name)
         for change, name in [
             ({"name": ""}, "name"),
+            ({"name": "user:alice"}, "user_id"),
             ({"plugin_name": "none"}, "none"),
             ({"config": []}, "config"),
             ({"config": {}}, "url"),

@@ -37,6 +37,12 @@ Pool = Annotated[
     tuple[Name, ...],
     Field(max_length=20, description="Channels of the same plugin that send what this one has no room for, in order."),
 ]
+Owner = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=100, description="Whose it is; `user:<id>` is all channels of a user. Null: shared."
+    ),
+]
 Default = Annotated[bool, Field(description="Gets every alert while no routing document is stored.")]
 
 Spoken = Annotated[
@@ -52,7 +58,7 @@ class ChannelRequest(Model):
     plugin_name: Name
     config: dict[str, Any] = {}
     enabled: bool = True
-    user_id: Name | None = None
+    user_id: Owner | None = None
     fallback: Fallback = ()
     default: Default = False
     min_severity: MinSeverity = None
@@ -75,7 +81,7 @@ class ChannelChange(Model):
     plugin_name: Name | None = None
     config: dict[str, Any] | None = None
     enabled: bool | None = None
-    user_id: Name | None = None
+    user_id: Owner | None = None
     fallback: Fallback | None = None
     default: Default | None = None
     min_severity: MinSeverity = None

@@ -12,6 +12,7 @@ from alertagent.core.audit.service import Audit
 from alertagent.core.notify.groups import regroup_task
 from alertagent.core.notify.model import Channel
 from alertagent.core.notify.pools import check_pool
+from alertagent.core.routing.model import USER, user_receiver
 from alertagent.kernel.errors import Conflict, Detail, Invalid, NotFound, Stale
 from alertagent.kernel.ids import new_id
 from alertagent.kernel.language import Language
@@ -85,7 +86,7 @@ _LISTS = frozenset({"fallback", "pool"})
 
 
 class Routes(Protocol):
-    """Who tells where a channel is wanted."""
+    """Who tells where a channel, or a user as `user:<id>`, is wanted."""
 
     async def leading_to(self, channel: str, executor: Executor) -> Sequence[str]: ...
 
@@ -129,14 +130,24 @@ class Channels:
         rows = await (executor or self._database).fetch(sql.channels_named, list(names))
         return {row["name"]: channel_of(row, self._seals) for row in rows}
 
+    async def behind(self, names: Iterable[str], executor: Executor) -> dict[str, list[Channel]]:
+        """The channel of each of these names, or those of the user."""
+        found: dict[str, list[Channel]] = {}
+        for row in await executor.fetch(sql.channels_behind, list(names)):
+            channel = channel_of(row, self._seals)
+            for name in (channel.name, *(() if channel.user_id is None else [user_receiver(channel.user_id)])):
+                found.setdefault(name, []).append(channel)
+        return found
+
     async def names(self, executor: Executor | None = None) -> dict[str, bool]:
-        """All names, and whether the channel hears of everything while no routing document is stored."""
+        """All names, users' too, and whether the channel hears of everything while no routing document is stored."""
         rows = await (executor or self._database).fetch(sql.channel_names)
         return {row["name"]: row["hears_everything"] for row in rows}
 
     async def hold(self, transaction: Executor, names: Sequence[str]) -> set[str]:
-        """Those of these channels that exist; until the transaction ends they keep their names."""
-        return {row["name"] for row in await transaction.fetch(sql.hold_channels, names)}
+        """Those of these channels and users that exist; until the transaction ends they lead where they do."""
+        rows = await transaction.fetch(sql.hold_channels, names)
+        return {name for row in rows for name in (row["name"], row["user_name"]) if name in names}
 
     async def page(self, request: PageRequest) -> tuple[list[Channel], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
@@ -144,6 +155,7 @@ class Channels:
 
     async def add(self, actor: Actor, values: Mapping[str, Any]) -> Channel:
         """Store a channel. Raises Invalid with the place of each finding, Conflict when the name is taken."""
+        _require_own_name(values["name"])
         config = await self._checked(values["plugin_name"], values["config"], {})
         await self._check_pool(values)
         self._require_worded(values)
@@ -152,6 +164,7 @@ class Channels:
 
     async def webhook(self, name: str, url: str) -> dict[str, Any]:
         """The values of a new channel that posts to this URL. Raises Invalid."""
+        _require_own_name(name)
         config = await self._checked(Webhook.name, {"url": url}, {})
         return {"name": name, "plugin_name": Webhook.name, "config": config, **_NEW}
 
@@ -182,6 +195,8 @@ class Channels:
     async def _revised(self, base: Channel, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Every editable value with the changes in it, checked; that may take a look at the network."""
         values = {name: getattr(base, name) for name in _EDITABLE} | dict(changes)
+        if values["name"] != base.name:
+            _require_own_name(values["name"])
         if "config" not in changes:
             require_readable(base)
         same_plugin = values["plugin_name"] == base.plugin_name
@@ -212,6 +227,8 @@ class Channels:
                     return before
                 if values["name"] != before.name:
                     await self._require_unrouted(transaction, before, "renamed")
+                if values["user_id"] != before.user_id:
+                    await self._require_user_unrouted(transaction, before, "given away")
                 columns = _columns(base.id, values, await self._seals.sealer(transaction))
                 row = await transaction.fetchrow(sql.replace_channel, base.id, *columns)
                 after = channel_of(row, self._seals)
@@ -230,6 +247,7 @@ class Channels:
         async with self._database.transaction() as transaction:
             before = await self._current(transaction, id, expected)
             await self._require_unrouted(transaction, before, "deleted")
+            await self._require_user_unrouted(transaction, before, "deleted")
             await transaction.execute(sql.remove_channel, id)
             await self._note(transaction, actor, "channel.deleted", before, None)
 
@@ -281,15 +299,33 @@ class Channels:
         return channel_of(row, self._seals)
 
     async def _require_unrouted(self, transaction: Executor, channel: Channel, done: str) -> None:
-        places = await self._routes.leading_to(channel.name, transaction) if self._routes is not None else ()
-        if places:
-            shown = ", ".join(place[:_SHOWN] for place in places[:_NAMED])
-            more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+        if shown := await self._places(transaction, channel.name):
             message = (
-                f'channel "{channel.name}" cannot be {done} while the routing document names it: {shown}{more}. '
+                f'channel "{channel.name}" cannot be {done} while the routing document names it: {shown}. '
                 "Take it out there first"
             )
             raise Conflict(message, code="channel.routed")
+
+    async def _require_user_unrouted(self, transaction: Executor, channel: Channel, done: str) -> None:
+        """Who has no channel is no user: the last one stays for as long as the routing document names its user."""
+        if channel.user_id is None:
+            return
+        await transaction.execute(sql.lock_user, channel.user_id)
+        if await transaction.fetchval(sql.has_another, channel.user_id, channel.id):
+            return
+        user = user_receiver(channel.user_id)
+        if shown := await self._places(transaction, user):
+            message = (
+                f'channel "{channel.name}" is the last of {user} and cannot be {done} while the routing document names '
+                f"them: {shown}. Take them out there first, or switch the channel off"
+            )
+            raise Conflict(message, code="channel.routed")
+
+    async def _places(self, transaction: Executor, name: str) -> str:
+        """Where the routing document names this channel or user; empty where it does not."""
+        places = await self._routes.leading_to(name, transaction) if self._routes is not None else ()
+        more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+        return ", ".join(place[:_SHOWN] for place in places[:_NAMED]) + more
 
     async def _note(
         self, transaction: Executor, actor: Actor, action: str, before: Channel | None, after: Channel | None
@@ -328,6 +364,12 @@ def require_readable(channel: Channel) -> None:
 def _columns(id: str, values: Mapping[str, Any], sealer: Sealer) -> list[Any]:
     stored = {**values, "config": sealer.sealed(CONFIG.at(id), values["config"])}
     return [list(stored[name]) if name in _LISTS else stored[name] for name in _EDITABLE]
+
+
+def _require_own_name(name: str) -> None:
+    if name.startswith(USER):
+        message = f'a name that begins with "{USER}" stands for all channels of a user; set "user_id" to make it theirs'
+        raise Invalid(message, code="channel.name_reserved", details=[Detail(("name",), message)])
 
 
 def _taken(name: str) -> Conflict:

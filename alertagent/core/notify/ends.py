@@ -121,7 +121,7 @@ def _is_wanted(row: Any, table: RoutingTable, known: Mapping[str, Alert]) -> boo
     if is_outside_groups(row["group_key"]):
         return True
     receiver = table.receiver(row["receiver"])
-    is_behind = row["is_default"] if receiver is None else row["channel_name"] in receiver.channels
+    is_behind = row["is_default"] if receiver is None else receiver.leads_to(row["channel_name"], row["user_id"])
     wants_ends = receiver is None or receiver.send_resolved
     return wants_ends and not (is_behind and _concerns(row, known))
 

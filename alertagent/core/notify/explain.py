@@ -14,7 +14,7 @@ from alertagent.core.notify.holding import held_everywhere
 from alertagent.core.notify.look import groups_of
 from alertagent.core.notify.reasons import Hearer, Path, answers
 from alertagent.core.notify.wishes import wishes_of
-from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told
+from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told, user_receiver
 from alertagent.core.routing.service import Routing
 from alertagent.core.routing.stages import Drop, Verdict, off_time
 from alertagent.core.silences.service import Silences
@@ -124,8 +124,15 @@ async def _path(
 async def _hearers(transaction: Transaction, receiver: Receiver | None, key: str) -> tuple[Hearer, ...]:
     names = list(receiver.channels) if receiver is not None else None
     rows = await transaction.fetch(sql.hearers, names, key)
-    known = {row["name"]: _hearer(row) for row in rows}
-    return tuple(known.get(name, Hearer(name=name)) for name in (known if names is None else names))
+    if names is None:
+        return tuple(map(_hearer, rows))
+    behind: dict[str, list[Hearer]] = {}
+    for row in rows:
+        behind.setdefault(row["name"], []).append(_hearer(row))
+        if row["user_id"] is not None:
+            behind.setdefault(user_receiver(row["user_id"]), []).append(_hearer(row))
+    found = [hearer for name in names for hearer in behind.get(name, [Hearer(name=name)])]
+    return tuple({hearer.name: hearer for hearer in found}.values())
 
 
 def _hearer(row: Any) -> Hearer:

@@ -36,6 +36,7 @@ class Listener:
     id: str
     name: str
     is_default: bool
+    user_id: str | None = None
     wishes: Wishes | None = None
 
 
@@ -222,7 +223,7 @@ def audience_of(receiver: Receiver | None, listeners: Iterable[Listener]) -> Aud
     """Which of the usable channels a receiver means; None: those that hear of everything."""
     if receiver is None:
         return _audience([each for each in listeners if each.is_default], send_resolved=True)
-    named = [each for each in listeners if each.name in receiver.channels]
+    named = [each for each in listeners if receiver.leads_to(each.name, each.user_id)]
     return _audience(named, send_resolved=receiver.send_resolved)
 
 
@@ -236,7 +237,7 @@ def _audience(listeners: Sequence[Listener], *, send_resolved: bool) -> Audience
 
 def listener_of(row: Any) -> Listener:
     wishes = wishes_of(row["min_severity"], row["quiet_hours"])
-    return Listener(id=row["id"], name=row["name"], is_default=row["is_default"], wishes=wishes)
+    return Listener(id=row["id"], name=row["name"], is_default=row["is_default"], user_id=row["user_id"], wishes=wishes)
 
 
 def planned(alert: Alert) -> dict[str, Any]:

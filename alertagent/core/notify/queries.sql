@@ -15,21 +15,41 @@ SELECT * FROM user_notification_configs WHERE name = ANY ($1);
 SELECT name FROM user_notification_configs WHERE $1 = ANY (pool) ORDER BY name LIMIT 1;
 
 -- name: channel_names
+-- Of channels and of users.
 SELECT name, enabled AND is_default AND NOT EXISTS (
            SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled
        ) AS hears_everything
   FROM user_notification_configs
+UNION ALL
+SELECT DISTINCT 'user:' || user_id, false FROM user_notification_configs WHERE user_id IS NOT NULL
+ ORDER BY name;
+
+-- name: channels_behind
+-- Those of these names, and those of the users among them.
+SELECT * FROM user_notification_configs
+ WHERE name = ANY ($1) OR 'user:' || user_id = ANY ($1)
  ORDER BY name;
 
 -- name: hold_channels
--- Whoever deletes or renames one waits, and then finds the document that names it.
-SELECT name FROM user_notification_configs WHERE name = ANY ($1) ORDER BY name FOR KEY SHARE;
+-- And those of users. Whoever deletes or changes one waits, and then finds the document that names it.
+SELECT name, 'user:' || user_id AS user_name
+  FROM user_notification_configs
+ WHERE name = ANY ($1) OR 'user:' || user_id = ANY ($1)
+ ORDER BY name
+   FOR KEY SHARE;
+
+-- name: lock_user
+-- Two who take the last two channels of a user away, each one of them, would each see the other.
+SELECT pg_advisory_xact_lock(hashtextextended('channels of ' || $1, 0));
+
+-- name: has_another
+SELECT EXISTS (SELECT FROM user_notification_configs WHERE user_id = $1 AND id <> $2);
 
 -- name: default_channels
 SELECT * FROM user_notification_configs
  WHERE enabled AND is_default
 -- name: usable_channels
-SELECT id, name, is_default, min_severity, quiet_hours FROM user_notification_configs
+SELECT id, name, user_id, is_default, min_severity, quiet_hours FROM user_notification_configs
  WHERE enabled
    AND NOT EXISTS (SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled)
  ORDER BY id;
@@ -94,8 +114,9 @@ SELECT * FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
 SELECT * FROM notification_groups WHERE key = ANY ($1);
 
 -- name: hearers
--- Channels by name, or all default ones ($1 null), and what each knows of a group.
-SELECT channel.id, channel.name, channel.paused_until, told.firing, told.resolved, told.told_at, told.failed,
+-- Channels by name or user, or all default ones ($1 null), and what each knows of a group.
+SELECT channel.id, channel.name, channel.user_id, channel.paused_until,
+       told.firing, told.resolved, told.told_at, told.failed,
        channel.enabled AND NOT EXISTS (
            SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled
        ) AS is_on,
@@ -104,7 +125,8 @@ SELECT channel.id, channel.name, channel.paused_until, told.firing, told.resolve
            AS is_being_told
   FROM user_notification_configs AS channel
   LEFT JOIN notification_log AS told ON told.group_key = $2 AND told.channel_id = channel.id
- WHERE CASE WHEN $1::text[] IS NULL THEN channel.is_default ELSE channel.name = ANY ($1) END
+ WHERE CASE WHEN $1::text[] IS NULL THEN channel.is_default
+            ELSE channel.name = ANY ($1) OR 'user:' || channel.user_id = ANY ($1) END
  ORDER BY channel.name;
 
 -- name: due_at_once
@@ -394,7 +416,7 @@ SELECT FROM user_notification_configs
 -- name: lock_awaited
 -- By channel and group, the latest last.
 SELECT delivery.id, channel_id, group_key, receiver, alerts, status, is_ambiguous, channel.name AS channel_name,
-       channel.is_default, channel.min_severity
+       channel.user_id, channel.is_default, channel.min_severity
   FROM notification_deliveries AS delivery
   JOIN user_notification_configs AS channel ON channel.id = channel_id
  WHERE delivery.id = ANY ($1)

@@ -195,6 +195,7 @@ def _detail(ending: Ending) -> Mapping[str, Any]:
         "delivery": ending.delivery.id,
         "channel_id": ending.delivery.channel_id,
         "group": ending.delivery.group_key,
+        "receiver": ending.delivery.receiver,
         "code": ending.outcome.code,
         "text": ending.outcome.text,
         **digest,

@@ -66,7 +66,7 @@ class ReceiverEntry(Section):
 
     @property
     def leads_to(self) -> tuple[str, ...]:
-        """The channels by name; where none are given, the one of the same name."""
+        """The channels by name, and users; where none are given, the one of the same name."""
         return self.channels if self.channels is not None else (self.name or "",)
 
 
@@ -157,7 +157,7 @@ def suspicions(document: RoutingDocument) -> list[Detail]:
 
 
 def channels_named(document: RoutingDocument) -> Iterator[tuple[Loc, str]]:
-    """Every channel that a receiver leads to, with the place that names it."""
+    """Every channel or user that a receiver leads to, with the place that names it."""
     entries = document.receivers or ()
     for index, entry in enumerate(entries):
         if entry.channels is None:

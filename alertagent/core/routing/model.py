@@ -1,6 +1,7 @@
 """Where alerts go: the tree of routes, who stands behind a receiver, and what a channel already knows. Pure.
 
-The words mean what they mean in Alertmanager. A receiver is a channel by its name, or several under one name.
+The words mean what they mean in Alertmanager. A receiver is a channel by its name, all channels of a user as
+`user:<id>`, or several of these under one name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,9 @@ from typing import Protocol
 from alertagent.kernel.ids import digest
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher
+
+# Before the id of a user: the name for all of their channels. No channel gets a name that begins so.
+USER = "user:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +85,23 @@ class Inhibition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """The channels, by name, that hear of what goes to a receiver."""
+    """The channels, by name, that hear of what goes to a receiver; `user:<id>` is each channel of that user."""
 
     name: str
     channels: tuple[str, ...]
     send_resolved: bool = True
+
+    def leads_to(self, channel: str, user_id: str | None) -> bool:
+        """Whether it means the channel of this name, which is that of this user."""
+        return channel in self.channels or (user_id is not None and user_receiver(user_id) in self.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingTable:
     """A routing document, understood. Revision 0 is the one in force until a document is stored.
 
-    A receiver that `receivers` does not name is the channel of the same name; where `receivers` is None, every enabled
-    channel marked `default` hears of everything.
+    A receiver that `receivers` does not name is the channel, or the user, of the same name; where `receivers` is None,
+    every enabled channel marked `default` hears of everything.
     """
 
     revision: int
@@ -118,6 +126,11 @@ class RoutingTable:
     @cached_property
     def _by_key(self) -> Mapping[str, Route]:
         return {route.key: route for route in self.root.all()}
+
+
+def user_receiver(user_id: str) -> str:
+    """What a receiver that is all channels of a user is called."""
+    return f"{USER}{user_id}"
 
 
 DEFAULT_ROUTE = Route(

@@ -13,7 +13,7 @@ from alertagent.core.alerts.service import Alerts
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
 from alertagent.core.routing.document import Judged, RoutingDocument, channels_named, read_json, restored, suspicions
-from alertagent.core.routing.model import DEFAULT_TABLE, RoutingTable
+from alertagent.core.routing.model import DEFAULT_TABLE, USER, RoutingTable
 from alertagent.core.routing.moves import Moves, moves_of, reach
 from alertagent.core.routing.table import table_of
 from alertagent.core.routing.text import diff, values_of
@@ -37,11 +37,11 @@ class ChannelBook(Protocol):
     """The channels, as far as a routing document has to do with them."""
 
     async def names(self, executor: Executor | None = None) -> Mapping[str, bool]:
-        """All names, and whether the channel hears of everything while no document is stored."""
+        """All names, users' too, and whether the channel hears of everything while no document is stored."""
         ...
 
     async def hold(self, transaction: Executor, names: Sequence[str]) -> Collection[str]:
-        """Those of these that exist; until the transaction ends they keep their names."""
+        """Those of these channels and users that exist; until the transaction ends they lead where they do."""
         ...
 
     async def webhook(self, name: str, url: str) -> Mapping[str, Any]:
@@ -141,7 +141,7 @@ class Routing:
         return sorted(name for name, is_default in (await self._channels.names()).items() if is_default)
 
     async def leading_to(self, channel: str, executor: Executor) -> list[str]:
-        """The routes and receivers by which the document names this channel."""
+        """The routes and receivers by which the document names this channel or user."""
         table = await self.table(executor)
         receivers = table.receivers
         if receivers is None:
@@ -270,7 +270,10 @@ class Routing:
 
 
 def _unknown(name: str, names: Iterable[str]) -> str:
-    return f'there is no channel "{name[:80]}".{did_you_mean(name[:80], names)}'
+    shown = name[:80]
+    if name.startswith(USER):
+        return f'"{shown}" leads to nobody: no channel has this "user_id".{did_you_mean(shown, names)}'
+    return f'there is no channel "{shown}".{did_you_mean(shown, names)}'
 
 
 def _audited(version: Version) -> Mapping[str, Any] | None:
