@@ -23,7 +23,10 @@ class RuleModel(Model):
 
     matchers: Annotated[tuple[Text, ...], Field(min_length=1, max_length=20, examples=[['severity="critical"']])]
     after: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=7))]
-    channels: Annotated[tuple[Text, ...], Field(min_length=1, max_length=20, description="By name.")]
+    channels: Annotated[
+        tuple[Text, ...],
+        Field(min_length=1, max_length=20, description="By name, or `user:<id>` for all of a user."),
+    ]
 
     @field_validator("matchers")
     @classmethod

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alertagent.core.alerts.model import Alert
+from alertagent.core.routing.model import USER
 from alertagent.kernel.durations import format_duration, parse_duration
 from alertagent.kernel.errors import Detail, Invalid
 from alertagent.kernel.matchers import Matcher, parse_matcher
@@ -13,7 +14,10 @@ from alertagent.kernel.matchers import Matcher, parse_matcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationRule:
-    """Alerts that all matchers fit reach these channels, by name, if nobody acknowledged them within `after`."""
+    """Alerts that all matchers fit reach these channels if nobody acknowledged them within `after`.
+
+    A channel goes by its name; `user:<id>` is each channel of that user.
+    """
 
     matchers: tuple[str, ...]
     after: timedelta
@@ -48,7 +52,7 @@ class Policy:
 
     @property
     def channels(self) -> list[str]:
-        """The names of all channels that it can reach."""
+        """The names of all channels and users that it can reach."""
         return list(dict.fromkeys(name for rule in self.rules for name in rule.channels))
 
 
@@ -79,10 +83,10 @@ def next_due(rules: Iterable[EscalationRule], alert: Alert, now: datetime) -> da
 
 
 def require_known(rules: Sequence[EscalationRule], known: Iterable[str]) -> None:
-    """Raises Invalid with the place of each channel that does not exist."""
+    """Raises Invalid with the place of each channel or user that does not exist."""
     names = set(known)
     findings = [
-        Detail(("rules", number, "channels", place), f'there is no channel "{name}"')
+        Detail(("rules", number, "channels", place), _unknown(name))
         for number, rule in enumerate(rules)
         for place, name in enumerate(rule.channels)
         if name not in names
@@ -91,3 +95,9 @@ def require_known(rules: Sequence[EscalationRule], known: Iterable[str]) -> None
         first = findings[0]
         message = f"{'.'.join(map(str, first.loc))}: {first.message}"
         raise Invalid(message, code="escalation.channel_unknown", details=findings)
+
+
+def _unknown(name: str) -> str:
+    if name.startswith(USER):
+        return f'"{name}" leads to nobody: no channel has this "user_id"'
+    return f'there is no channel "{name}"'

@@ -79,8 +79,7 @@ class Escalations:
             before = await self.policy(transaction)
             if expected is not None and before.revision not in expected:
                 raise Stale(f"the escalation was changed in the meantime; it is at revision {before.revision}")
-            named = await self._channels.named(Policy(rules=tuple(rules)).channels, transaction)
-            require_known(rules, named)
+            require_known(rules, await self._channels.hold(transaction, Policy(rules=tuple(rules)).channels))
             if tuple(rules) == before.rules:
                 return before
             documents = [rule.as_json() for rule in rules]
@@ -133,8 +132,8 @@ class Escalations:
 
     async def _tell(self, transaction: Transaction, policy: Policy, alerts: Sequence[Alert], now: datetime) -> None:
         reached = [(alert, name) for alert in alerts for name in due_channels(policy.rules, alert, now)]
-        channels = await self._channels.named({name for _, name in reached}, transaction)
-        usable = [(alert, channels[name]) for alert, name in reached if name in channels and channels[name].enabled]
+        behind = await self._channels.behind({name for _, name in reached}, transaction)
+        usable = [(alert, each) for alert, name in reached for each in behind.get(name, ()) if each.enabled]
         fresh = await transaction.fetch(
             sql.mark,
             [alert.fingerprint for alert, _ in usable],
@@ -146,7 +145,7 @@ class Escalations:
         known = {alert.fingerprint: alert for alert in alerts}
         for row in fresh:
             told.setdefault(row["channel_id"], []).append(known[row["fingerprint"]])
-        by_id = {channel.id: channel for channel in channels.values()}
+        by_id = {channel.id: channel for _, channel in usable}
         for id, members in told.items():
             await self._tell_channel(transaction, by_id[id], members)
 

@@ -74,3 +74,6 @@ def test_channels_must_exist() -> None:
     with pytest.raises(Invalid, match='there is no channel "third"') as refused:
         require_known([SECOND, THIRD], ["pager", "second"])
     assert refused.value.details[0].loc == ("rules", 1, "channels", 0)
+    require_known([rule(1, "user:alice")], ["user:alice"])
+    with pytest.raises(Invalid, match='"user:bob" leads to nobody: no channel has this "user_id"'):
+        require_known([rule(1, "user:bob")], ["user:alice"])

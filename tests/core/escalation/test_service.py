@@ -115,6 +115,21 @@ async def test_an_acknowledgement_that_is_taken_back_escalates_after_all_but_tel
     assert (len(heard(sink, "second")), len(heard(sink, "third"))) == (1, 1)
 
 
+async def test_an_escalation_to_a_user_reaches_each_of_their_enabled_channels_once(house: House, sink: Sink) -> None:
+    await set_up(house, sink, rule(15, "second"))
+    for name, values in (("chat", {}), ("mail", {}), ("old", {"enabled": False})):
+        await add_channel(house, sink, name, is_default=False, user_id="alice", **values)
+    with pytest.raises(Invalid, match='no channel has this "user_id"'):
+        await house.parts.escalations.replace(ANNA, [rule(15, "user:bob")], None)
+    await house.parts.escalations.replace(ANNA, [rule(15, "chat", "user:alice"), rule(30, "user:alice")], None)
+    await fire(house)
+
+    await minutes(house, 60)
+
+    assert names(heard(sink, "chat")) == names(heard(sink, "mail")) == [("a",)]
+    assert heard(sink, "old") == heard(sink, "second") == []
+
+
 async def test_a_silenced_alert_is_escalated_when_the_silence_is_over(house: House, sink: Sink) -> None:
     await set_up(house, sink)
     await fire(house)
