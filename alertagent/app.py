@@ -66,6 +66,7 @@ from alertagent.core.keys.api import KeysApi
 from alertagent.core.keys.service import Keys
 from alertagent.core.notify import tasks as notify_tasks
 from alertagent.core.notify.api import NotifyApi
+from alertagent.core.notify.assignments import Assignments
 from alertagent.core.notify.budgets import Budgets
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.circuits import Circuits
@@ -296,7 +297,15 @@ class Parts:
             late_after=settings.notify.late_after,
             at_least=settings.notify.digest_from,
         )
-        self.ends = Ends(database, self.alerts, routing=self.routing, producer=self.producer, clock=clock)
+        self.ends = Ends(
+            database,
+            self.alerts,
+            routing=self.routing,
+            registry=self.registry,
+            producer=self.producer,
+            clock=clock,
+        )
+        self.handling.on_assign(Assignments(self.alerts, self.producer, clock).tell)
         self.renderer = Renderer()
         self.templates = Templates(database, self.audit, self.renderer, self.metrics.message_worded)
         wordings = Wordings(database, self.templates)

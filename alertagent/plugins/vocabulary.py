@@ -40,6 +40,7 @@ class Words:
     part: str
     late_because: str
     escalated: str
+    assigned: str
     test: str
 
 
@@ -67,6 +68,7 @@ ENGLISH = Words(
     late_because="These alerts could not be told in time. {firing} still firing, {over} over by now; "
     "the oldest began at {oldest}.",
     escalated="Escalated: {title}",
+    assigned="Assigned by {by}: {title}",
     test="A test message from AlertAgent. Nothing is wrong.",
 )
 
@@ -100,6 +102,7 @@ CHINESE = Words(
     part="{title}（{place}/{parts}）",
     late_because="这些告警未能及时通知。{firing} 条仍在告警，{over} 条已经恢复；最早的一条始于 {oldest}。",
     escalated="升级通知：{title}",
+    assigned="{by} 指派：{title}",
     test="这是来自 AlertAgent 的测试消息，一切正常。",
 )
 

@@ -18,7 +18,14 @@ from alertagent.web.routes import post
 ACK = editor("alerts:ack")
 
 Words = Annotated[str, Field(max_length=16_384, description="Stands in the timeline.")]
-Assignee = Annotated[str, Field(min_length=1, max_length=200, description="Who deals with it; null: nobody.")]
+Assignee = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="Who deals with it: a user with channels is told on them; null: nobody.",
+    ),
+]
 Fingerprint = Annotated[str, Field(min_length=1, max_length=100)]
 
 

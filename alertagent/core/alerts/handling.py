@@ -3,7 +3,7 @@
 Each call is one transaction of a few statements, however many alerts it concerns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from alertagent.core.alerts.actions import NOT_FIRING, Action, Effect, Handled, Standing, Verb, effect
@@ -21,6 +21,8 @@ MAX_ALERTS = 10_000
 # The audit log names this many alerts of one call; the timelines have them all.
 AUDITED = 100
 
+Assigned = Callable[[Transaction, Actor, str, Sequence[str]], Awaitable[None]]
+
 
 class Handling:
     """What people do with alerts."""
@@ -31,6 +33,11 @@ class Handling:
         self._audit = audit
         self._producer = producer
         self._clock = clock
+        self._assigned: list[Assigned] = []
+
+    def on_assign(self, assigned: Assigned) -> None:
+        """Call this in the transaction of each assignment, with who assigns to whom, and the alerts that fire."""
+        self._assigned.append(assigned)
 
     async def handle(self, actor: Actor, fingerprint: str, action: Action) -> None:
         """Do this to one alert. Raises NotFound, and Conflict where it makes no sense."""
@@ -61,6 +68,10 @@ class Handling:
             await self._note(transaction, actor, action, done, _episodes(standings, handled.unchanged))
             if done:
                 await self._record(transaction, actor, action, handled.done)
+            firing = [fingerprint for fingerprint in handled.done if standings[fingerprint].is_firing]
+            if action.assignee is not None and firing:
+                for assigned in self._assigned:
+                    await assigned(transaction, actor, action.assignee, firing)
         return handled
 
     async def _write(self, transaction: Transaction, actor: Actor, action: Action, done: Sequence[Episode]) -> None:

@@ -38,6 +38,7 @@ SCOPES = frozenset(
     for verb in ("read", "write", "*")
 ) | {"alerts:ack", "ingest"}
 CLUSTER_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_OF_TOKEN = re.compile(r" \([a-z2-7]{8}\)$")
 _SYNC_SCOPE = re.compile(rf"sync:(\*|{CLUSTER_ID})")
 
 
@@ -90,6 +91,11 @@ def id_of(token: str) -> str | None:
     """The id inside a token; None when this is no token of ours or was mistyped."""
     match = _TOKEN.fullmatch(token)
     return match["id"] if match is not None and match["checksum"] == _checksum(match["body"]) else None
+
+
+def holder(name: str) -> str:
+    """The name of a principal without the token's id: whom the token was named after."""
+    return _OF_TOKEN.sub("", name)
 
 
 def digest(token: str) -> bytes:

@@ -137,7 +137,9 @@ class DeliveryView(Model):
     id: str
     channel_id: str
     group_key: str
-    receiver: Annotated[str, Field(description="The route's receiver, or `escalation`, `digest` or `fallback`.")]
+    receiver: Annotated[
+        str, Field(description="The route's receiver, or `escalation`, `assignment`, `digest` or `fallback`.")
+    ]
     alerts: tuple[str, ...]
     status: DeliveryStatus
     attempts: int

@@ -20,7 +20,7 @@ from alertagent.core.notify.backlog import Late, alerts_of, digests_of, refreshe
 from alertagent.core.notify.channels import sql
 from alertagent.core.notify.kinds import DELIVER, Deliver
 from alertagent.core.notify.look import planned_alert
-from alertagent.core.notify.model import DIGEST, ESCALATION, Delivery
+from alertagent.core.notify.model import ASSIGNMENT, DIGEST, ESCALATION, Delivery
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.ids import new_id
 from alertagent.kernel.together import Together
@@ -36,6 +36,9 @@ ABANDONED_AFTER = timedelta(minutes=6)
 
 # Fewer deliveries than these wait for room by themselves.
 CROWD = 2
+
+# Each of these is told by itself.
+_ALONE = frozenset({ASSIGNMENT, DIGEST, ESCALATION})
 
 log = structlog.get_logger()
 
@@ -67,7 +70,7 @@ class Digests:
 
         `may_crowd`: others of its channel may be merged at any moment, so that an attempt must be known of.
         """
-        if delivery.receiver in {DIGEST, ESCALATION}:
+        if delivery.receiver in _ALONE:
             return False
         age = self._clock.now() - delivery.due_at
         if delivery.digest_id is None and age < min(LOOK_FROM, self._late_after) and not may_crowd:
@@ -79,7 +82,7 @@ class Digests:
 
         It was to be attempted and was not: otherwise it waits by itself.
         """
-        if delivery.receiver in {DIGEST, ESCALATION}:
+        if delivery.receiver in _ALONE:
             return False
         return await self._crowded.ask(delivery)
 

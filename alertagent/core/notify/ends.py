@@ -1,5 +1,7 @@
 """Whoever was told that an alert fires is told that it is over, also who stood in for another or heard by escalation.
 
+Whoever was assigned one is, too, unless a group told the same channel of it.
+
 A group tells the channels behind its receiver of ends. Nobody does that for a delivery that went to another channel or
 belongs to no group, so each alert that it tells of as firing waits in `awaited_ends`. When all of them are over, an end
 is planned with the key of the delivery, by which its receiver finds the incident or the thread. Two find that out: the
@@ -19,13 +21,14 @@ from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.channels import sql
 from alertagent.core.notify.kinds import DELIVER, Deliver
-from alertagent.core.notify.look import planned_alert
-from alertagent.core.notify.model import Delivery, DeliveryStatus, PlannedAlert, is_outside_groups
+from alertagent.core.notify.look import groups_of, planned_alert
+from alertagent.core.notify.model import ASSIGNMENT, Delivery, DeliveryStatus, PlannedAlert, is_outside_groups
 from alertagent.core.notify.wishes import Wishes
-from alertagent.core.routing.model import RoutingTable
+from alertagent.core.routing.model import Receiver, RoutingTable
 from alertagent.core.routing.service import Routing
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.ids import new_id
+from alertagent.plugins.registry import Registry
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database, Transaction
 
@@ -36,11 +39,19 @@ class Ends:
     """Plans the ends that no group tells."""
 
     def __init__(
-        self, database: Database, alerts: Alerts, *, routing: Routing, producer: Producer, clock: Clock
+        self,
+        database: Database,
+        alerts: Alerts,
+        *,
+        routing: Routing,
+        registry: Registry,
+        producer: Producer,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._alerts = alerts
         self._routing = routing
+        self._registry = registry
         self._producer = producer
         self._clock = clock
 
@@ -68,16 +79,47 @@ class Ends:
         told = {planned.fingerprint for some in alerts.values() for planned in some}
         known = {alert.fingerprint: alert for alert in await self._alerts.find(told, transaction)}
         table = await self._routing.table(transaction)
-        settled, over = list[str](), list[str]()
+        settled, over = list[str](), dict[str, Any]()
         for _, some in groupby(rows, key=lambda row: (row["channel_id"], row["group_key"])):
             waiting = list(some)
             last = next((row for row in reversed(waiting) if _is_told(row) and _is_wanted(row, table, known)), None)
             settled += [row["id"] for row in waiting if row["status"] != DeliveryStatus.PENDING and row is not last]
             if last is not None and last["id"] not in busy and _are_over(alerts[last["id"]], known):
-                over.append(last["id"])
+                over[last["id"]] = last
         gone = {row["delivery_id"] for row in await transaction.fetch(sql.settle_awaited, [*settled, *over])}
-        ends = {id: self._ends_of(alerts[id], known) for id in over if id in gone}
+        heard = await self._heard_by_groups(transaction, table, list(over.values()), known)
+        ends = {id: self._ends_of(alerts[id], known) for id in over if id in gone - heard}
         await self._add(transaction, {id: some for id, some in ends.items() if some})
+
+    async def _heard_by_groups(
+        self, transaction: Transaction, table: RoutingTable, over: Sequence[Any], known: Mapping[str, Alert]
+    ) -> set[str]:
+        """The assignments whose channels groups tell of all these ends; an incident only its own message closes."""
+        rows = [row for row in over if row["receiver"] == ASSIGNMENT and not self._keeps_incidents(row["plugin_name"])]
+        if not rows:
+            return set()
+        homes = {
+            fingerprint: groups_of(table, known[fingerprint].labels)
+            for fingerprint in {alert["fingerprint"] for row in rows for alert in row["alerts"]} & known.keys()
+        }
+        keys = list({key for some in homes.values() for key, _, _ in some})
+        told = {
+            (row["group_key"], row["channel_id"]): {*row["firing"], *row["resolved"]}
+            for row in await transaction.fetch(sql.told, keys)
+        }
+
+        def is_heard(row: Any, alert: PlannedAlert) -> bool:
+            return any(
+                alert.key in told.get((key, row["channel_id"]), ())
+                for key, _, route in homes.get(alert.fingerprint, ())
+                if _tells_ends(table.receiver(route.receiver), row)
+            )
+
+        return {row["id"] for row in rows if all(is_heard(row, alert) for alert in map(planned_alert, row["alerts"]))}
+
+    def _keeps_incidents(self, plugin_name: str) -> bool:
+        plugin = self._registry.notifiers.get(plugin_name)
+        return plugin is not None and plugin.keeps_incidents
 
     def _ends_of(self, told: Sequence[PlannedAlert], known: Mapping[str, Alert]) -> list[PlannedAlert]:
         """Of an alert that is forgotten there is nothing to say."""
@@ -121,9 +163,16 @@ def _is_wanted(row: Any, table: RoutingTable, known: Mapping[str, Alert]) -> boo
     if is_outside_groups(row["group_key"]):
         return True
     receiver = table.receiver(row["receiver"])
-    is_behind = row["is_default"] if receiver is None else receiver.leads_to(row["channel_name"], row["user_id"])
     wants_ends = receiver is None or receiver.send_resolved
-    return wants_ends and not (is_behind and _concerns(row, known))
+    return wants_ends and not (_is_behind(receiver, row) and _concerns(row, known))
+
+
+def _tells_ends(receiver: Receiver | None, row: Any) -> bool:
+    return _is_behind(receiver, row) and (receiver is None or receiver.send_resolved)
+
+
+def _is_behind(receiver: Receiver | None, row: Any) -> bool:
+    return row["is_default"] if receiver is None else receiver.leads_to(row["channel_name"], row["user_id"])
 
 
 def _concerns(row: Any, known: Mapping[str, Alert]) -> bool:

@@ -90,10 +90,13 @@ def _message(
     )
     name = first.labels.get("alertname") or "alert"
     title = name if len(alerts) == 1 else f"{name} ({len(alerts)})"
-    is_escalated = delivery.receiver == ESCALATION
+    why = _why(delivery)
+    if why:
+        word = words(language).escalated if "escalated" in why else words(language).assigned
+        title = word.format(title=title, by=delivery.assigned_by)
     return Message(
         id=part_id,
-        title=words(language).escalated.format(title=title) if is_escalated else title,
+        title=title,
         content=next(_contents(first.annotations), ""),
         severity=first.labels.get("severity", ""),
         alert_id=first.fingerprint,
@@ -101,10 +104,17 @@ def _message(
         labels=first.labels,
         annotations=first.annotations,
         group=group,
-        extra={"escalated": True} if is_escalated else {},
+        extra=why,
         language=language,
         links=page_links(page, alerts, group.common_labels),
     )
+
+
+def _why(delivery: Delivery) -> Mapping[str, Any]:
+    """What brought the message about, where that is no route. The end of an assignment has nobody who assigned it."""
+    if delivery.receiver == ESCALATION:
+        return {"escalated": True}
+    return {} if delivery.assigned_by is None else {"assigned_by": delivery.assigned_by}
 
 
 def _analysis(delivery: Delivery, known: Mapping[str, Alert]) -> Mapping[str, Any] | None:

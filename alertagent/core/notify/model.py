@@ -40,6 +40,8 @@ class Channel:
 
 # The receiver of a delivery that tells of alerts which nobody acknowledged.
 ESCALATION = "escalation"
+# The receiver of a delivery that tells of alerts which were assigned to the owner of its channel.
+ASSIGNMENT = "assignment"
 # The receiver of a delivery that tells late what several others were to tell.
 DIGEST = "digest"
 
@@ -100,6 +102,7 @@ class Delivery:
     sent_by: str | None = None
     thread: str | None = None
     template_error: str = ""
+    assigned_by: str | None = None
 
     @property
     def is_digest(self) -> bool:
@@ -112,5 +115,5 @@ class Delivery:
 
 
 def is_outside_groups(key: str) -> bool:
-    """Whether this is the key of no group, but of what an escalation tells or a digest told."""
-    return key.startswith((f"{ESCALATION}:", f"{DIGEST}:"))
+    """Whether this is the key of no group, but of what an escalation, an assignment or a digest tells."""
+    return key.startswith((f"{ESCALATION}:", f"{ASSIGNMENT}:", f"{DIGEST}:"))

@@ -38,6 +38,14 @@ SELECT name, 'user:' || user_id AS user_name
  ORDER BY name
    FOR KEY SHARE;
 
+-- name: hold_channels_of
+-- Those of a user that may be told now; none goes before the transaction ends.
+SELECT id, name FROM user_notification_configs
+ WHERE user_id = $1 AND enabled
+   AND NOT EXISTS (SELECT FROM notification_plugins AS plugin WHERE plugin.name = plugin_name AND NOT plugin.enabled)
+ ORDER BY name
+   FOR KEY SHARE;
+
 -- name: lock_user
 -- Two who take the last two channels of a user away, each one of them, would each see the other.
 SELECT pg_advisory_xact_lock(hashtextextended('channels of ' || $1, 0));
@@ -227,6 +235,9 @@ SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts', d
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::timestamptz[])
     AS new (id, channel_id, group_key, receiver, group_labels, planned, due_at);
 
+-- name: note_assigner
+UPDATE notification_deliveries SET assigned_by = $2 WHERE id = $1;
+
 -- name: delivery
 SELECT * FROM notification_deliveries WHERE id = $1;
 
@@ -305,7 +316,7 @@ UPDATE notification_deliveries SET digest_id = NULL
 SELECT id, alerts
   FROM notification_deliveries AS delivery
  WHERE channel_id = $1 AND status = 'pending' AND due_at <= $2 AND digest_id IS NULL
-   AND receiver NOT IN ('digest', 'escalation') AND parts_sent = 0 AND NOT is_ambiguous
+   AND receiver NOT IN ('digest', 'escalation', 'assignment') AND parts_sent = 0 AND NOT is_ambiguous
    AND (alone_since IS NULL OR alone_since <= updated_at OR alone_since < $3)
    AND EXISTS (SELECT FROM task_queue AS task
                 WHERE task.id = delivery.id::uuid AND task.status IN ('pending', 'processing'))
@@ -348,11 +359,12 @@ SELECT id FROM notification_deliveries WHERE id = ANY ($1) AND status || '' = 'p
 -- Text arrays of different lengths cannot travel as an array of arrays, so the names come as JSON. The receiver of the
 -- failed one stays where none is given.
 INSERT INTO notification_deliveries (
-    id, channel_id, group_key, receiver, group_labels, alerts, stands_in_for, fallback, due_at
+    id, channel_id, group_key, receiver, group_labels, alerts, stands_in_for, fallback, due_at, assigned_by
 )
 SELECT new.id, new.channel_id, failed.group_key, coalesce(nullif(new.receiver, ''), failed.receiver),
        failed.group_labels, failed.alerts, failed.channel_id,
-       ARRAY (SELECT jsonb_array_elements_text(new.names -> 'left')), failed.due_at
+       ARRAY (SELECT jsonb_array_elements_text(new.names -> 'left')), failed.due_at,
+       failed.assigned_by
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
     AS new (id, channel_id, failed_id, receiver, names)
   JOIN notification_deliveries AS failed ON failed.id = new.failed_id
@@ -416,7 +428,7 @@ SELECT FROM user_notification_configs
 -- name: lock_awaited
 -- By channel and group, the latest last.
 SELECT delivery.id, channel_id, group_key, receiver, alerts, status, is_ambiguous, channel.name AS channel_name,
-       channel.user_id, channel.is_default, channel.min_severity
+       channel.plugin_name, channel.user_id, channel.is_default, channel.min_severity
   FROM notification_deliveries AS delivery
   JOIN user_notification_configs AS channel ON channel.id = channel_id
  WHERE delivery.id = ANY ($1)

@@ -20,6 +20,7 @@ async def plan_delivery(
     receiver: str,
     alerts: Sequence[Alert],
     now: datetime,
+    assigned_by: str | None = None,
 ) -> None:
     """Plan that a channel is told of these firing alerts. `receiver` says why, in place of a route's."""
     id = new_id()
@@ -35,5 +36,7 @@ async def plan_delivery(
         [now],
         now,
     )
+    if assigned_by is not None:
+        await transaction.execute(sql.note_assigner, id, assigned_by)
     await transaction.execute(sql.await_ends, [id])
     await producer.enqueue(transaction, DELIVER.task(Deliver(delivery=id), id=id))

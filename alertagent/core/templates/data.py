@@ -75,7 +75,7 @@ def data_of(message: Message) -> dict[str, Any]:
 
 
 def _kind(extra: Mapping[str, Any]) -> str:
-    kinds = {"digest": "digest", "escalated": "escalation", "test": "test"}
+    kinds = {"digest": "digest", "escalated": "escalation", "assigned_by": "assignment", "test": "test"}
     return next((kind for name, kind in kinds.items() if extra.get(name)), "alerts")
 
 

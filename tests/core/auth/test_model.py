@@ -12,6 +12,7 @@ from alertagent.core.auth.model import (
     Token,
     compose,
     digest,
+    holder,
     id_of,
     is_scope,
     kind_of,
@@ -30,6 +31,17 @@ def test_a_token_shows_its_kind_and_id_and_is_recognised(kind: Kind) -> None:
 
     assert re.fullmatch(rf"aa_{kind}_{id}_[a-z2-7]{{32}}[0-9a-f]{{8}}", text)
     assert id_of(text) == id == "abcdefgh"
+
+
+def test_a_principal_is_named_after_the_holder_of_its_token() -> None:
+    id, _ = compose(Kind.API, RANDOM)
+
+    assert [holder(name) for name in (f"anna ({id})", "anna", "anna (on call)", "admin")] == [
+        "anna",
+        "anna",
+        "anna (on call)",
+        "admin",
+    ]
 
 
 def test_every_random_byte_counts() -> None:

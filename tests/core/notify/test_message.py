@@ -6,7 +6,7 @@ import pytest
 
 from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.notify.message import messages
-from alertagent.core.notify.model import DIGEST, ESCALATION, Delivery, DeliveryStatus, PlannedAlert
+from alertagent.core.notify.model import ASSIGNMENT, DIGEST, ESCALATION, Delivery, DeliveryStatus, PlannedAlert
 from alertagent.kernel.language import Language
 from alertagent.kernel.message import PageLinks
 
@@ -165,6 +165,17 @@ def test_what_nobody_acknowledged_says_so_in_its_title() -> None:
     assert (message.title, message.extra) == ("Escalated: A (2)", {"escalated": True})
 
 
+def test_what_was_assigned_says_by_whom_and_its_end_does_not() -> None:
+    delivery = make_delivery(planned("a"), receiver=ASSIGNMENT, assigned_by="anna")
+    over = make_delivery(planned("a", "resolved"), receiver=ASSIGNMENT)
+
+    (message,) = messages(delivery, [make_alert("a")], max_alerts=None, external_url="http://us")
+    (end,) = messages(over, [make_alert("a")], max_alerts=None, external_url="http://us")
+
+    assert (message.title, message.extra) == ("Assigned by anna: A", {"assigned_by": "anna"})
+    assert (end.title, end.extra) == ("A", {})
+
+
 def test_a_digest_says_that_it_is_late_and_tells_the_oldest_first() -> None:
     alerts = [planned("b", "resolved", 1), planned("a", minute=2), planned("c", minute=3)]
 
@@ -242,7 +253,14 @@ def test_readers_of_chinese_are_told_in_chinese() -> None:
         "这些告警未能及时通知。1 条仍在告警，1 条已经恢复；最早的一条始于 2026-11-22 20:01:00 (UTC+8)。"
     )
     assert [part.title for part in parts] == ["迟到的通知：2 条告警（1/2）", "迟到的通知：2 条告警（2/2）"]
-    assert escalated.title == "升级通知：A (2)"
+    (assigned,) = messages(
+        make_delivery(*alerts, receiver=ASSIGNMENT, assigned_by="anna"),
+        known,
+        max_alerts=None,
+        external_url="",
+        language=Language.ZH,
+    )
+    assert (escalated.title, assigned.title) == ("升级通知：A (2)", "anna 指派：A (2)")
 
 
 def test_a_message_leads_to_the_page() -> None:

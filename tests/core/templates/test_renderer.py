@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ async def test_values_are_marked_and_what_the_author_wrote_is_not(renderer: Rend
     text = await renderer.render("# {{ labels.instance }}{{ labels.nothing }}", DATA)
 
     assert text == f"# {OPEN}a{CLOSE}"
+
+
+@pytest.mark.parametrize(
+    ("extra", "kind"),
+    [
+        ({}, "alerts"),
+        ({"escalated": True}, "escalation"),
+        ({"assigned_by": "anna"}, "assignment"),
+        ({"digest": True}, "digest"),
+        ({"test": True}, "test"),
+    ],
+)
+def test_a_template_knows_what_brought_a_message_about(extra: dict[str, Any], kind: str) -> None:
+    assert data_of(replace(make_message(make_alert()), extra=extra))["kind"] == kind
 
 
 async def test_a_template_in_a_value_is_text(renderer: Renderer) -> None:
