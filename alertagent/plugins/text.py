@@ -10,6 +10,8 @@ import orjson
 # surrogates (they cannot be encoded).
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_MOST = 6
+
 
 def printable(text: str) -> str:
     """The text without anything that a terminal or a chat window would obey; tabs and line feeds stay."""
@@ -24,12 +26,12 @@ def one_line(text: str) -> str:
 
 
 def utf8_size(text: str) -> int:
-    return len(text.encode())
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def utf16_size(text: str) -> int:
     """As providers count that are written in JavaScript or Java: an emoji is two."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def json_size(text: str) -> int:
@@ -37,9 +39,17 @@ def json_size(text: str) -> int:
     return len(orjson.dumps(text)) - 2
 
 
+def fits(text: str, limit: int, size: Callable[[str], int]) -> bool:
+    """Whether the size is within the limit; what is surely short enough is not measured.
+
+    No `size` may count more than six for a character, which is what JSON makes of a control character.
+    """
+    return len(text) * _MOST <= limit or size(text) <= limit
+
+
 def cut(text: str, limit: int, *, size: Callable[[str], int] = utf8_size, mark: str = "…") -> str:
     """The text if it fits into `limit` bytes, else as many whole characters of it as fit, followed by `mark`."""
-    if size(text) <= limit:
+    if fits(text, limit, size):
         return text
     room = limit - size(mark)
     head = text[: max(room, 0)]  # a character has at least one byte

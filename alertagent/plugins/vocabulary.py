@@ -126,5 +126,5 @@ def headed(language: Language, status: str, title: str) -> str:
 
 def shown_time(language: Language, moment: datetime) -> str:
     if language is Language.ZH:
-        return f"{moment.astimezone(_CHINA):%Y-%m-%d %H:%M:%S} (UTC+8)"
+        return f"{moment.astimezone(_CHINA).isoformat(' ', 'seconds')[:19]} (UTC+8)"
     return rfc3339(moment)

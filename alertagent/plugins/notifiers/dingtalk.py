@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 from pydantic import Field, SecretStr, StrictBool
@@ -38,6 +38,8 @@ BLOCKED_FOR = timedelta(minutes=10)
 # 300005 an unknown token; 40035 a missing parameter.
 _PERMANENT = frozenset({310000, 300001, 300005, 40035})
 _TOO_FAST = 130101
+
+_ESCAPES = str.maketrans({"+": "%2B", "/": "%2F", "=": "%3D"})  # all that base64 has to escape
 
 
 class DingTalkConfig(PluginConfig):
@@ -126,7 +128,7 @@ def _signed(config: DingTalkConfig, now: datetime) -> str:
     if not config.secret:
         return url
     milliseconds = int(now.timestamp() * 1000)
-    signature = quote(sign(config.secret.get_secret_value(), milliseconds), safe="")
+    signature = sign(config.secret.get_secret_value(), milliseconds).translate(_ESCAPES)
     return f"{_unsigned(url)}timestamp={milliseconds}&sign={signature}"
 
 

@@ -9,6 +9,7 @@ Source: discord.com/developers/docs, "Execute Webhook", "Embed Limits" and "Rate
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -50,8 +51,9 @@ _OVER = 0x388E3C
 
 # What starts emphasis, code, a spoiler, a link, a mention or a time anywhere.
 _INLINE = re.compile(r"[\\*_~`|<>\[\]()@]")
+_ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\*_~`|<>[]()@"})
 # What starts a heading, a list or a small line at the beginning of a line.
-_BLOCK = re.compile(r"^(\d*)([#.+-])(?=[\s#]|$)")
+_BLOCK = re.compile(r"(\d*)([#.+-])(?=[\s#]|$)")
 
 
 class DiscordConfig(PluginConfig):
@@ -110,6 +112,7 @@ class Discord(HttpNotifier[DiscordConfig]):
         return Ambiguous(code=f"http.{status}", text=f"the answer names no message: {text}")
 
 
+@lru_cache(maxsize=256)
 def _waiting(url: str) -> str:
     parts = urlsplit(url)
     query = [(key, value) for key, value in parse_qsl(parts.query) if key != "wait"]
@@ -144,7 +147,9 @@ def _drawn(line: Line) -> str:
 
 def escaped(text: str) -> str:
     """One line that Discord's markdown shows as it stands; a backslash goes before whatever could mean something."""
-    return _BLOCK.sub(r"\1\\\2", _INLINE.sub(r"\\\g<0>", one_line(text)))
+    shown = one_line(text).translate(_ESCAPES)
+    found = _BLOCK.match(shown)
+    return f"{found[1]}\\{shown[found.end(1) :]}" if found else shown
 
 
 def _escaped_size(text: str) -> int:

@@ -81,6 +81,8 @@ def _link(message: Message, text: str, url: str) -> Link:
 
 
 def _is_callable(url: str) -> bool:
+    if not url:  # as most of them are
+        return False
     try:
         parse_url(url)
     except ValueError:

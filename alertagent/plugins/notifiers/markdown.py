@@ -14,16 +14,16 @@ from alertagent.kernel.language import Language
 from alertagent.kernel.message import Kind, Line, Message, MessageAlert
 from alertagent.plugins.notifiers.incident import own_links
 from alertagent.plugins.notifiers.outline import title
-from alertagent.plugins.text import cut, json_size, one_line
+from alertagent.plugins.text import cut, fits, json_size, one_line
 from alertagent.plugins.vocabulary import Words, headed, shown_time, status, words
 
 # So many alerts are surely named, however long their labels are.
 MAX_ALERTS = 50
 
 # What starts emphasis, code, a link, an image, HTML or a mention anywhere; an underscore only at a word's edge.
-_INLINE = re.compile(r"[@\[\]<`*~]|(?<![^\W_])_|_(?![^\W_])")
+_INLINE = re.compile(r"[@\[\]<`*~_](?:(?<!_)|(?<![^\W_]_)|(?![^\W_]))")
 # What starts a heading, a quotation, a rule, a table or a list at the beginning of a line.
-_BLOCK = re.compile(r"^(\d*)([#>=|]|[.)+-](?=[\s-]|$))")
+_BLOCK = re.compile(r"(\d*)([#>=|]|[.)+-](?=[\s-]|$))")
 _SHORT = 100
 _FULL_WIDTH = 0xFEE0  # from an ASCII character to its full-width form
 
@@ -79,7 +79,7 @@ def fitted(message: Message, room: int, style: Style = ROOMY, *, head: str = "")
     said = words(message.language)
     parts = list(filter(None, [head, *sections(message, style)]))
     text = "\n\n".join(parts)
-    if style.size(text) <= room or not message.wording.lines:
+    if fits(text, room, style.size) or not message.wording.lines:
         return cut(text, room, size=style.size, mark=f"\n\n{said.shortened}")
     rest = f"\n\n{said.shortened}"
     for link in _links(message, style).splitlines():
@@ -240,12 +240,10 @@ _short = lru_cache(maxsize=4096)(_escape)
 
 def escaped_line(text: str) -> str:
     """The same where the text is a line of its own: it starts no heading, list, quotation or table either."""
-    return _BLOCK.sub(_wide_block, escaped(text))
+    shown = escaped(text)
+    found = _BLOCK.match(shown)
+    return f"{found[1]}{_wide(found[2])}{shown[found.end() :]}" if found else shown
 
 
 def _wide(character: str) -> str:
     return chr(ord(character) + _FULL_WIDTH)
-
-
-def _wide_block(found: re.Match[str]) -> str:
-    return found[1] + _wide(found[2])

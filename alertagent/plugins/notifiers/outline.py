@@ -13,7 +13,7 @@ from alertagent.kernel.labels import Labels
 from alertagent.kernel.language import Language
 from alertagent.kernel.message import Kind, Line, Message, MessageAlert
 from alertagent.plugins.notifiers.incident import links, own_links
-from alertagent.plugins.text import cut, one_line, utf8_size
+from alertagent.plugins.text import cut, fits, one_line, utf8_size
 from alertagent.plugins.vocabulary import Words, headed, shown_time, status, words
 
 _NAME_SIZE = 240
@@ -75,8 +75,9 @@ def fit(
 ) -> str:
     """As many of the lines as there is room for; where some had to go, a mark and the links to AlertAgent."""
     drawn = list(map(draw, lines))
-    if size(between.join(drawn)) <= room:
-        return between.join(drawn)
+    text = between.join(drawn)
+    if fits(text, room, size):
+        return text
     rest = [words(message.language).shortened]
     for line in map(draw, _kept(message, lines)):
         if size(between.join([*rest, line])) <= room // 2:

@@ -42,7 +42,7 @@ from alertagent.plugins.outcome import (
     failure,
     object_of,
 )
-from alertagent.plugins.text import cut, utf16_size
+from alertagent.plugins.text import cut, fits, utf16_size
 from alertagent.plugins.threaded import ThreadingNotifier
 from alertagent.plugins.transport import HttpRequest, Transport, Unanswered, Unreachable
 
@@ -64,9 +64,9 @@ _COLOURS = {
 }
 _OVER = "#2eb886"
 
-# Marks that stand for emphasis, code or struck text; an underscore only at a word's edge.
-_MARKS = re.compile(r"[*`~]|(?<![^\W_])_|_(?![^\W_])")
-_FULL_WIDTH = 0xFEE0
+# What must be an entity, and marks that stand for emphasis, code or struck text; an underscore only at a word's edge.
+_MARKS = re.compile(r"[&<>*`~_](?:(?<!_)|(?<![^\W_]_)|(?![^\W_]))")
+_SHOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{mark: chr(ord(mark) + 0xFEE0) for mark in "*`~_"}}
 _ROOT = re.compile(r"([^/]+)/([0-9.]+)")
 _WORD = re.compile(r"[a-z][a-z0-9_]{1,60}")
 
@@ -190,8 +190,7 @@ class Slack(ThreadingNotifier[SlackConfig]):
 
 def escaped(text: str) -> str:
     """Text that mrkdwn shows as it stands: nobody mentioned, nothing linked or emphasized."""
-    wide = _MARKS.sub(lambda found: chr(ord(found[0]) + _FULL_WIDTH), text)
-    return escape(wide, quote=False)
+    return _MARKS.sub(lambda found: _SHOWN[found[0]], text)
 
 
 def _token(config: SlackConfig) -> str:
@@ -244,7 +243,7 @@ def _reply(message: Message) -> dict[str, Any]:
 def _payload(message: Message) -> dict[str, Any]:
     colour = _OVER if message.group.status == "resolved" else _COLOURS[urgency(message)]
     head = cut(title(message), MAX_HEADER, size=utf16_size)
-    lines = [line for line in outline(message, names=_NAMES, size=_size) if _size(line.url) <= _URL]
+    lines = [line for line in outline(message, names=_NAMES, size=_size) if fits(line.url, _URL, _size)]
     text = fit(message, lines, _ALL, draw=_drawn, size=utf16_size)
     return {
         "text": escaped(head),
@@ -260,12 +259,13 @@ def _section(text: str) -> dict[str, Any]:
 
 def _parts(lines: Iterable[str]) -> Iterator[str]:
     """The lines, as few texts of no more than MAX_SECTION characters."""
-    part = ""
+    part, taken = "", 0
     for line in lines:
-        if part and utf16_size(part) + 1 + utf16_size(line) > MAX_SECTION:
+        size = utf16_size(line)
+        if part and taken + 1 + size > MAX_SECTION:
             yield part
             part = ""
-        part = f"{part}\n{line}" if part else line
+        part, taken = (f"{part}\n{line}", taken + 1 + size) if part else (line, size)
     yield part
 
 

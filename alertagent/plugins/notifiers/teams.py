@@ -36,6 +36,10 @@ MAX_ALERTS = 50
 
 _NAMES = 8_000
 
+# Of a line as an element by itself: surely more than what stands around its texts, and the bytes of a character.
+_AROUND = 100
+_MOST = 6
+
 _COLOURS = {
     Urgency.CRITICAL: "Attention",
     Urgency.ERROR: "Attention",
@@ -129,6 +133,8 @@ def _card(message: Message) -> dict[str, Any]:
 def _fitting(lines: list[Line], room: int, mark: Line) -> list[Line]:
     """As many of the lines as there is room for, and a mark where some had to go; the links are buttons."""
     room -= len(orjson.dumps(_elements([mark])))
+    if sum(_AROUND + _MOST * (len(line.name) + len(line.text)) for line in lines) <= room:
+        return lines
     count = sum(total <= room for total in accumulate(len(orjson.dumps(_elements([line]))) for line in lines))
     return lines if count == len(lines) else [*lines[:count], mark]
 

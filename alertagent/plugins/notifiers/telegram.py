@@ -47,8 +47,9 @@ _NAMES = 2_200
 _TOKEN = re.compile(r"[0-9]{1,20}:[0-9A-Za-z_-]{1,100}")
 _ID = re.compile(r"[0-9]{1,16}")
 _TAG = re.compile(r"<[^>]*>")
-# An @ that does not follow a word begins a mention; in an address of mail it stands inside of one.
-_MENTION = re.compile(r"(?<![0-9A-Za-z_])@")
+# What must be an entity, and an @ that begins a mention: in an address of mail it follows a word.
+_SPECIAL = re.compile(r"[&<>@](?<![0-9A-Za-z_]@)")
+_SHOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "\uff20"}
 
 
 def _usable_token(token: SecretStr) -> SecretStr:
@@ -178,7 +179,7 @@ def _drawn(line: Line) -> str:
 
 def _escaped(text: str) -> str:
     """The text as it stands, and nobody mentioned: such an @ becomes its full-width form."""
-    return html.escape(_MENTION.sub("\uff20", one_line(text)), quote=False)
+    return _SPECIAL.sub(lambda found: _SHOWN[found[0]], one_line(text))
 
 
 def _shown(drawn: str) -> int:
