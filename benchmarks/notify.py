@@ -1,11 +1,12 @@
 """What a notification costs in CPU, from the channel's settings to the provider's answer.
 
-    python -m benchmarks.notify --rounds 5
+    python -m benchmarks.notify --rounds 5 dingtalk slack
 
 A plugin renders, signs and sends on the service's transport, and judges the answer, with everything on: the guard of
 addresses, the bounds of time and size, the trace. Beside it a bare `aiohttp.ClientSession` posts the same bytes, made
-beforehand, and reads the answer. Both post to a receiver in a process of its own, sixteen at a time, and only this
-process is metered. The two sides of a round run one after the other, and a ratio is that of one round.
+beforehand, and reads the answer. Without names it goes through all channels. Both post to a receiver in a process of
+its own, sixteen at a time, and only this process is metered. The two sides of a round run one after the other, and a
+ratio is that of one round.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +28,13 @@ from alertagent.kernel.message import Message, MessageAlert, MessageGroup
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.base import HttpNotifier
 from alertagent.plugins.notifiers.dingtalk import DingTalk
+from alertagent.plugins.notifiers.discord import Discord
+from alertagent.plugins.notifiers.feishu import Feishu
+from alertagent.plugins.notifiers.slack import Slack
+from alertagent.plugins.notifiers.teams import Teams
+from alertagent.plugins.notifiers.telegram import Telegram
 from alertagent.plugins.notifiers.webhook import Webhook
+from alertagent.plugins.notifiers.wecom import WeCom
 from alertagent.plugins.outcome import Delivered
 from alertagent.plugins.transport import Transport
 from benchmarks.start import free_port
@@ -55,14 +62,9 @@ ANNOTATIONS = {
 Send = Callable[[], Awaitable[None]]
 
 
-async def main(rounds: int) -> None:
+async def main(rounds: int, names: Collection[str]) -> None:
     with receiving() as port:
-        url = f"http://127.0.0.1:{port}/hook"
-        secret = "bench"  # noqa: S105 - signs for nobody
-        contestants: list[tuple[HttpNotifier[Any], dict[str, Any]]] = [
-            (Webhook(), {"url": url, "secret": secret}),
-            (DingTalk(), {"webhook_url": url, "secret": secret}),
-        ]
+        contestants = [pair for pair in channels(f"http://127.0.0.1:{port}") if not names or pair[0].name in names]
         async with Transport(AddressGuard(["127.0.0.0/8"])) as transport, aiohttp.ClientSession() as session:
             for plugin, raw in contestants:
                 request = plugin.render(plugin.validate_config(raw), message(), datetime.now(UTC))
@@ -70,6 +72,20 @@ async def main(rounds: int) -> None:
                 bare = partial(through_session, session, request.url, request.body)
                 pairs = [(await rate(bare), await rate(ours)) for _ in range(rounds)]
                 tell(plugin.name, pairs)
+
+
+def channels(url: str) -> list[tuple[HttpNotifier[Any], dict[str, Any]]]:
+    signed = {"secret": "bench"}
+    return [
+        (Webhook(), {"url": f"{url}/hook", **signed}),
+        (DingTalk(), {"webhook_url": f"{url}/robot/send?access_token=bench", **signed}),
+        (Feishu(), {"webhook_url": f"{url}/hook", **signed}),
+        (WeCom(), {"webhook_url": f"{url}/send?key=bench"}),
+        (Slack(), {"webhook_url": f"{url}/services"}),
+        (Teams(), {"webhook_url": f"{url}/teams"}),
+        (Telegram(), {"base_url": url, "bot_token": "1:bench", "chat_id": 1}),
+        (Discord(), {"webhook_url": f"{url}/webhooks"}),
+    ]
 
 
 async def through_plugin(plugin: HttpNotifier[Any], raw: dict[str, Any], transport: Transport) -> None:
@@ -157,4 +173,6 @@ def receiving() -> Iterator[int]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    uvloop.run(main(parser.parse_args().rounds))
+    parser.add_argument("channels", nargs="*")
+    asked = parser.parse_args()
+    uvloop.run(main(asked.rounds, asked.channels))
