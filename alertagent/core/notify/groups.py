@@ -8,6 +8,7 @@ groups instead of many for each.
 Whoever writes about a group holds its row's lock first: a flush, a dispatch, the end of a delivery.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -42,6 +43,10 @@ sql = load_queries("alertagent.core.notify")
 # How many groups share a timer, and how many bytes of keys, as an envelope holds them.
 GROUPS_A_FLUSH = 200
 KEYS_A_FLUSH = 48 * 1024
+
+# So many tasks may look at alerts and groups at the same time. Each holds up to a thousand of them in memory, and more
+# than this would only wait for each other.
+AT_ONCE = 3
 
 # A flush this late is not coming any more: its task was buried.
 LOST_AFTER = timedelta(minutes=15)
@@ -89,13 +94,14 @@ class Groups:
         self._analyses = analyses
         self._producer = producer
         self._clock = clock
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def dispatch(self, fingerprints: Sequence[str], since: datetime | None = None) -> None:
         """Put alerts that changed into their groups and set the groups' timers.
 
         `since` is when that should have been done: a timer counts from then on, and may be over already.
         """
-        async with self._database.transaction() as transaction:
+        async with self._room, self._database.transaction() as transaction:
             alerts = await self._alerts.find(fingerprints, transaction)
             table = await self._routing.table(transaction)
             await note_sources(transaction, table, alerts)
@@ -118,7 +124,7 @@ class Groups:
 
         `generations` tells for which of a group's timers this is; an overtaken one does nothing.
         """
-        async with self._database.transaction() as transaction:
+        async with self._room, self._database.transaction() as transaction:
             groups = groups_from(await transaction.fetch(sql.lock_groups, list(generations)))
             due = await self._ready(transaction, [each for each in groups if each.generation == generations[each.key]])
             if not due:
