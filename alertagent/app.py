@@ -82,6 +82,7 @@ from alertagent.core.notify.plugins_api import PluginsApi
 from alertagent.core.notify.retrying import Retries
 from alertagent.core.notify.robots import Robots
 from alertagent.core.notify.trying import Trying
+from alertagent.core.notify.waking import Waking
 from alertagent.core.notify.wording import Wordings
 from alertagent.core.routing.api import RoutingApi
 from alertagent.core.routing.exchange import Exchange as RoutingExchange
@@ -340,9 +341,9 @@ class Parts:
             listening=self.listening,
         )
         self.trying = Trying(self.channels, wordings, self.registry, clock)
-        self.retries = Retries(
-            database, self.alerts, Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger), self.audit
-        )
+        tasks = Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger)
+        self.retries = Retries(database, self.alerts, tasks, self.audit)
+        self.circuits.on_close(Waking(database, self.channels, self.circuits, tasks).wake)
         self.escalations = Escalations(
             database,
             self.alerts,

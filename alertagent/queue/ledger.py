@@ -181,6 +181,10 @@ class Ledger:
         """Make failed tasks pending again, with all their retries. Returns those that were failed."""
         return [entry(row) for row in await (tx or self._database).fetch(sql.reopen, list(ids))]
 
+    async def hasten(self, ids: Collection[str], within: timedelta) -> list[Entry]:
+        """Make tasks that were put off due that soon. Returns those that would have been later."""
+        return [entry(row) for row in await self._database.fetch(sql.hasten, list(ids), within)]
+
     async def cancel(self, tx: Executor, ids: Collection[str], error: str) -> list[Entry]:
         """Fail open tasks with why `cancelled` and tell the workers. Returns those that were open."""
         rows = await tx.fetch(sql.cancel, list(ids), error)

@@ -78,6 +78,20 @@ UPDATE task_queue
  WHERE id = ANY ($1::uuid[]) AND status = 'failed'
 RETURNING *;
 
+-- name: hasten
+-- What was put off, and would start later, starts then. That is a try that spent nothing: so the copy in Redis that
+-- waits for longer is worth nothing any more.
+UPDATE task_queue
+   SET scheduled_at = now() + $2::interval, retry_count = retry_count + 1, max_retry = max_retry + 1,
+       updated_at = now()
+ WHERE id IN (
+       SELECT id FROM task_queue
+        WHERE id = ANY ($1::uuid[]) AND status || '' IN ('pending', 'processing')
+          AND retry_count > 0 AND scheduled_at > now() + $2::interval
+        ORDER BY id
+          FOR UPDATE SKIP LOCKED)
+RETURNING *;
+
 -- name: get
 SELECT * FROM task_queue WHERE id = $1;
 

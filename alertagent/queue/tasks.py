@@ -7,8 +7,10 @@ A task that is cancelled while Redis is away gets no dead letter, neither then n
 and `retry` takes the row.
 """
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -23,6 +25,7 @@ from alertagent.queue import streams
 from alertagent.queue.dead_letters import DeadLetters, Match, compose
 from alertagent.queue.ledger import Entry, Ledger, entry, sql
 from alertagent.queue.policy import Why, describe
+from alertagent.queue.producer import BATCH, fill, milliseconds
 from alertagent.queue.streams import FIELD, GROUP, Keys
 from alertagent.queue.task import clamp, encode, identify
 from alertagent.storage.database import Transaction
@@ -142,6 +145,18 @@ class Tasks:
         await self._announce(reopened[0])
         return reopened[0]
 
+    async def hasten(self, ids: Sequence[str], *, within: timedelta) -> int:
+        """Let tasks that were put off start that soon; how many would have started later. One that runs is left alone.
+
+        Raises Unavailable; what is not hastened starts when it would have.
+        """
+        count = 0
+        for start in range(0, len(ids), BATCH):
+            rows = await self._ledger.hasten(ids[start : start + BATCH], within)
+            await self._delay(rows)
+            count += len(rows)
+        return count
+
     async def _found(self, id: str) -> Entry:
         found = await self._ledger.get(id) if _is_uuid(id) else None
         if found is None:
@@ -172,6 +187,17 @@ class Tasks:
             await DeadLetters(row.queue, self._redis, self._ledger).purge(Match(task=row.id))
         except (RedisError, OSError) as error:  # the row is open: the reconciler finds it
             log.warning("announcement.dropped", count=1, error=describe(error))
+
+    async def _delay(self, rows: Sequence[Entry]) -> None:
+        delayed: defaultdict[str, dict[bytes, int]] = defaultdict(dict)
+        for row in rows:
+            level = clamp(row.priority)
+            lying = streams.member(level, encode(row.as_task(), again=True))
+            delayed[row.queue][lying] = milliseconds(row.scheduled_at)
+        try:
+            await fill(self._redis, {}, delayed)
+        except (RedisError, OSError) as error:  # as above
+            log.warning("announcement.dropped", count=len(rows), error=describe(error))
 
     async def _held(self, queues: Sequence[str]) -> set[str] | None:
         """The tasks that workers hold; None when Redis cannot be asked."""

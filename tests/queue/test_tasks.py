@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertagent.kernel.errors import Conflict, NotFound, Permanent
+from alertagent.kernel.errors import Conflict, NotFound, Permanent, Postponed
 from alertagent.queue import streams
 from alertagent.queue.connection import connect
 from alertagent.queue.ledger import Entry
-from alertagent.queue.options import QueueOptions
+from alertagent.queue.options import HORIZON, QueueOptions
 from alertagent.queue.policy import Why
 from alertagent.queue.task import NewTask, Task
 from alertagent.queue.tasks import LISTING, Tasks
@@ -63,6 +63,53 @@ async def test_a_cancelled_task_never_starts(bench: Bench, tasks: Tasks, due: ti
         await bench.enqueue(task())
         await until(lambda: _completed(bench))
         assert await bench.ledger.get(unwanted.id) == cancelled
+
+
+@pytest.mark.parametrize("pause", [timedelta(seconds=30), timedelta(hours=3)], ids=["in redis", "in the ledger"])
+async def test_what_was_put_off_is_hastened_and_runs_once(bench: Bench, tasks: Tasks, pause: timedelta) -> None:
+    ran = Inbox[Task]()
+
+    async def run(task: Task) -> None:
+        ran.add(task)
+        if not task.retry:
+            raise Postponed("not now", retry_after=pause)
+
+    async with bench.workers({"note": run}):
+        put_off = task(max_retry=0)
+        await bench.enqueue(put_off)
+        await bench.finished(1)
+        await until(lambda: _delayed(bench, int(pause < HORIZON)))
+        waiting = await bench.redis.zrange(bench.keys.delayed, 0, -1)
+
+        assert await tasks.hasten([put_off.id], within=timedelta(seconds=1)) == 1
+        assert await tasks.hasten([put_off.id], within=timedelta(seconds=1)) == 0
+        for copy in waiting:  # is due now, too
+            await bench.redis.zadd(bench.keys.delayed, {copy: 0})
+        assert await bench.finished(2) == ["retried", "completed"]
+        await until(lambda: _entries(bench, 0))
+
+    assert [one.retry for one in ran.items] == [0, 2]
+
+
+async def test_what_is_hastened_starts_though_redis_never_heard_of_it(bench: Bench, tasks: Tasks) -> None:
+    put_off = task()
+    await bench.enqueue(put_off)
+    later = "UPDATE task_queue SET retry_count = 1, scheduled_at = now() + interval '1 hour'"
+    await bench.database.execute(later)
+    await tasks.hasten([put_off.id], within=timedelta(milliseconds=50))
+    await bench.redis.flushdb()
+
+    async with bench.workers({"note": nothing}):
+        assert await bench.finished(1) == ["completed"]
+
+
+async def test_only_what_was_put_off_is_hastened(bench: Bench, tasks: Tasks) -> None:
+    hanging, running, planned = Hanging(), task(), task(due=datetime.now(UTC) + timedelta(seconds=30))
+    async with bench.workers({"note": hanging}):
+        await bench.enqueue(running, planned)
+        await hanging.started.wait_for(1)
+
+        assert await tasks.hasten([running.id, planned.id], within=timedelta()) == 0
 
 
 async def test_a_running_task_is_cancelled_with_its_handler(bench: Bench, tasks: Tasks) -> None:
@@ -258,3 +305,7 @@ async def _entries(bench: Bench, count: int) -> bool:
 
 async def _completed(bench: Bench) -> bool:
     return Finished("note", "completed") in bench.observer.finished.items
+
+
+async def _delayed(bench: Bench, count: int) -> bool:
+    return int(await bench.redis.zcard(bench.keys.delayed)) == count

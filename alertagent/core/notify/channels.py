@@ -149,6 +149,9 @@ class Channels:
         rows = await transaction.fetch(sql.hold_channels, names)
         return {name for row in rows for name in (row["name"], row["user_name"]) if name in names}
 
+    async def all(self) -> list[Channel]:
+        return [channel_of(row, self._seals) for row in await self._database.fetch(sql.channels)]
+
     async def page(self, request: PageRequest) -> tuple[list[Channel], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
         return [channel_of(row, self._seals) for row in page.rows], page.next_cursor, page.total

@@ -5,7 +5,8 @@ trouble, and only about those does it write what passes; what fails is always wr
 back the other processes a second later.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,6 +41,8 @@ TOO_MANY = "http.429"
 UNTIL_FALLBACK = timedelta(minutes=10)
 PATIENCE = timedelta(hours=24)
 
+OnClose = Callable[[str], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shut:
@@ -65,6 +68,12 @@ class Circuits:
         self._looked_at: datetime | None = None
         self._circuits: dict[str, tuple[int, str | None]] = {}
         self._recorded = Together(self._record)
+        self._looked = Together(self._look_again)
+        self._on_close: OnClose | None = None
+
+    def on_close(self, wake: OnClose) -> None:
+        """Call this with the key of each breaker that closes here."""
+        self._on_close = wake
 
     async def shut(self, circuit: str | None) -> Shut | None:
         """Whether a message has to wait, as far as this process knows. Lets nobody through half-open."""
@@ -120,6 +129,7 @@ class Circuits:
             await self._breakers.reset(transaction, circuit)
             await self._audit.record(transaction, actor, "channel.breaker_reset", ("channel", channel.id))
         self._troubled.pop(circuit, None)
+        await self._closed(circuit)
 
     def circuit_of(self, channel: Channel) -> str | None:
         """None where nothing can fail, or nobody can tell whom the channel calls."""
@@ -145,22 +155,34 @@ class Circuits:
         if circuit is None:
             return None
         now = self._clock.now()
-        if self._looked_at is None or not timedelta() <= now - self._looked_at < LOOK_EVERY:
-            looked_at, self._looked_at = self._looked_at, now  # others go on with what was known
-            try:
-                self._troubled = dict(await self._breakers.in_trouble())
-            except Problem:
-                self._looked_at = looked_at
-                raise
+        if self._is_out_of_date(now):
+            await self._looked.ask(now)
         breaker = self._troubled.get(circuit)
         return None if breaker is None or breaker.is_calm(now) else breaker
+
+    def _is_out_of_date(self, now: datetime) -> bool:
+        return self._looked_at is None or not timedelta() <= now - self._looked_at < LOOK_EVERY
+
+    async def _look_again(self, moments: Sequence[datetime]) -> list[None]:
+        """Nobody goes on with what was known: what was woken would be put off once more."""
+        if self._is_out_of_date(now := max(moments)):
+            self._troubled, self._looked_at = dict(await self._breakers.in_trouble()), now
+        return [None] * len(moments)
 
     async def _record(self, outcomes: Sequence[tuple[str, bool]]) -> list[None]:
         """Those of one breaker by one write."""
         for circuit in dict.fromkeys(circuit for circuit, _ in outcomes):
             failures = [is_failure for key, is_failure in outcomes if key == circuit]
-            self._learn(circuit, await self._breakers.record(circuit, failures))
+            before, after = self._troubled.get(circuit), await self._breakers.record(circuit, failures)
+            self._learn(circuit, after)
+            if before is not None and before.open_until is not None and after.open_until is None:
+                await self._closed(circuit)
         return [None] * len(outcomes)
+
+    async def _closed(self, circuit: str) -> None:
+        if self._on_close is not None:
+            with contextlib.suppress(Problem):  # then what waits comes by itself
+                await self._on_close(circuit)
 
     def _learn(self, circuit: str, breaker: Breaker) -> None:
         self._troubled[circuit] = breaker

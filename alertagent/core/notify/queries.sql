@@ -246,6 +246,9 @@ SELECT * FROM notification_deliveries WHERE id = $1;
 UPDATE notification_deliveries SET status = 'pending', alone_since = NULL
  WHERE (id = $1 OR digest_id = $1) AND status = 'failed';
 
+-- name: waiting_deliveries
+SELECT id FROM notification_deliveries WHERE channel_id = ANY ($1) AND status = 'pending' ORDER BY due_at, id;
+
 -- name: find_deliveries
 -- Here and below `status || ''` keeps the planner to the ids: in a storm its statistics still say that nothing is
 -- pending, and it would read the whole index of what is.

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from alertagent.app import Service
-from tests.core.notify.test_api import add
+from tests.core.alerts.house import until
+from tests.core.notify.test_api import add, fire
 from tests.support.dify import KEY
 from tests.support.service import Api
 from tests.support.sink import Sink
@@ -42,6 +43,26 @@ async def test_a_channel_shows_its_breaker_until_a_person_closes_it(api: Api, se
     assert listed == {"ops": shown, "out": None}
     assert (reset.status, reset.data, after) == (200, closed, closed)
     assert (none.status, none.error["code"]) == (409, "channel.no_breaker")
+
+
+async def test_what_waits_goes_out_when_a_person_closes_the_breaker(api: Api, service: Service, sink: Sink) -> None:
+    made = await add(api, plugin="webhook", config={"url": sink.url}, default=True)
+    circuit = service.parts.circuits.circuit_of(await service.parts.channels.get(made["id"]))
+    assert circuit is not None
+    await open_breaker(service, circuit)
+    await fire(api, "Waiting")
+
+    async def is_put_off() -> bool:
+        rows = "SELECT count(*) FROM task_queue WHERE task_type = 'deliver' AND retry_count = 1 AND status = 'pending'"
+        return bool(await service.parts.database.fetchval(rows))
+
+    await until(is_put_off)
+    assert not sink.requests
+
+    await api.post(f"/channels/{made['id']}/breaker/reset", {})
+
+    [request] = await sink.wait_for(1)
+    assert b"Waiting" in request.body
 
 
 async def test_a_test_message_goes_out_and_closes_it(api: Api, service: Service, sink: Sink) -> None:

@@ -1,0 +1,84 @@
+"""What waits for a provider goes out when that is back, whichever process finds out and whichever sends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from alertagent.core.notify.model import Channel
+from alertagent.plugins.outcome import Delivered
+from alertagent.queue.ledger import entry
+from tests.core.alerts.house import House, open_house
+from tests.core.notify.routed import ANNA
+from tests.core.notify.test_circuits import DOWN, plan
+from tests.core.notify.test_crowds import fire, instances, robot_of
+from tests.core.notify.test_groups import add_channel
+from tests.core.notify.test_pools import add_pool, send
+from tests.support.sink import Answer, Sink
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    async with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def channel(house: House, sink: Sink) -> Channel:
+    return await add_channel(house, sink, "ops")
+
+
+async def by_a_test_message(house: House, channel: Channel) -> None:
+    await house.parts.circuits.note(house.parts.circuits.circuit_of(channel), Delivered())
+
+
+async def by_a_person(house: House, channel: Channel) -> None:
+    await house.parts.circuits.reset(ANNA, channel)
+
+
+@pytest.mark.parametrize("close", [by_a_test_message, by_a_person])
+async def test_what_waits_is_woken_when_the_breaker_closes_and_no_process_puts_it_off_again(
+    house: House,
+    sink: Sink,
+    channel: Channel,
+    database_url: str,
+    redis_url: str,
+    close: Callable[[House, Channel], Awaitable[None]],
+) -> None:
+    await plan(house, 8)
+    sink.answer_always(DOWN)
+    await house.work("deliver")
+    async with open_house(database_url, redis_url) as other:
+        other.clock.time = house.clock.time
+        assert await other.parts.circuits.shut(other.parts.circuits.circuit_of(channel)) is not None
+        asked = len(sink.requests)
+        assert not await other.work("deliver")
+        sink.answer_always(Answer())
+
+        await close(house, channel)
+        other.clock.move(seconds=1)
+        tasks = await other.database.fetch("SELECT * FROM task_queue WHERE task_type = 'deliver' AND retry_count > 1")
+        await asyncio.gather(*(other.run(entry(row).as_task()) for row in tasks))
+
+    assert len(tasks) == len(sink.requests) - asked == 8
+    assert await house.database.fetchval("SELECT count(*) FROM notification_deliveries WHERE status <> 'sent'") == 0
+
+
+async def test_what_waits_is_woken_when_a_robot_that_may_say_it_is_back(house: House) -> None:
+    async with robot_of(house) as robot, robot_of(house) as other:
+        robots = [robot, other]
+        channels = await add_pool(house, robots)
+        for each in channels:
+            circuit = house.parts.circuits.circuit_of(each)
+            assert circuit is not None
+            await house.parts.breakers.record(circuit, [True] * 5)
+        house.clock.move(seconds=1)
+        await fire(house, instances(3))
+        await send(house)
+        assert not any(robot.attempts for robot in robots)
+
+        await house.parts.circuits.reset(ANNA, channels[1])
+        house.clock.move(seconds=1)
+        await send(house)
+
+    assert [len(robot.messages) for robot in robots] == [0, 3]
