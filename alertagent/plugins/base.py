@@ -91,6 +91,10 @@ class NotificationPlugin(Plugin[ConfigT]):
         account = self.account(config)
         return f"{self.name} {self.place(config)} {digest(account)[:12]}" if account is not None else None
 
+    def changes_another(self, config: ConfigT, message: Message) -> bool:
+        """Whether an earlier message is changed along with this one, which counts as a message, too."""
+        return False
+
     @abstractmethod
     async def send(self, config: ConfigT, message: Message, transport: Transport, *, now: datetime) -> Outcome:
         """Make one attempt to deliver. Whatever goes wrong outside AlertAgent is an Outcome, not an exception."""

@@ -26,6 +26,9 @@ class ThreadingNotifier(HttpNotifier[ConfigT]):
         """What changes the first message of a thread that ends with this one; None: nothing does. Pure."""
         return None
 
+    def changes_another(self, config: ConfigT, message: Message) -> bool:
+        return self.closing(config, message) is not None
+
     async def send(self, config: ConfigT, message: Message, transport: Transport, *, now: datetime) -> Outcome:
         closing = self.closing(config, message)
         if closing is not None and self._is_lost(await self.ask(closing, transport)):

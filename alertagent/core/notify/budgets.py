@@ -5,7 +5,8 @@ before it is sent. Messages of one group each may use a half of a long window; t
 a distance from each other, so that whatever comes finds its place in one soon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 from importlib.resources import files
@@ -23,6 +24,9 @@ from alertagent.plugins.base import Rate
 SHORT = timedelta(seconds=10)
 DIGESTS_A_WINDOW = 5
 
+# What lies further ahead than this was counted before a clock was put back.
+AHEAD = timedelta(seconds=1)
+
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -38,6 +42,7 @@ class Budgets:
     """The rates of all accounts."""
 
     def __init__(self, redis: Redis, clock: Clock) -> None:
+        self._redis: Any = redis  # untyped: the types of its answers are unions of everything
         self._clock = clock
         script = files("alertagent.core.notify") / "lua" / "take.lua"
         self._take: Any = redis.register_script(script.read_text("utf-8"))
@@ -49,20 +54,42 @@ class Budgets:
         """
         if not rates:
             return timedelta()
-        keys = [f"aa:{{rate:{account}}}:all"]
+        keys = [_all(account)]
         distance = timedelta()
         if use is Use.DIGEST:
             keys.append(f"aa:{{rate:{account}}}:digests")
             distance = max(rate.window for rate in rates) / DIGESTS_A_WINDOW
         windows = [each for rate in rates for each in (rate.window // MILLISECOND, _share(rate, use))]
-        now = int(self._clock.now().timestamp() * 1000)
-        try:
-            wait = await self._take(keys=keys, args=[now, new_id(), distance // MILLISECOND, *windows])
-        except (RedisError, OSError) as error:
-            raise Unavailable(
-                f"Redis does not tell how many messages have been sent: {error}", retry_after=timedelta(seconds=5)
-            ) from error
+        with _reached():
+            wait = await self._take(keys=keys, args=[self._now(), new_id(), distance // MILLISECOND, *windows])
         return int(wait) * MILLISECOND
+
+    async def add(self, account: str, rates: Sequence[Rate]) -> None:
+        """Count what goes out beside the message that was just taken, behind it: what follows waits for both.
+
+        Raises Unavailable.
+        """
+        shortest = min(rates, key=lambda rate: rate.window)
+        turn = min(shortest.window / shortest.messages, AHEAD)
+        with _reached():
+            await self._redis.zadd(_all(account), {new_id(): self._now() + turn // MILLISECOND})
+
+    def _now(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable(
+            f"Redis does not tell how many messages have been sent: {error}", retry_after=timedelta(seconds=5)
+        ) from error
+
+
+def _all(account: str) -> str:
+    return f"aa:{{rate:{account}}}:all"
 
 
 def _share(rate: Rate, use: Use) -> int:

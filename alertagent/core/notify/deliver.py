@@ -168,6 +168,8 @@ class Deliveries:
 
     async def _send_part(self, channel: Channel, plugin: NotificationPlugin[Any], part: Message) -> Outcome:
         config = plugin.validate_config(channel.config)
+        if plugin.changes_another(config, part):
+            await self._robots.count_change(channel)
         started = time.perf_counter()
         outcome = await plugin.send(config, part, self._transport, now=self._clock.now())
         self._observer.message_sent(plugin.name, outcome, time.perf_counter() - started)

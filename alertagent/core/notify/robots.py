@@ -114,8 +114,13 @@ class Robots:
         plugin = self.plugin(channel)
         if not plugin.limits.rates:
             return timedelta()
-        account = plugin.account(plugin.validate_config(channel.config)) or channel.id
-        return await self._budgets.take(digest(f"{plugin.name} {account}"), plugin.limits.rates, use)
+        return await self._budgets.take(_account(plugin, channel), plugin.limits.rates, use)
+
+    async def count_change(self, channel: Channel) -> None:
+        """Count what a message changes beside it."""
+        plugin = self.plugin(channel)
+        if plugin.limits.rates:
+            await self._budgets.add(_account(plugin, channel), plugin.limits.rates)
 
     async def rest(self, robot: Channel) -> None:
         """It spoke for another channel and was refused: let others try first for a while."""
@@ -157,6 +162,11 @@ class Robots:
         return LeftAlone(
             f"{message} {until}", code=code, retry_after=shut.until - self._clock.now(), is_down=shut.is_down
         )
+
+
+def _account(plugin: NotificationPlugin[Any], channel: Channel) -> str:
+    account = plugin.account(plugin.validate_config(channel.config)) or channel.id
+    return digest(f"{plugin.name} {account}")
 
 
 def no_room(channel: Channel, wait: timedelta) -> External:

@@ -114,6 +114,21 @@ async def test_nothing_is_left_of_what_is_over(budgets: Budgets, redis: Redis) -
     assert all(0 < life <= 61_000 for life in lives)
 
 
+async def test_what_goes_out_beside_a_message_makes_the_next_one_wait_for_both(
+    budgets: Budgets, clock: HandClock
+) -> None:
+    rates = (Rate(messages=1, window=SECOND),)
+    assert await budgets.take("robot", rates, Use.GROUP) == NOTHING
+
+    await budgets.add("robot", rates)
+
+    assert await budgets.take("robot", rates, Use.GROUP) == 2 * SECOND
+    clock.move(seconds=1.5)
+    assert await budgets.take("robot", rates, Use.GROUP) == SECOND / 2
+    clock.move(seconds=0.5)
+    assert await budgets.take("robot", rates, Use.GROUP) == NOTHING
+
+
 async def test_without_limits_nothing_is_counted_and_without_redis_nothing_is_sent(clock: HandClock) -> None:
     async with Redis.from_url("redis://127.0.0.1:1") as away:
         budgets = Budgets(away, clock)

@@ -77,6 +77,26 @@ async def test_a_channel_with_other_settings_has_no_threads_yet(house: House, sl
     assert [thread for _, thread, _ in replies(slack)] == [None, None]
 
 
+async def test_the_change_of_the_first_message_counts_as_a_message(house: House, slack: SlackApi) -> None:
+    async def waited_for(title: str) -> timedelta:
+        since = house.clock.now()
+        while title not in [posted for posted, _, _ in replies(slack)]:
+            await pass_time(house, timedelta(seconds=0.5), timedelta(seconds=0.5))
+        return house.clock.now() - since
+
+    await house.fire("A", ago=60)
+    await house.work()
+    await house.resolve("A")
+    await waited_for("[RESOLVED] A")
+
+    waits = []
+    for name in ("B", "C"):
+        await house.fire(name, ago=60)
+        waits.append(await waited_for(f"[FIRING] {name}"))
+
+    assert waits == [timedelta(seconds=2), timedelta(seconds=1)]
+
+
 async def test_a_message_in_parts_is_one_thread_that_ends_with_the_last_part(house: House, slack: SlackApi) -> None:
     names = [str(number) for number in range(MAX_ALERTS + 1)]
     ends_at, now = rfc3339(house.clock.now() + timedelta(days=1)), rfc3339(house.clock.now())

@@ -8,7 +8,7 @@ local wait = 0
 
 local function look(key, length, limit)
   -- The clock was put back: what lies ahead of it would count for ever.
-  redis.call('ZREMRANGEBYSCORE', key, now + 1000, '+inf')
+  redis.call('ZREMRANGEBYSCORE', key, '(' .. now + 1000, '+inf')
   local since = '(' .. (now - length)
   local count = redis.call('ZCOUNT', key, since, '+inf')
   if count >= limit then
