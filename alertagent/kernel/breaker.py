@@ -107,6 +107,11 @@ def paused(breaker: Breaker, until: datetime) -> Breaker:
     return replace(breaker, paused_until=longest, probe_until=None)
 
 
+def released(breaker: Breaker) -> Breaker:
+    """Its probe was never sent: the next one may go."""
+    return replace(breaker, probe_until=None)
+
+
 def _opened(breaker: Breaker, now: datetime, random: float) -> Breaker:
     whole = min(FIRST_OPEN * (1 << min(breaker.trips, 10)), LONGEST_OPEN)
     until = now + whole * (1 - JITTER * random)

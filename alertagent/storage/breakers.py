@@ -104,6 +104,10 @@ class Breakers:
         _, after = await self._change(key, partial(breakers.paused, until=until))
         return after
 
+    async def released(self, key: str) -> None:
+        """Whoever was let through half-open has asked nothing."""
+        await self._change(key, breakers.released)
+
     async def reset(self, transaction: Transaction, key: str) -> None:
         """Forget all that is known of it, as a person says."""
         await transaction.execute(sql.remove_breaker, key)

@@ -68,6 +68,7 @@ class Circuits:
         self._looked_at: datetime | None = None
         self._circuits: dict[str, tuple[int, str | None]] = {}
         self._recorded = Together(self._record)
+        self._probing: set[str] = set()
         self._looked = Together(self._look_again)
         self._on_close: OnClose | None = None
 
@@ -92,12 +93,22 @@ class Circuits:
         if circuit is None or breaker is None or breaker.state(self._clock.now()) is State.CLOSED:
             return None
         wait = await self._breakers.admit(circuit)
-        return self._shut(breaker, wait) if wait is not None else None
+        if wait is not None:
+            return self._shut(breaker, wait)
+        self._probing.add(circuit)
+        return None
+
+    async def release(self, circuit: str | None) -> None:
+        """Nothing was sent after all: if this message was to try, the next one does."""
+        if circuit is not None and circuit in self._probing:
+            self._probing.discard(circuit)
+            await self._breakers.released(circuit)
 
     async def note(self, circuit: str | None, outcome: Outcome) -> None:
         """What became of a message. A refusal shows that somebody is there, and so does "too many"."""
         if circuit is None:
             return
+        self._probing.discard(circuit)
         if isinstance(outcome, Delivered | Refused):
             if await self._known(circuit) is not None:
                 await self._recorded.ask((circuit, False))

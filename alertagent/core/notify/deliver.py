@@ -120,7 +120,11 @@ class Deliveries:
     async def _attempt(self, planned: Planned, robot: Channel, *, is_last_attempt: bool) -> None:
         plugin = self._robots.plugin(robot)
         await self._robots.admit(robot)
-        outcome, delivery, latency = await self._send(planned, robot, plugin)
+        try:
+            outcome, delivery, latency = await self._send(planned, robot, plugin)
+        except BaseException:
+            await self._robots.release(robot)
+            raise
         planned = replace(planned, delivery=delivery)
         is_own = robot.id == planned.channel.id
         alone = await self._robots.alone(robot) if is_own and not isinstance(outcome, Delivered) else None

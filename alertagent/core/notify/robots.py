@@ -5,6 +5,7 @@ not send, the first of its pool does that may, before anything is merged into a 
 back, and what waits for a provider that is left alone spends no attempt.
 """
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from alertagent.core.notify.model import DIGEST, Channel
 from alertagent.core.notify.records import Planned
 from alertagent.kernel.breaker import State
 from alertagent.kernel.clock import Clock, rfc3339
-from alertagent.kernel.errors import External, NotFound, Postponed
+from alertagent.kernel.errors import External, NotFound, Postponed, Problem
 from alertagent.kernel.ids import digest
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Outcome
@@ -91,6 +92,11 @@ class Robots:
         shut = await self._circuits.admit(self._circuits.circuit_of(channel))
         if shut is not None:
             raise self._left_alone(channel, shut)
+
+    async def release(self, channel: Channel) -> None:
+        """It was admitted and its message could not even be made."""
+        with contextlib.suppress(Problem):  # then its probe counts as lost
+            await self._circuits.release(self._circuits.circuit_of(channel))
 
     async def sent(self, channel: Channel, outcome: Outcome) -> None:
         """What became of what it sent."""

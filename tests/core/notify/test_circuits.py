@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from alertagent.core.notify.circuits import PATIENCE, UNTIL_FALLBACK, is_given_up
 from alertagent.core.notify.model import Channel
 from alertagent.kernel.breaker import State
-from alertagent.kernel.errors import Conflict, External, Permanent, Postponed
+from alertagent.kernel.errors import Conflict, External, Invalid, Permanent, Postponed
 from tests.core.alerts.house import House, open_house
 from tests.core.notify.routed import ANNA
 from tests.core.notify.test_groups import add_channel, firing, messages
+from tests.core.notify.test_plugins import EXAMPLE
 from tests.support.sink import Answer, Sink
 
 DOWN = Answer(status=503)
@@ -156,6 +158,33 @@ async def test_nobody_gives_up_while_one_message_tries_whether_the_provider_is_b
         assert await probe is None
         assert await attempt(house, other) is None
         assert not second.requests
+
+
+async def test_a_message_that_cannot_be_made_lets_the_next_one_try(house: House, sink: Sink, tmp_path: Path) -> None:
+    file = tmp_path / "parrot.py"
+    tmp_path.chmod(0o755)
+
+    def put(text: str) -> None:
+        file.write_text(text)
+        file.chmod(0o644)
+        house.parts.registry.reload(tmp_path)
+        assert not house.parts.registry.broken
+
+    put(EXAMPLE)
+    channel = await add_channel(house, sink, "ops", plugin_name="parrot", config={"webhook_url": sink.url})
+    ids = await plan(house, 7)
+    sink.answer_always(DOWN)
+    await storm(house, ids)
+    house.clock.move(seconds=31)
+    sink.answer_always(Answer())
+
+    put(EXAMPLE.replace("    webhook_url:", "    room: str\n    webhook_url:"))
+    with pytest.raises(Invalid, match="room"):
+        await house.parts.deliveries.deliver(ids[5], is_last_attempt=False)
+    put(EXAMPLE)
+
+    assert await attempt(house, ids[6]) is None
+    assert await state(house, channel) is State.CLOSED
 
 
 async def test_settings_that_are_refused_open_nothing(house: House, sink: Sink, channel: Channel) -> None:
