@@ -17,7 +17,7 @@ from alertagent.core.notify.message import messages
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.core.notify.observer import Observer
 from alertagent.core.notify.records import Ending, Planned, Records, delivery_of
-from alertagent.core.notify.robots import NO_ROOM, LeftAlone, Robots, no_room
+from alertagent.core.notify.robots import LeftAlone, NoRoom, Robots
 from alertagent.core.notify.wording import Wordings
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import External, Permanent, Postponed, Problem
@@ -113,9 +113,10 @@ class Deliveries:
     def _is_given_up(self, planned: Planned, problem: Postponed) -> bool:
         """Whether what is put off waits no more: attempts do not count then, so time does."""
         waiting = self._clock.now() - planned.delivery.due_at
-        left = left_of(planned.delivery, planned.channel)
+        # A fallback is for a provider that is away, not for one that has had enough.
+        has_fallback = not isinstance(problem, NoRoom) and bool(left_of(planned.delivery, planned.channel))
         is_down = isinstance(problem, LeftAlone) and problem.is_down
-        return is_given_up(waiting, has_fallback=bool(left), is_down=is_down)
+        return is_given_up(waiting, has_fallback=has_fallback, is_down=is_down)
 
     async def _attempt(self, planned: Planned, robot: Channel, *, is_last_attempt: bool) -> None:
         plugin = self._robots.plugin(robot)
@@ -140,7 +141,10 @@ class Deliveries:
     async def _send(
         self, planned: Planned, robot: Channel, plugin: NotificationPlugin[Any]
     ) -> tuple[Outcome, Delivery, timedelta]:
-        """Send the parts that are not sent yet, up to the first that is not taken; the delivery as it is then."""
+        """Send the parts that are not sent yet, up to the first that is not taken; the delivery as it is then.
+
+        Raises NoRoom between two parts.
+        """
         delivery = planned.delivery
         parts = messages(
             delivery,
@@ -157,8 +161,7 @@ class Deliveries:
         first = delivery.parts_sent + 1
         for number, part in enumerate(parts[delivery.parts_sent :], start=first):
             if number > first and (wait := await self._robots.budget(robot, Use.CONTINUATION)):
-                outcome = RetryAfter(after=wait, code=NO_ROOM, text=no_room(robot, wait).message)
-                break
+                raise NoRoom(robot, wait)
             worded = await self._wordings.word(planned.channel, plugin, part, delivery)
             outcome = await self._send_part(robot, plugin, replace(worded, thread=part.thread or begun))
             if not isinstance(outcome, Delivered):

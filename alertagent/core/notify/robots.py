@@ -2,7 +2,7 @@
 
 A provider blocks who sends more than it bears, and one that keeps failing is left alone. Where the channel itself may
 not send, the first of its pool does that may, before anything is merged into a digest. Otherwise the message is kept
-back, and what waits for a provider that is left alone spends no attempt.
+back, and what waits for room, or for a provider that is left alone, spends no attempt.
 """
 
 import contextlib
@@ -25,8 +25,6 @@ from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.registry import Registry
 
-NO_ROOM = "channel.rate"
-
 log = structlog.get_logger()
 
 
@@ -36,6 +34,18 @@ class LeftAlone(Postponed):
     def __init__(self, message: str, *, code: str, retry_after: timedelta, is_down: bool) -> None:
         super().__init__(message, code=code, retry_after=retry_after)
         self.is_down = is_down
+
+
+class NoRoom(Postponed):
+    """The channel has had as many messages as its provider bears."""
+
+    def __init__(self, channel: Channel, wait: timedelta) -> None:
+        seconds = wait.total_seconds()
+        super().__init__(
+            f'channel "{channel.name}" has had as many messages as its provider bears; the next one in {seconds:.1f} s',
+            code="channel.rate",
+            retry_after=wait,
+        )
 
 
 class Robots:
@@ -66,7 +76,7 @@ class Robots:
             raise External(problem.message, code=problem.code, retry_after=timedelta(minutes=5)) from problem
 
     async def choose(self, planned: Planned) -> Channel | None:
-        """Who is to send this now; None: a digest tells it. Raises LeftAlone, External, Unreadable where nobody may."""
+        """Who is to send this now; None: a digest tells it. Raises Postponed, External, Unreadable where nobody may."""
         delivery, channel = planned.delivery, planned.channel
         require_readable(channel)
         plugin = self.plugin(channel)
@@ -85,7 +95,7 @@ class Robots:
             raise alone
         if wait > SHORT and not plugin.keeps_incidents and await self._digests.crowd(delivery):
             return None
-        raise no_room(channel, wait)
+        raise NoRoom(channel, wait)
 
     async def admit(self, channel: Channel) -> None:
         """Once more, right before it sends, because only one may try a provider that was away. Raises LeftAlone."""
@@ -173,12 +183,3 @@ class Robots:
 def _account(plugin: NotificationPlugin[Any], channel: Channel) -> str:
     account = plugin.account(plugin.validate_config(channel.config)) or channel.id
     return digest(f"{plugin.name} {account}")
-
-
-def no_room(channel: Channel, wait: timedelta) -> External:
-    seconds = wait.total_seconds()
-    return External(
-        f'channel "{channel.name}" has had as many messages as its provider bears; the next one in {seconds:.1f} s',
-        code=NO_ROOM,
-        retry_after=wait,
-    )

@@ -4,8 +4,11 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
+from alertagent.kernel.clock import rfc3339
+from alertagent.plugins.notifiers.slack import MAX_ALERTS
 from tests.core.alerts.house import House
 from tests.core.notify.test_digests import ANNA, add_channel, plan, statuses
+from tests.support.chats import SlackApi
 from tests.support.dingtalk import DingTalkRobot
 
 LIMIT, WINDOW = 20, timedelta(minutes=1)
@@ -100,6 +103,29 @@ async def test_two_channels_of_one_robot_share_what_it_bears(house: House) -> No
 
     assert watched.busiest <= LIMIT
     assert watched.named(60) == Counter(dict.fromkeys(instances(60), 2))
+
+
+async def test_what_waits_for_room_spends_no_attempt_and_asks_no_fallback(house: House) -> None:
+    async with SlackApi() as slack:
+        config = {"bot_token": SlackApi.TOKEN, "channel": "#alerts", "base_url": slack.origin}
+        channel = await add_channel(house, "slack", config)
+        await house.parts.channels.revise(ANNA, channel.id, {"fallback": ("another",)}, None)
+        parts = [{"alertname": "Parts", "instance": name} for name in instances(MAX_ALERTS + 1)]
+        begun, over = rfc3339(house.clock.now() - WINDOW), rfc3339(house.clock.now() + timedelta(days=1))
+        await house.post(*({"labels": labels, "startsAt": begun, "endsAt": over} for labels in parts))
+        await fire(house, instances(2))
+        await plan(house)
+        late = "UPDATE notification_deliveries SET due_at = due_at - interval '15 minutes'"
+        await house.database.execute(late)
+
+        for _ in range(15):
+            await house.work("deliver")
+            house.clock.move(seconds=0.5)
+
+    assert len(slack.posts) == 4
+    tasks = await house.database.fetch("SELECT * FROM task_queue WHERE task_type = 'deliver'")
+    assert sum(task["retry_count"] for task in tasks) > 2
+    assert {(task["status"], task["max_retry"] - task["retry_count"]) for task in tasks} == {("completed", 60)}
 
 
 async def test_a_few_more_than_there_is_room_for_wait_or_come_together(house: House) -> None:
