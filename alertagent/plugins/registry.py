@@ -56,12 +56,19 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A plugin that was left out. `place` is where it was to come from: `module:Class`, or a file."""
+    """A plugin that was left out. `place` is where it was to come from: `module:Class`, or a file.
+
+    `kept` names what runs in its stead, as it was before.
+    """
 
     name: str
     source: Source
     place: str
     reason: str
+    kept: tuple[tuple[bool, str], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +92,15 @@ class _Shelf:
             self._side(plugin)[plugin.name] = plugin
             self.sources[_key(plugin)] = source
 
-    def leave_out(self, name: str, source: Source, place: str, error: BaseException) -> None:
+    def leave_out(
+        self, name: str, source: Source, place: str, error: BaseException, kept: Sequence[AnyPlugin] = ()
+    ) -> None:
         """Show why a plugin is not here; in an error's text there may be anything."""
         said = said_by(error)
         reason = said if isinstance(error, Unloadable) else f"{type(error).__name__}: {said}"
-        self.broken.append(Broken(one_line(name), source, one_line(place), cut(one_line(reason), MAX_REASON)))
+        self.broken.append(
+            Broken(one_line(name), source, one_line(place), cut(one_line(reason), MAX_REASON), tuple(map(_key, kept)))
+        )
 
     def _side(self, plugin: AnyPlugin) -> dict[str, Any]:
         return self.notifiers if isinstance(plugin, NotificationPlugin) else self.analyzers
@@ -192,6 +203,10 @@ class Registry:
     def source_of(self, plugin: AnyPlugin) -> Source:
         return self._shelf.sources[_key(plugin)]
 
+    def update_of(self, plugin: AnyPlugin) -> Broken | None:
+        """What was to take its place and is broken."""
+        return next((broken for broken in self.broken if _key(plugin) in broken.kept), None)
+
     def _missing(self, kind: str, name: str) -> str:
         reasons = [plugin.reason for plugin in self._shelf.broken if plugin.name == name]
         return f"there is no {kind} {name!r}" + "".join(f"; it could not be loaded: {reason}" for reason in reasons)
@@ -209,8 +224,9 @@ class Registry:
             plugins = before.plugins if file.digest and file.digest == before.digest else _made(file)
             shelf.add(Source.DIRECTORY, *plugins)
         except BaseException as error:  # noqa: BLE001 - see above
-            shelf.leave_out(file.path.stem, Source.DIRECTORY, str(file.path), error)
-            return _kept(shelf, before)
+            kept = _kept(shelf, before)
+            shelf.leave_out(file.path.stem, Source.DIRECTORY, str(file.path), error, kept.plugins)
+            return kept
         return _OfFile(plugins, file.digest)
 
 

@@ -138,6 +138,19 @@ def test_a_file_that_is_broken_is_shown_and_what_it_gave_before_goes_on(
     assert {"mine", "other", "console"} <= registry.notifiers.keys()
 
 
+def test_each_plugin_of_a_broken_file_knows_of_it(registry: Registry, directory: Path) -> None:
+    put(directory, "both.py", plugin("one", cls="One") + plugin("two", cls="Two"))
+    put(directory, "other.py", plugin("other"))
+    registry.reload(directory)
+
+    put(directory, "both.py", "raise RuntimeError('no licence')")
+    registry.reload(directory)
+
+    [broken] = registry.broken
+    known = {name: registry.update_of(registry.notifier(name)) for name in ("one", "two", "other", "console")}
+    assert known == {"one": broken, "two": broken, "other": None, "console": None}
+
+
 def test_a_file_that_never_worked_gives_nothing(registry: Registry, directory: Path) -> None:
     put(directory, "mine.py", "raise RuntimeError('no licence')")
 

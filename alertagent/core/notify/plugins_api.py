@@ -31,7 +31,10 @@ class PluginView(Model):
     language: Annotated[Language | None, Field(description="What its messages speak where a channel does not say.")]
     template: Annotated[Worded, Field(description="How much of a message a template may word.")]
     source: Source
-    error: Annotated[str | None, Field(description="Why it could not be loaded, where that is so.")]
+    error: Annotated[
+        str | None,
+        Field(description="Why it, or a new version of it, could not be loaded."),
+    ]
 
 
 class PluginChange(Model):
@@ -93,10 +96,14 @@ class PluginsApi:
         return Page(items=views, total=len(views))
 
     def _views(self, disabled: frozenset[str]) -> Iterator[PluginView]:
-        for _, plugin in sorted(self._registry.notifiers.items()):
+        """What runs, each with what was to take its place and is broken; then the broken ones that replace nothing."""
+        plugins = [plugin for _, plugin in sorted(self._registry.notifiers.items())]
+        updates = {self._registry.update_of(plugin) for plugin in plugins}
+        for plugin in plugins:
             yield self._view(plugin, disabled)
         for broken in sorted(self._registry.broken, key=lambda each: (each.name, each.place)):
-            yield _left_out(broken, disabled)
+            if broken not in updates:
+                yield _left_out(broken, disabled)
 
     def _view(self, plugin: NotificationPlugin[Any], disabled: frozenset[str]) -> PluginView:
         rates = [
@@ -114,7 +121,7 @@ class PluginsApi:
             language=plugin.language,
             template=plugin.worded,
             source=self._registry.source_of(plugin),
-            error=None,
+            error=str(update) if (update := self._registry.update_of(plugin)) is not None else None,
         )
 
 
@@ -130,7 +137,7 @@ def _left_out(broken: Broken, disabled: frozenset[str]) -> PluginView:
         language=None,
         template=Worded.NOTHING,
         source=broken.source,
-        error=f"{broken.place}: {broken.reason}",
+        error=str(broken),
     )
 
 

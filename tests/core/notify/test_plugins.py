@@ -94,6 +94,22 @@ async def test_what_changed_in_the_directory_reaches_every_process(two: tuple[Ap
     await until(lambda: reached(other, "parrot", "2.0"))
 
 
+async def test_a_broken_file_whose_plugin_still_runs_is_one_row(two: tuple[Api, Api], directory: Path) -> None:
+    api, _ = two
+    put(directory, "parrot.py", "raise RuntimeError('no licence')")
+
+    rows = (await api.post("/plugins/reload")).data
+
+    [row] = [row for row in rows if row["name"] == "parrot"]
+    assert (row["version"], row["source"], row["enabled"]) == ("1.0", "directory", True)
+    assert row["error"] == f"{directory / 'parrot.py'}: line 1: RuntimeError: no licence"
+    assert (await api.get("/plugins/parrot")).data == row
+    assert {each["error"] for each in rows if each["name"] != "parrot"} == {None}
+
+    put(directory, "parrot.py", EXAMPLE)
+    assert "parrot" in {row["name"] for row in (await api.post("/plugins/reload")).data if row["error"] is None}
+
+
 async def reached(api: Api, plugin: str, version: str) -> bool:
     return (await shown(api)).get(plugin) == version
 
