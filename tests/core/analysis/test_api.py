@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.core.alerts.house import until
 from tests.support.dify import KEY, DifyApp
 from tests.support.n8n import N8nWebhook
-from tests.support.service import Answer, Api
+from tests.support.service import Answer, Api, make_settings, serving
 from tests.support.sink import Sink
 
 ALERT = {"labels": {"alertname": "A", "severity": "critical", "instance": "a:9100"}}
@@ -107,6 +108,48 @@ async def test_an_alert_is_analysed_judged_and_analysed_anew(api: Api, app: Dify
     assert {"analyzed", "feedback"} <= {event["kind"] for event in timeline}
     assert '"feedback":["-1 no"]' in app.requests[-1]["inputs"]["context_json"]
     assert (await api.get(f"/tasks/{first['task_id']}")).data["type"] == "ai_analysis"
+
+
+ORACLE = """
+from alertagent.plugins.analysis import Analysis, Analyzer
+from alertagent.plugins.config import PluginConfig
+from alertagent.plugins.languages import Bilingual
+
+class Settings(PluginConfig):
+    answer: str
+
+class Oracle(Analyzer[Settings]):
+    name, version = "oracle", "1.0"
+    display_name = description = Bilingual(zh="神谕", en="Oracle")
+    Config = Settings
+
+    async def analyze(self, config, context, transport, run):
+        return Analysis(summary=config.answer, root_cause=config.answer, confidence=0.5, provider=self.name)
+"""
+
+
+async def test_an_analyzer_may_come_from_the_directory_of_plugins(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    directory = tmp_path / "plugins"
+    directory.mkdir(mode=0o755)
+    file = directory / "oracle.py"
+    settings = make_settings(database_url, redis_url, plugins={"directory": directory})
+    async with serving(settings) as (_, api):
+        setup = {"name": "o", "provider": "oracle", "config": {"answer": "the moon"}, "default": True}
+        unknown = await api.post("/analyzers", setup)
+        file.write_text(ORACLE)
+        file.chmod(0o644)
+        await api.post("/plugins/reload")
+        made = await api.post("/analyzers", setup)
+        first = await analysed(api, await fire(api))
+        file.write_text(ORACLE.replace("root_cause=config.answer", 'root_cause=f"not {config.answer}"'))
+        await api.post("/plugins/reload")
+        again = await api.post(f"/analyzers/{made.data['id']}/test")
+
+    assert (unknown.status, made.status) == (400, 201)
+    assert (first["analysis_result"]["root_cause"], first["analysis_result"]["provider"]) == ("the moon", "oracle")
+    assert again.data["analysis"]["root_cause"] == "not the moon"
 
 
 async def _times(api: Api, id: str, times: int) -> bool:

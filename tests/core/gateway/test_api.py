@@ -1,7 +1,10 @@
 """Alertmanager's API v2 over HTTP, and all that karma and Grafana ask of it and read in its answers."""
 
 import asyncio
+import socket
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +15,7 @@ import yaml
 from alertagent import __version__
 from alertagent.app import Service
 from alertagent.core.gateway.service import AT_ONCE
+from alertagent.web.server import WRITE_TIMEOUT_SECONDS
 from tests.support.service import ADMIN_TOKEN, Answer, Api
 
 ALERTS: list[dict[str, Any]] = [
@@ -174,14 +178,20 @@ async def test_answers_are_not_kept_by_anybody(api: Api) -> None:
     assert (await api.get("//api/v2/alerts")).headers["Cache-Control"] == "no-store"
 
 
-async def test_readers_who_leave_in_the_midst_of_a_large_answer_free_their_places(api: Api) -> None:
-    count, a_post = 2_500, 100
+@pytest.fixture
+async def large(api: Api) -> int:
+    """How many alerts fire: so many that an answer has its place before it is more than lies between the two sides."""
+    count, a_post = 10_000, 500
     for start in range(0, count, a_post):
         alerts = [
-            {"labels": {"alertname": "A", "instance": str(number)}, "annotations": {"text": "x" * 8_000}}
+            {"labels": {"alertname": "A", "instance": str(number)}, "annotations": {"text": "x" * 1_000}}
             for number in range(start, start + a_post)
         ]
         assert (await api.post("//api/v2/alerts", alerts)).status == 200
+    return count
+
+
+async def test_readers_who_leave_in_the_midst_of_a_large_answer_free_their_places(api: Api, large: int) -> None:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     for _ in range(AT_ONCE):
         async with (
@@ -194,4 +204,40 @@ async def test_readers_who_leave_in_the_midst_of_a_large_answer_free_their_place
     async with asyncio.timeout(20):
         answers = [await api.get("//api/v2/alerts") for _ in range(AT_ONCE)]
 
-    assert [len(answer.json) for answer in answers] == [count] * AT_ONCE
+    assert [len(answer.json) for answer in answers] == [large] * AT_ONCE
+
+
+async def test_a_reader_who_stops_reading_holds_nobody_up_for_long_and_is_cut_off(api: Api, large: int) -> None:
+    async with AsyncExitStack() as stack:
+        began = asyncio.get_running_loop().time()
+        stalled = [await stack.enter_async_context(reading(api, "/api/v2/alerts")) for _ in range(AT_ONCE)]
+        for reader in stalled:
+            assert b"200" in await reader.readline()
+
+        async with asyncio.timeout(WRITE_TIMEOUT_SECONDS / 2):
+            few = await api.get('//api/v2/alerts?filter=instance="7"')
+        async with asyncio.timeout(2 * WRITE_TIMEOUT_SECONDS):
+            all_of_them = await api.get("//api/v2/alerts")
+        taken = asyncio.get_running_loop().time() - began
+
+        assert (len(few.json), len(all_of_them.json)) == (1, large)
+        assert taken >= WRITE_TIMEOUT_SECONDS  # it had to wait for a place
+        for reader in stalled:
+            with suppress(ConnectionResetError):
+                assert not (await reader.read()).endswith(b"\r\n0\r\n\r\n")
+
+
+@asynccontextmanager
+async def reading(api: Api, path: str) -> AsyncIterator[asyncio.StreamReader]:
+    """The answer to a GET. Of what is not read of it, little lies on this side."""
+    host, _, port = api.address.removeprefix("http://").partition(":")
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(narrow, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=narrow, limit=1024)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\r\n".encode())
+    try:
+        yield reader
+    finally:
+        writer.transport.abort()

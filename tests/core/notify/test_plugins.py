@@ -94,6 +94,38 @@ async def test_what_changed_in_the_directory_reaches_every_process(two: tuple[Ap
     await until(lambda: reached(other, "parrot", "2.0"))
 
 
+async def test_a_process_reads_its_directory_when_it_may_have_missed_a_reload(
+    two: tuple[Api, Api], directory: Path, house: House
+) -> None:
+    _, other = two
+    put(directory, "parrot.py", EXAMPLE.replace('"1.0"', '"2.0"'))  # of which nobody is told
+    listening = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+
+    await house.database.fetch(f"{listening} AND query LIKE 'LISTEN%'")
+
+    await until(lambda: reached(other, "parrot", "2.0"))
+
+
+async def test_the_example_waits_for_as_long_as_its_robot_says(house: House, sink: Sink, directory: Path) -> None:
+    house.parts.registry.reload(directory)
+    values = {"name": "ops", "plugin_name": "parrot", "config": {"webhook_url": sink.url}, "enabled": True}
+    await house.parts.channels.add(ANNA, {**values, "is_default": True, "fallback": (), "user_id": None})
+    sink.answer_next(Answer(status=429, headers={"Retry-After": "20"}))
+    await house.fire("A", ago=60)
+    await house.work()
+
+    house.clock.move(seconds=19)
+    await house.work()
+    asked_meanwhile = len(sink.requests)
+    house.clock.move(seconds=1)
+    await house.work()
+
+    assert (asked_meanwhile, len(sink.requests)) == (1, 2)
+    row = await house.database.fetchrow("SELECT * FROM notification_deliveries")
+    assert row is not None
+    assert (row["status"], row["attempts"]) == ("sent", 2)
+
+
 async def test_a_broken_file_whose_plugin_still_runs_is_one_row(two: tuple[Api, Api], directory: Path) -> None:
     api, _ = two
     put(directory, "parrot.py", "raise RuntimeError('no licence')")
