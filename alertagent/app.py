@@ -328,7 +328,7 @@ class Parts:
             clock=clock,
             external_url=_external_url(settings),
             seals=self.seals,
-            page=settings.server.external_url or "",
+            page_url=settings.server.external_url or "",
             wordings=wordings,
             observer=self.metrics.notifications,
         )

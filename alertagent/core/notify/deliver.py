@@ -68,7 +68,7 @@ class Deliveries:
         clock: Clock,
         external_url: str,
         seals: Seals,
-        page: str,
+        page_url: str,
         wordings: Wordings,
         observer: Observer,
     ) -> None:
@@ -79,7 +79,7 @@ class Deliveries:
         self._transport = transport
         self._clock = clock
         self._external_url = external_url
-        self._page = page
+        self._page_url = page_url
         self._observer = observer
         self._wordings = wordings
 
@@ -152,7 +152,7 @@ class Deliveries:
             max_alerts=plugin.limits.max_alerts,
             external_url=self._external_url,
             thread=planned.thread if plugin.threads and robot.id == planned.channel.id else None,
-            page=self._page,
+            page_url=self._page_url,
             language=planned.channel.language or plugin.language,
         )
         started = time.perf_counter()

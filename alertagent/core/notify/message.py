@@ -23,13 +23,13 @@ def messages(
     max_alerts: int | None,
     external_url: str,
     thread: Thread | None = None,
-    page: str = "",
+    page_url: str = "",
     language: Language = Language.EN,
 ) -> list[Message]:
     """The parts of a delivery: one message, or several where a channel cannot name that many alerts in one.
 
     An alert is told in the state in which it was planned, with the annotations that it has now. A thread that is over
-    ends with the last part. `page` is where people open AlertAgent's page, empty where nobody knows.
+    ends with the last part. `page_url` is where people open AlertAgent's page, empty where nobody knows.
     """
     known = {alert.fingerprint: alert for alert in alerts}
     told = [_message_alert(planned, known[planned.fingerprint]) for planned in delivery.alerts]
@@ -39,7 +39,7 @@ def messages(
     parts = [told[start : start + size] for start in range(0, len(told), size)]
     ids = (f"{delivery.id}-{index}" if index else delivery.id for index in range(len(parts)))
     found = [
-        _message(delivery, part, part_id=id, external_url=external_url, page=page, language=language)
+        _message(delivery, part, part_id=id, external_url=external_url, page_url=page_url, language=language)
         for id, part in zip(ids, parts, strict=True)
     ]
     analysis = _analysis(delivery, known)
@@ -74,7 +74,7 @@ def _message(
     *,
     part_id: str,
     external_url: str,
-    page: str,
+    page_url: str,
     language: Language,
 ) -> Message:
     first = alerts[0]
@@ -106,7 +106,7 @@ def _message(
         group=group,
         extra=why,
         language=language,
-        links=page_links(page, alerts, group.common_labels),
+        links=page_links(page_url, alerts, group.common_labels),
     )
 
 

@@ -29,12 +29,12 @@ _ANALYSIS = {
 
 
 class Samples:
-    """Makes them as a delivery would. `page` is where people open AlertAgent's page."""
+    """Makes them as a delivery would. `page_url` is where people open AlertAgent's page."""
 
-    def __init__(self, alerts: Alerts, clock: Clock, page: str) -> None:
+    def __init__(self, alerts: Alerts, clock: Clock, page_url: str) -> None:
         self._alerts = alerts
         self._clock = clock
-        self._page = page
+        self._page_url = page_url
 
     async def stored(self, ids: Sequence[str], language: Language) -> Message:
         """About these alerts, as they are now. Raises Invalid naming one that is not there."""
@@ -68,7 +68,7 @@ class Samples:
         name = alerts[0].labels.get("alertname", "")
         delivery = _delivery({"alertname": name}, alerts, self._clock.now())
         (message,) = messages(
-            delivery, alerts, max_alerts=None, external_url=self._page, page=self._page, language=language
+            delivery, alerts, max_alerts=None, external_url=self._page_url, page_url=self._page_url, language=language
         )
         return message
 

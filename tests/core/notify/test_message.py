@@ -264,16 +264,22 @@ def test_readers_of_chinese_are_told_in_chinese() -> None:
 
 
 def test_a_message_leads_to_the_page() -> None:
-    page = "https://aa.example"
+    page_url = "https://aa.example"
 
-    (message,) = messages(make_delivery(planned("a")), [make_alert("a")], max_alerts=None, external_url="", page=page)
+    (message,) = messages(
+        make_delivery(planned("a")), [make_alert("a")], max_alerts=None, external_url="", page_url=page_url
+    )
     (digest,) = messages(
-        make_delivery(planned("a"), receiver=DIGEST), [make_alert("a")], max_alerts=None, external_url="", page=page
+        make_delivery(planned("a"), receiver=DIGEST),
+        [make_alert("a")],
+        max_alerts=None,
+        external_url="",
+        page_url=page_url,
     )
 
     assert message.links == PageLinks(
-        alert=f"{page}/alerts/a",
-        silence=f"{page}/silences/new?matchers=alertname%3D%22A%22",
-        analysis=f"{page}/alerts/a/analysis",
+        alert=f"{page_url}/alerts/a",
+        silence=f"{page_url}/silences/new?matchers=alertname%3D%22A%22",
+        analysis=f"{page_url}/alerts/a/analysis",
     )
-    assert digest.links == PageLinks(alert=f"{page}/alerts/a")
+    assert digest.links == PageLinks(alert=f"{page_url}/alerts/a")
