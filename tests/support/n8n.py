@@ -1,4 +1,4 @@
-"""An n8n webhook as the real one behaves: the empty 200 of a failed workflow and the hang included."""
+"""An n8n webhook as the real one behaves: stack traces, the empty 200 of a failed workflow and the hang included."""
 
 import asyncio
 import json
@@ -13,7 +13,8 @@ from tests.support.serving import serving
 from tests.support.waiting import Inbox
 
 SECRET = "CANARY-n8n-header"
-STACK = "Error: x\n    at /usr/local/lib/node_modules/n8n/dist/webhooks.js:1"
+HEADER = ("X-N8N-Secret", SECRET)
+STACK = "NotFoundError: …\n    at LiveWebhooks.findWebhook (/usr/local/lib/node_modules/n8n/dist/live-webhooks.js:128)"
 
 RESULT = {
     "analysis": {"summary": "disk full", "root_cause": "logs grew", "confidence": 0.7, "suggestions": ["rotate"]},
@@ -29,8 +30,20 @@ ANSWERS: Mapping[str, tuple[int, Any]] = {
         404,
         {
             "code": 404,
-            "message": 'The requested webhook "POST x" is not registered.',
-            "hint": "The workflow must be active for a production URL to run successfully.",
+            "message": 'The requested webhook "POST alerts" is not registered.',
+            "hint": "The workflow must be active for a production URL to run successfully. You can activate the "
+            "workflow using the toggle in the top-right of the editor. Note that unlike test URL calls, production URL "
+            "calls aren't shown on the canvas (only in the executions list)",
+            "stacktrace": STACK,
+        },
+    ),
+    "test_not_registered": (
+        404,
+        {
+            "code": 404,
+            "message": 'The requested webhook "alerts" is not registered.',
+            "hint": "Click the 'Execute workflow' button on the canvas, then try again. (In test mode, the webhook "
+            "only works for one call after you click this button)",
             "stacktrace": STACK,
         },
     ),
@@ -62,7 +75,7 @@ ANSWERS: Mapping[str, tuple[int, Any]] = {
 
 class N8nWebhook:
     """An async context manager. Answers the `result` unless `answer_next` or `answer` says otherwise; `hang` and
-    `hang_up` are answers, too. `calls` has the bodies, as the workflow sees them."""
+    `hang_up` are answers, too. `calls` has the bodies, as the workflow sees them. Its `test_url` answers nobody."""
 
     def __init__(self, answer: str = "result", *, header: str | None = None) -> None:
         self.answer = answer
@@ -77,6 +90,10 @@ class N8nWebhook:
         return f"{self._origin}/webhook/alerts"
 
     @property
+    def test_url(self) -> str:
+        return f"{self._origin}/webhook-test/alerts"
+
+    @property
     def calls(self) -> list[dict[str, Any]]:
         return self._inbox.items
 
@@ -89,6 +106,7 @@ class N8nWebhook:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/webhook/alerts", self._take)
+        app.router.add_post("/webhook-test/alerts", self._take_test)
         self._origin = await self._stack.enter_async_context(serving(app))
         return self
 
@@ -107,6 +125,9 @@ class N8nWebhook:
             request.transport.abort()
             return web.Response()
         return _written(answer)
+
+    async def _take_test(self, _request: web.Request) -> web.Response:
+        return _written("test_not_registered")
 
 
 def _written(name: str) -> web.Response:

@@ -9,7 +9,7 @@ from alertagent.plugins.notifiers.n8n import N8n, N8nConfig
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
 from tests.support.messages import NOON, make_alert, make_message
-from tests.support.n8n_webhook import HEADER, N8nWebhooks, unknown
+from tests.support.n8n import ANSWERS, HEADER, N8nWebhook
 
 PLUGIN = N8n()
 URL = "https://n8n.example/webhook/CANARY"
@@ -17,8 +17,8 @@ SIGNED = {"header_name": HEADER[0], "header_value": HEADER[1]}
 
 
 @pytest.fixture
-async def n8n() -> AsyncIterator[N8nWebhooks]:
-    async with N8nWebhooks() as n8n:
+async def n8n() -> AsyncIterator[N8nWebhook]:
+    async with N8nWebhook("started", header=HEADER[0]) as n8n:
         yield n8n
 
 
@@ -96,57 +96,57 @@ def test_the_answer_decides(status: int, body: bytes, outcome: Outcome) -> None:
 
 
 def test_a_workflow_that_is_off_is_waited_for_and_its_stack_trace_left_out() -> None:
-    outcome = PLUGIN.accept(404, {}, json.dumps(unknown("alerts")).encode())
+    outcome = PLUGIN.accept(404, {}, json.dumps(ANSWERS["not_registered"][1]).encode())
 
     assert isinstance(outcome, RetryAfter)
-    assert outcome.text.startswith('The requested webhook "alerts" is not registered. The workflow must be active')
+    assert outcome.text.startswith('The requested webhook "POST alerts" is not registered. The workflow must be active')
     assert "node_modules" not in outcome.text
 
 
-async def test_a_workflow_is_started_once_and_tells_of_it(n8n: N8nWebhooks, transport: Transport) -> None:
-    n8n.answer = b'{"execution_id":"7"}'
+async def test_a_workflow_is_started_once_and_tells_of_it(n8n: N8nWebhook, transport: Transport) -> None:
+    n8n.answer = "accepted"
 
     outcome = await PLUGIN.send(configured(webhook_url=n8n.url, **SIGNED), make_message(), transport, now=NOON)
 
-    assert outcome == Delivered(code="http.200", text='{"execution_id":"7"}', message_id="7")
-    assert [run["title"] for run in n8n.runs] == ["HighCPU"]
+    assert isinstance(outcome, Delivered)
+    assert (outcome.code, outcome.message_id) == ("http.202", "12")
+    assert [run["title"] for run in n8n.calls] == ["HighCPU"]
 
 
-async def test_a_workflow_that_is_switched_on_again_gets_its_message(n8n: N8nWebhooks, transport: Transport) -> None:
+async def test_a_workflow_that_is_switched_on_again_gets_its_message(n8n: N8nWebhook, transport: Transport) -> None:
     config = configured(webhook_url=n8n.url, **SIGNED)
-    n8n.is_active = False
+    n8n.answer_next("not_registered")
     assert isinstance(await PLUGIN.send(config, make_message(), transport, now=NOON), RetryAfter)
-    n8n.is_active = True
     assert isinstance(await PLUGIN.send(config, make_message(), transport, now=NOON), Delivered)
 
 
-async def test_a_test_url_is_told_to_be_one(n8n: N8nWebhooks, transport: Transport) -> None:
+async def test_a_test_url_is_told_to_be_one(n8n: N8nWebhook, transport: Transport) -> None:
     outcome = await PLUGIN.send(configured(webhook_url=n8n.test_url), make_message(), transport, now=NOON)
 
     assert isinstance(outcome, Refused)
     assert outcome.text.startswith("this is a test URL; use the production URL of the node")
 
 
-async def test_a_wrong_header_is_final(n8n: N8nWebhooks, transport: Transport) -> None:
+async def test_a_wrong_header_is_final(n8n: N8nWebhook, transport: Transport) -> None:
     outcome = await PLUGIN.send(configured(webhook_url=n8n.url), make_message(), transport, now=NOON)
 
     assert outcome == Refused(code="http.403", text="Authorization data is wrong!")
-    assert n8n.runs == []
+    assert n8n.calls == []
 
 
 async def test_a_workflow_that_failed_before_it_answered_is_not_taken_for_delivered(
-    n8n: N8nWebhooks, transport: Transport
+    n8n: N8nWebhook, transport: Transport
 ) -> None:
-    n8n.answer = b""
+    n8n.answer = "empty"
 
     outcome = await PLUGIN.send(configured(webhook_url=n8n.url, **SIGNED), make_message(), transport, now=NOON)
 
     assert isinstance(outcome, Ambiguous)
 
 
-async def test_a_health_check_starts_nothing(n8n: N8nWebhooks, transport: Transport) -> None:
+async def test_a_health_check_starts_nothing(n8n: N8nWebhook, transport: Transport) -> None:
     assert (await PLUGIN.health_check(configured(webhook_url=n8n.url, **SIGNED), transport)).healthy
-    assert n8n.runs == []
+    assert n8n.calls == []
 
 
 @pytest.mark.parametrize(
