@@ -44,7 +44,8 @@ class Wordings:
         worded, reason = await self.tried(channel, plugin, message)
         if reason:
             log.warning("template.failed", template=channel.template, channel=channel.name, reason=reason)
-        if reason != delivery.template_error:  # an attempt before may have found another one, or none
+        # An attempt before may have found another one, or none; what it says of parts that were sent stays.
+        if reason != delivery.template_error and (reason or not delivery.parts_sent):
             await self._database.execute(sql.note_template_error, delivery.id, reason)
         return worded
 

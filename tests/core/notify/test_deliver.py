@@ -313,6 +313,25 @@ async def test_a_delivery_says_why_no_template_worded_its_last_attempt_and_no_ot
         assert "all is well" in robot.messages[-1]
 
 
+async def test_a_delivery_of_which_one_part_was_not_worded_says_why_whatever_the_next_part_says(house: House) -> None:
+    async with DingTalkRobot() as robot, house.parts.renderer.running():
+        text = Text(title="", body="{% if alerts | length > 1 %}{{ labels.nope.at_all }}{% endif %}all is well")
+        await house.parts.templates.add(ANNA, "short", {Language.ZH: text})
+        channel = await add_channel(house, "dingtalk", {"webhook_url": robot.url, "secret": robot.secret})
+        await house.parts.channels.revise(ANNA, channel.id, {"template": "short"}, None)
+        size = house.parts.registry.notifier("dingtalk").limits.max_alerts
+        assert size is not None
+        id = await plan(house, size + 1)
+        robot.refuse_next(-1)
+
+        with pytest.raises(External):
+            await attempt(house, id)
+        await attempt(house, id)
+
+        assert ["all is well" in text for text in robot.messages] == [False, True]
+        assert (await row_of(house, id))["template_error"].startswith('template "short"')
+
+
 def named(robot: DingTalkRobot) -> list[str]:
     """The instances in all messages, each once a message."""
     return sorted(name for text in robot.messages for name in set(re.findall(r"i\d{3}", text)))
