@@ -77,9 +77,9 @@ class Look:
     """One group while it is looked at.
 
     `told` says what each channel knows, also those that hear nothing of it any more; `open` are the channels that are
-    being told. `held` says what holds alerts back, `was_held` what did when the group was looked at last, both by
-    fingerprint; `kept` and `was_kept` are the same of single channels, by fingerprint and the channel's id. `gone` are
-    alerts that belong to other groups by now.
+    being told, `telling` those of them with which this look begins. `held` says what holds alerts back, `was_held`
+    what did when the group was looked at last, both by fingerprint; `kept` and `was_kept` are the same of single
+    channels, by fingerprint and the channel's id. `gone` are alerts that belong to other groups by now.
     """
 
     group: Group
@@ -88,6 +88,7 @@ class Look:
     alerts: list[Alert] = field(default_factory=list)
     told: dict[str, Told] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+    telling: set[str] = field(default_factory=set)
     held: dict[str, Drop] = field(default_factory=dict)
     was_held: dict[str, Drop] = field(default_factory=dict)
     kept: dict[str, dict[str, Drop]] = field(default_factory=dict)
@@ -151,7 +152,8 @@ class Look:
             alerts = [documents[alert.fingerprint] for alert in own if alert.fingerprint in documents]
             if alerts and self._must_tell(channel, own, now):
                 tells.append(Tell(group=self.group, channel_id=channel, alerts=alerts))
-        self.open.update(tell.channel_id for tell in tells)
+        self.telling.update(tell.channel_id for tell in tells)
+        self.open |= self.telling
         return tells
 
     def next(self, now: datetime) -> datetime | None:
@@ -160,14 +162,15 @@ class Look:
             return None
         staying = self.staying
         is_held = bool(self.audience.channels) and any(self._is_released_later(alert) for alert in staying)
-        concerned = {channel for alert in staying for channel in self.audience.concerned(alert)}
+        waiting = {channel for alert in staying for channel in self.audience.concerned(alert)} - self.open
         return next_look(
             self.route,
             self.group.ticks_from or now,
             staying,
-            [self.told[channel] for channel in self.audience.channels if channel in self.told and channel in concerned],
+            [self.told[channel] for channel in self.audience.channels if channel in self.told and channel in waiting],
             now,
-            is_busy=bool(self.open) or is_held,
+            is_busy=self.open > self.telling or is_held,
+            is_telling=bool(self.telling),
         )
 
     @property

@@ -20,6 +20,9 @@ MAX_KEY = 500
 # What a busy group waits at least before it is looked at again, however short its interval.
 SOONEST = timedelta(seconds=1)
 
+# A group whose channels are being told all there is waits this long before somebody sees whether they have been.
+UNHURRIED = timedelta(minutes=1)
+
 
 def group_of(route: Route, labels: Labels) -> GroupId:
     """The group that an alert with these labels falls into; the key looks like Alertmanager's."""
@@ -60,18 +63,22 @@ def next_look(
     now: datetime,
     *,
     is_busy: bool,
+    is_telling: bool = False,
 ) -> datetime | None:
     """When a group that was just looked at must be looked at again, even if nothing changes.
 
-    At the next tick while a channel is being told or has to hear of an end; otherwise when it is time to repeat.
+    At the next tick while a channel still hears of something older (`is_busy`) or has to hear of an end; otherwise when
+    it is time to repeat. While all that is known is on its way to the others (`is_telling`) nothing is urgent, however
+    short the ticks are: in a storm that takes a while, and each look costs.
     None: there is nothing to repeat, because nobody was told anything or somebody acknowledged everything.
     """
     tick = max(next_flush(route, ticks_from, oldest_start=now, now=now), now + SOONEST)
     if is_busy or any(not alert.is_firing for alert in alerts):
         return tick
-    if not told or not any(is_unattended(alert) for alert in alerts):
-        return None
-    return max(min(known.at for known in told) + route.repeat_interval, tick)
+    dues = [now + min(UNHURRIED, route.repeat_interval / 2)] if is_telling else []
+    if any(is_unattended(alert) for alert in alerts):
+        dues += [known.at + route.repeat_interval for known in told]
+    return max(min(dues), tick) if dues else None
 
 
 def must_tell(

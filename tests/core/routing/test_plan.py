@@ -13,6 +13,7 @@ from alertagent.core.routing.model import DEFAULT_ROUTE, Told
 from alertagent.core.routing.plan import (
     MAX_KEY,
     SOONEST,
+    UNHURRIED,
     group_of,
     is_settled,
     is_told_over,
@@ -304,6 +305,30 @@ def test_when_a_group_is_looked_at_next(
     alerts: Sequence[Alert], known: Sequence[Told], is_busy: bool, due: datetime | None
 ) -> None:
     assert next_look(ROUTE, NOON, alerts, known, at(seconds=5), is_busy=is_busy) == due
+
+
+@pytest.mark.parametrize(
+    ("group_interval", "repeat_interval", "alerts", "known", "due"),
+    [
+        (timedelta(minutes=5), timedelta(hours=4), [alert()], [], at(minutes=5)),
+        (timedelta(seconds=1), timedelta(hours=4), [alert()], [], at(seconds=5) + UNHURRIED),
+        (timedelta(seconds=1), timedelta(hours=4), [acknowledged()], [], at(seconds=5) + UNHURRIED),
+        (timedelta(seconds=1), timedelta(seconds=10), [alert()], [], at(seconds=10)),
+        (timedelta(seconds=1), timedelta(hours=1), [alert()], [told("a/1", when=at(minutes=-59.5))], at(seconds=30)),
+        (timedelta(seconds=1), timedelta(hours=4), [alert(), over("b/1")], [], at(seconds=6)),
+    ],
+    ids=["a long tick", "a short one", "acknowledged", "often repeated", "repeated to another", "an end has to go"],
+)
+def test_a_group_of_which_all_is_being_told_is_in_no_hurry(
+    group_interval: timedelta,
+    repeat_interval: timedelta,
+    alerts: Sequence[Alert],
+    known: Sequence[Told],
+    due: datetime,
+) -> None:
+    route = replace(ROUTE, group_interval=group_interval, repeat_interval=repeat_interval)
+
+    assert next_look(route, NOON, alerts, known, at(seconds=5), is_busy=False, is_telling=True) == due
 
 
 def test_even_a_route_without_an_interval_gives_a_busy_group_a_moment() -> None:
