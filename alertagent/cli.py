@@ -235,14 +235,17 @@ def _run(service: Coroutine[Any, Any, None]) -> None:
 
 def _reported(start: Callable[[], None], *, status: int = 1) -> None:
     """A problem is one clear line, never a traceback; several at once are one line each."""
+    ends_with: int | None = None  # not raised where it is known: some releases of Python would make a group of it
     try:
         start()
     except* Problem as group:
         for message in dict.fromkeys(_messages(group)):
             click.echo(f"alertagent: {message}", err=True)
-        sys.exit(status)
+        ends_with = status
     except* KeyboardInterrupt:
-        sys.exit(130)
+        ends_with = 130
+    if ends_with is not None:
+        sys.exit(ends_with)
 
 
 def _messages(error: BaseException) -> list[str]:

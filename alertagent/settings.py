@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -21,6 +20,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from alertagent.kernel.durations import format_duration
 from alertagent.kernel.errors import Fatal
+from alertagent.kernel.urls import split_url
 from alertagent.storage.sealing import read_keys
 from alertagent.web.errors import did_you_mean
 from alertagent.web.models import Duration
@@ -441,13 +441,11 @@ def _server_url(url: SecretStr | None, *schemes: str) -> SecretStr | None:
     """Raises ValueError without repeating the URL, which holds a password."""
     if url is None:
         return None
-    try:
-        parts = urlsplit(url.get_secret_value())
-    except ValueError:
-        raise ValueError("this is not a URL") from None
+    parts = split_url(url.get_secret_value())
     if parts.scheme not in schemes:
         raise ValueError(f"the URL must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-    if not all(_HOST_AND_PORT.fullmatch(host) for host in parts.netloc.rpartition("@")[2].split(",")):
+    hosts = parts.netloc.rpartition("@")[2]
+    if not hosts.isascii() or not all(map(_HOST_AND_PORT.fullmatch, hosts.split(","))):
         raise ValueError("the host or port cannot be read; in a password write / as %2F, ? as %3F, # as %23")
     return url
 
@@ -456,7 +454,7 @@ def _redis_url(url: SecretStr | None) -> SecretStr | None:
     """Raises ValueError, likewise."""
     tls_and_plain = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
     url = _server_url(url, *tls_and_plain, "unix")
-    parts = urlsplit(url.get_secret_value() if url is not None else "")
+    parts = split_url(url.get_secret_value() if url is not None else "")
     if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
         raise ValueError("a Sentinel's URL ends with the name of the service, such as /mymaster")
     return url

@@ -10,7 +10,7 @@ one command have one hash tag.
 """
 
 from typing import Any, cast
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -20,6 +20,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from alertagent.kernel.errors import Fatal
+from alertagent.kernel.urls import ServerUrl, split_url
 
 _TIMEOUT = 5.0
 _SENTINEL_PORT, _PORT = 26379, 6379
@@ -55,7 +56,7 @@ class _Cluster(RedisCluster):
 
 def connect(url: str) -> Redis:
     """A client for the queue. Connects when it is first used. Raises Fatal when the URL is not one of ours."""
-    kind = urlsplit(url).scheme.partition("+")[2]
+    kind = split_url(url).scheme.partition("+")[2]
     try:
         _require_known(kind, url)
         match kind:
@@ -71,7 +72,7 @@ def connect(url: str) -> Redis:
 
 
 def _require_known(kind: str, url: str) -> None:
-    parts = urlsplit(url)
+    parts = split_url(url)
     for name in dict(parse_qsl(parts.query)):
         if name not in _KNOWN.get(kind, {name}):
             raise ValueError(f'it has the unknown parameter "{name}"')
@@ -98,7 +99,7 @@ def _single(url: str) -> Redis:
 
 
 def _sentinel(url: str) -> Redis:
-    parts = urlsplit(url)
+    parts = split_url(url)
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("a Sentinel's URL ends with the name of the service, such as /mymaster")
@@ -114,14 +115,14 @@ def _sentinel(url: str) -> Redis:
 
 
 def _cluster(url: str) -> Redis:
-    parts = urlsplit(url)
+    parts = split_url(url)
     nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, _PORT)]
     login: dict[str, Any] = _login(parts.netloc)
     client = _Cluster(startup_nodes=nodes, **login, **_secured(parts), **_options())
     return cast("Redis", client)
 
 
-def _secured(parts: SplitResult) -> dict[str, Any]:
+def _secured(parts: ServerUrl) -> dict[str, Any]:
     if not parts.scheme.startswith("rediss"):
         return {}
     return {"ssl": True, **{name: value for name, value in parse_qsl(parts.query) if name in _TLS}}

@@ -119,7 +119,7 @@ def test_what_changed_was_added_or_is_gone_is_found_again(registry: Registry, di
             plugin("bad").replace("    Config = Settings", "    Config = dict"),
             "Config is not derived from PluginConfig",
         ),
-        ("\x00", "SyntaxError"),
+        ("\x00", "source code string cannot contain null bytes"),
     ],
 )
 def test_a_file_that_is_broken_is_shown_and_what_it_gave_before_goes_on(

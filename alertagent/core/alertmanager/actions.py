@@ -2,9 +2,10 @@
 
 import re
 
-# Possessive, so that a text of openings only is walked through once.
+# Atomic, so that a text of openings only is walked through once. Not possessive: Python before 3.11.5 gets that wrong
+# for what has alternatives.
 _ACTION = re.compile(
-    r"""\{\{(?:-?\s*/\*.*?\*/|(?!-?\s*/\*)(?:[^"'`}]|"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|`[^`]*+`|\}(?!\}))*+)\s*+-?\}\}""",
+    r"""\{\{(?:-?\s*/\*.*?\*/|(?!-?\s*/\*)(?>(?:[^"'`}]|"(?>(?:[^"\\\n]|\\.)*)"|'(?>(?:[^'\\\n]|\\.)*)'|`[^`]*+`|\}(?!\}))*))\s*+-?\}\}""",
     re.DOTALL,
 )
 

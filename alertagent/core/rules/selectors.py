@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 import re2
 
-_VALUE = r""""(?:[^"\\\n]|\\[\\"nt])*+"|'(?:[^'\\\n]|\\[\\'nt])*+'|`[^`]*+`"""
+# Atomic groups, and possessive only where there are no alternatives: Python before 3.11.5 gets that wrong.
+_VALUE = r""""(?>(?:[^"\\\n]|\\[\\"nt])*)"|'(?>(?:[^'\\\n]|\\[\\'nt])*)'|`[^`]*+`"""
 _MATCHER = rf"\s*+(?!__name__)[a-zA-Z_][a-zA-Z0-9_]*+\s*+(?:=~|!~|!=|=)\s*+(?:{_VALUE})\s*+"
 _WORDS = "inf|nan|and|or|unless|atan2|bool|offset|group_left|group_right"
 _METRIC = rf"(?<![\w:.])(?!(?i:{_WORDS})\b)[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _TOKEN = re.compile(
     rf"""
       (?P<comment>\#[^\n]*)
-    | (?P<selector>{_METRIC})\s*+\{{(?P<matchers>(?:{_MATCHER}(?:,{_MATCHER})*+,?\s*+)?)\}}(?![\w:]|\s*[{{\#])
+    | (?P<selector>{_METRIC})\s*+\{{(?P<matchers>(?:{_MATCHER}(?>(?:,{_MATCHER})*),?\s*+)?)\}}(?![\w:]|\s*[{{\#])
     | (?P<string>{_VALUE}|["'`](?s:.*))
     | (?<![\w:.])[1-9][0-9]*(?P<fraction>\.[0-9]+)?(?![\w:.])
     """,

@@ -132,11 +132,13 @@ class Renderer:
         if process is None:
             return None
         try:
-            async with asyncio.timeout(_FAREWELL if is_ending else 0):
-                return await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            if is_ending:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_FAREWELL):
+                        return await process.wait()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
             return await process.wait()
         finally:
             if process.stdin is not None:
