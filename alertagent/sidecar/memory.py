@@ -59,7 +59,8 @@ class Memory:
 
     def _retry_time(self) -> float:
         attempt = self.state.rejected.attempts - 1 if self.state.rejected else 0
-        pause = full_jitter(attempt, base=_BASE, cap=_CAP, random=self._random())
+        # Never at once: what was refused a moment ago would only lie on the disk while the target may start.
+        pause = full_jitter(attempt, base=_BASE, cap=_CAP, random=(1 + self._random()) / 2)
         return time.monotonic() + pause.total_seconds()
 
 
