@@ -329,3 +329,22 @@ async def test_a_document_that_changes_nothing_for_an_alert_leaves_its_group_alo
 
     assert messages(sink, "one") == [firing("A"), resolved("A")]
     assert messages(sink, "two") == []
+
+
+async def test_short_ticks_do_not_hurry_a_group_whose_channels_are_being_told(
+    house: House, channels: Sequence[str]
+) -> None:
+    async def next_look() -> timedelta:
+        (group,) = await groups_of(house)
+        wait: timedelta = group["flush_at"] - house.clock.now()
+        return wait
+
+    await route(house, tree(group_interval="1s"))
+    await house.fire("A", instance="1")
+    await house.work("dispatch", "flush")
+    told_all = await next_look()
+    await house.fire("A", instance="2")
+    await house.work("dispatch")
+    with_news = await next_look()
+
+    assert (told_all, with_news <= timedelta(seconds=1)) == (MINUTE, True)
