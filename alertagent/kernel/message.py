@@ -1,13 +1,14 @@
 """What a notifier is told: one message about one group of alerts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.language import Language
+from alertagent.kernel.record import record
 
 
 class Kind(Enum):
@@ -20,7 +21,7 @@ class Kind(Enum):
     LINK = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Line:
     """Plain text without control characters or line feeds; `name` stands before a fact, `url` behind a link."""
 
@@ -30,7 +31,7 @@ class Line:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Wording:
     """What a template made of a message. What is empty is left to the layout of the plugin."""
 
@@ -38,7 +39,7 @@ class Wording:
     lines: tuple[Line, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PageLinks:
     """Where AlertAgent's own page shows what a message is about; empty where there is nothing to show."""
 
@@ -47,7 +48,7 @@ class PageLinks:
     analysis: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MessageAlert:
     """One alert inside a message. `status` is `firing` or `resolved`; `ends_at` is None while it fires."""
 
@@ -60,7 +61,7 @@ class MessageAlert:
     generator_url: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MessageGroup:
     """The alerts of a message and what they have in common, with the meanings of Alertmanager's webhook.
 
@@ -77,7 +78,7 @@ class MessageGroup:
     external_url: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Thread:
     """What a channel was told of a group before: `root` is the first message, as its plugin named it.
 
@@ -89,7 +90,7 @@ class Thread:
     is_over: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Message:
     """What is to be told.
 

@@ -5,19 +5,19 @@ HTTP 200 is not delivery: DingTalk, Feishu, WeCom and Slack report a refusal ins
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import orjson
 
+from alertagent.kernel.record import record
 from alertagent.plugins.text import cut, one_line
 
 MAX_RETRY_AFTER = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Delivered:
     """The provider took it. `message_id` is the provider's name for it, where it gives one.
 
@@ -30,7 +30,7 @@ class Delivered:
     thread: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RetryAfter:
     """Not delivered, and trying again makes sense: after `after`, or when the caller's own backoff says.
 
@@ -43,7 +43,7 @@ class RetryAfter:
     pause_channel: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Refused:
     """Not delivered, and no repetition can help. `gone`: the receiver asks never to be called again."""
 
@@ -52,7 +52,7 @@ class Refused:
     gone: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Ambiguous:
     """It may have been delivered or not: repeat at most once, since a duplicate is possible."""
 

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from alertagent.kernel.record import record
+
 # An alert that began to fire this often within this span comes and goes.
 FLAPPING_FROM, FLAPPING_WITHIN = 3, timedelta(hours=1)
 
@@ -46,7 +48,7 @@ class IncomingAlert:
     trace: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Alert:
     """A stored alert in its current or last episode."""
 

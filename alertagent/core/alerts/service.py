@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,7 @@ from alertagent.kernel.errors import NotFound, Unavailable
 from alertagent.kernel.ids import new_id
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher, Operator
+from alertagent.kernel.record import record
 from alertagent.queue.producer import Producer
 from alertagent.queue.task import NewTask
 from alertagent.storage.database import Database, Executor
@@ -41,7 +42,7 @@ Episode = tuple[str, int]
 """A fingerprint and the number of its episode."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Notice:
     """What became of telling somebody of an alert: a line for its timeline. A status of None changes none."""
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from alertagent.kernel.ids import digest
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher
+from alertagent.kernel.record import record
 
 # Before the id of a user: the name for all of their channels. No channel gets a name that begins so.
 USER = "user:"
@@ -145,7 +146,7 @@ DEFAULT_ROUTE = Route(
 DEFAULT_TABLE = RoutingTable(revision=0, root=DEFAULT_ROUTE, receivers=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GroupId:
     """A group of a route: the labels that its alerts have in common by `group_by`."""
 
@@ -153,7 +154,7 @@ class GroupId:
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Told:
     """What a channel was last told about a group: the alerts ("fingerprint/episode") in each state."""
 
