@@ -116,6 +116,7 @@ class Ledger:
             [task.type for task in tasks],
             [task.payload for task in tasks],
             [task.priority for task in tasks],
+            [task.retry for task in tasks],
             [task.max_retry for task in tasks],
             [task.due for task in tasks],
             [task.trace for task in tasks],
@@ -127,6 +128,24 @@ class Ledger:
         rows = await tx.fetch(sql.present, [task.id for task in tasks])
         present = {str(row["id"]) for row in rows}
         return [task for task in tasks if task.id in present]
+
+    async def bury(self, tx: Transaction, failed: Sequence[tuple[NewTask, str, str]]) -> None:
+        """Write rows of tasks that have failed for good already, each with why and with the error."""
+        if failed:
+            tasks = [task for task, _, _ in failed]
+            await tx.execute(
+                sql.bury,
+                [task.id for task in tasks],
+                [task.queue for task in tasks],
+                [task.type for task in tasks],
+                [task.payload for task in tasks],
+                [task.priority for task in tasks],
+                [task.max_retry for task in tasks],
+                [task.due for task in tasks],
+                [task.trace for task in tasks],
+                [why for _, why, _ in failed],
+                [error for _, _, error in failed],
+            )
 
     async def complete(self, done: Mapping[str, datetime]) -> set[str]:
         """End these tasks (id -> start of the run). Returns the ids that had not ended before."""

@@ -17,13 +17,13 @@ from typing import Any
 import structlog
 from redis.exceptions import NoScriptError
 
-from alertagent.kernel import trace
 from alertagent.queue import streams
 from alertagent.queue.dead_letters import compose
 from alertagent.queue.holdings import Delivery
 from alertagent.queue.ledger import Judged
 from alertagent.queue.options import HORIZON
 from alertagent.queue.policy import Bury, RetryIn, Verdict, Why
+from alertagent.queue.reports import report
 from alertagent.queue.station import Station
 from alertagent.queue.streams import GROUP
 from alertagent.queue.task import encode
@@ -159,14 +159,14 @@ class Settler:
                 Leaving(delivery.level, delivery.entry, removal, delivery.envelope, delivery, failure.traceback)
             )
             if counts:
-                _log(delivery, failure.verdict)
+                report(delivery.task, delivery.seconds, failure.verdict)
                 self._tell("retried" if isinstance(failure.verdict, RetryIn) else "buried", [delivery])
 
     def _completed(self, deliveries: Sequence[Delivery]) -> None:
         # Not a line for each unless somebody asks for it: metrics count them, and the ledger has their rows.
         if log.is_enabled_for(logging.DEBUG):
             for delivery in deliveries:
-                _log(delivery, None)
+                report(delivery.task, delivery.seconds, None)
         self._tell("completed", deliveries)
 
     def _tell(self, outcome: str, deliveries: Sequence[Delivery]) -> None:
@@ -262,23 +262,6 @@ class Settler:
             deliveries=delivery.deliveries if delivery else 1,
         )
         return [part for pair in letter.items() for part in pair]
-
-
-def _log(delivery: Delivery, verdict: Verdict | None) -> None:
-    """None is for what ran to its end."""
-    task = delivery.task
-    about = {"id": task.id, "type": task.type, "queue": task.queue, "seconds": round(delivery.seconds, 6)}
-    if task.trace is not None:
-        about["trace_id"] = trace.id_of(task.trace)
-    match verdict:
-        case None:
-            log.debug("task.completed", **about)
-        case RetryIn(delay, error, spends=False):
-            log.info("task.postponed", **about, delay=delay.total_seconds(), error=error)
-        case RetryIn(delay, error):
-            log.warning("task.retried", **about, retry=task.retry + 1, delay=delay.total_seconds(), error=error)
-        case Bury(why, error):
-            log.error("task.buried", **about, why=why.value, error=error)
 
 
 def _waited(delivery: Delivery) -> float:

@@ -51,6 +51,7 @@ class NewTask:
     """What a caller wants done. `due` None means now; a higher priority runs first; `trace` is a W3C traceparent,
     that of the work at hand unless another is given.
 
+    `retry` counts the attempts that failed before there was a task.
     `dedup` names the work: while a task of this queue and name is open, a second one is not added. One that is not
     `durable` costs no row; it may be lost with Redis, and may run again after a crash even though it had ended.
 
@@ -62,6 +63,7 @@ class NewTask:
     type: str
     payload: Mapping[str, Any]
     priority: int = 1
+    retry: int = 0
     max_retry: int = 3
     due: datetime | None = None
     id: str = field(default_factory=new_id)
@@ -97,7 +99,7 @@ class NewTask:
             type=self.type,
             payload=self.payload,
             priority=self.priority,
-            retry=0,
+            retry=self.retry,
             max_retry=self.max_retry,
             create_at=now,
             due=self.due or now,
