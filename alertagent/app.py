@@ -77,8 +77,10 @@ from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
+from alertagent.core.notify.looking import Looking
 from alertagent.core.notify.plugins import Plugins
 from alertagent.core.notify.plugins_api import PluginsApi
+from alertagent.core.notify.prompt import Prompt
 from alertagent.core.notify.retrying import Retries
 from alertagent.core.notify.robots import Robots
 from alertagent.core.notify.trying import Trying
@@ -112,6 +114,7 @@ from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.registry import Registry
 from alertagent.plugins.transport import Transport
 from alertagent.process import announce_redis, ask, background, connected, engines, listening, secret
+from alertagent.queue.begun import Begun
 from alertagent.queue.connection import connect
 from alertagent.queue.ledger import Ledger
 from alertagent.queue.options import QueueOptions
@@ -192,6 +195,7 @@ class Parts:
         self.replies = StoredReplies(database)
         self.listening = Listening(database)
         self.events = Events(redis)
+        self.task_observer = TaskHints(self.metrics.queue, self.events)
         self.audit = Audit(self.events.audited)
         self.tokens = Tokens(
             database,
@@ -268,18 +272,6 @@ class Parts:
         self.routing_exchange = RoutingExchange(self.routing, self.channels)
         self.gateway = Gateway(database, self.alerts, self.silences, self.routing, clock)
         self._build_analysis(guard, transport)
-        self.groups = Groups(
-            database,
-            self.alerts,
-            self.firing,
-            routing=self.routing,
-            silences=self.silences,
-            analyses=self.planning,
-            producer=self.producer,
-            clock=clock,
-        )
-        self.routing.on_change(self.groups.rerouted)
-        self.runs.on_end(self.groups.analysed)
         self.circuits = Circuits(database, self.breakers, self.audit, registry=self.registry, clock=clock)
         self.explanations = Explanations(
             database,
@@ -310,19 +302,20 @@ class Parts:
         self.renderer = Renderer()
         self.templates = Templates(database, self.audit, self.renderer, self.metrics.message_worded)
         wordings = Wordings(database, self.templates)
+        robots = Robots(
+            self.channels,
+            self.circuits,
+            Budgets(self.redis, clock),
+            self.digests,
+            registry=self.registry,
+            clock=clock,
+        )
         self.deliveries = Deliveries(
             database,
             self.alerts,
             self.channels,
             ends=self.ends,
-            robots=Robots(
-                self.channels,
-                self.circuits,
-                Budgets(self.redis, clock),
-                self.digests,
-                registry=self.registry,
-                clock=clock,
-            ),
+            robots=robots,
             producer=self.producer,
             transport=transport,
             clock=clock,
@@ -332,6 +325,26 @@ class Parts:
             wordings=wordings,
             observer=self.metrics.notifications,
         )
+        self.prompt = Prompt(
+            self.deliveries,
+            robots,
+            begun=Begun(self.redis, self.ledger, self.producer, observer=self.task_observer),
+            producer=self.producer,
+            seals=self.seals,
+            clock=clock,
+        )
+        self.groups = Groups(
+            database,
+            self.alerts,
+            self.firing,
+            routing=self.routing,
+            analyses=self.planning,
+            looking=Looking(self.alerts, self.silences, self.prompt, self.producer),
+            producer=self.producer,
+            clock=clock,
+        )
+        self.routing.on_change(self.groups.rerouted)
+        self.runs.on_end(self.groups.analysed)
         self.plugins = Plugins(
             database,
             self.audit,
@@ -426,14 +439,16 @@ class Parts:
             ledger=self.ledger,
             options=options,
             rules={**notify_tasks.rules(), **analysis_tasks.rules()},
-            observer=TaskHints(self.metrics.queue, self.events),
+            observer=self.task_observer,
             producer=self.producer,
         )
 
     def notification_handlers(self) -> dict[str, Handler]:
-        """Alerts that changed are told of first; what follows if nobody acknowledges them is planned after that."""
-        telling = notify_tasks.handlers(self.groups, self.deliveries, self.ends)
-        return {**telling, **escalation_tasks.handlers(self.escalations, telling[DISPATCH.type])}
+        """What follows if nobody acknowledges an alert is planned when it is put into its groups."""
+        telling = notify_tasks.handlers(
+            self.groups, self.deliveries, self.prompt, self.ends, after_change=self.escalations.plan
+        )
+        return {**telling, **escalation_tasks.handlers(self.escalations)}
 
     def _apis(self) -> Sequence[object]:
         alerts = self.settings.alerts

@@ -9,7 +9,7 @@ import asyncpg
 
 from alertagent.core.audit.model import SYSTEM, Actor
 from alertagent.core.audit.service import Audit
-from alertagent.core.notify.groups import regroup_task
+from alertagent.core.notify.kinds import regroup_task
 from alertagent.core.notify.model import Channel
 from alertagent.core.notify.pools import check_pool
 from alertagent.core.routing.model import USER, user_receiver

@@ -88,20 +88,24 @@ class Deliveries:
         return [delivery_of(row) for row in page.rows], page.next_cursor, page.total
 
     async def deliver(self, id: str, *, is_last_attempt: bool) -> None:
-        """Make one attempt. Raises External to be called again, Permanent when nobody should call again.
-
-        Whatever ends a delivery is stored before this returns or raises.
-        """
+        """Find a delivery and make one attempt, as `attempt` does."""
         planned = await self._records.find(id)
         if planned is None:
             return
         if not planned.is_on:
             await self._end(planned, DeliveryStatus.CANCELLED, Refused(code="", text="it is switched off"))
             return
+        await self.attempt(planned, is_last_attempt=is_last_attempt)
+
+    async def attempt(self, planned: Planned, *, is_last_attempt: bool) -> None:
+        """Make one attempt. Raises External to be called again, Permanent when nobody should call again.
+
+        Whatever ends a delivery is stored before this returns or raises.
+        """
         try:
             robot = await self._robots.choose(planned)
             if robot is not None:  # otherwise a digest tells it
-                await self._attempt(planned, robot, is_last_attempt=is_last_attempt)
+                await self._say(planned, robot, is_last_attempt=is_last_attempt)
         except Permanent:
             raise
         except Problem as problem:
@@ -118,7 +122,7 @@ class Deliveries:
         is_down = isinstance(problem, LeftAlone) and problem.is_down
         return is_given_up(waiting, has_fallback=has_fallback, is_down=is_down)
 
-    async def _attempt(self, planned: Planned, robot: Channel, *, is_last_attempt: bool) -> None:
+    async def _say(self, planned: Planned, robot: Channel, *, is_last_attempt: bool) -> None:
         plugin = self._robots.plugin(robot)
         await self._robots.admit(robot)
         try:

@@ -18,7 +18,7 @@ import structlog
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.backlog import Late, alerts_of, digests_of, refreshed
 from alertagent.core.notify.channels import sql
-from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.kinds import deliver_task
 from alertagent.core.notify.look import planned_alert
 from alertagent.core.notify.model import ASSIGNMENT, DIGEST, ESCALATION, Delivery
 from alertagent.kernel.clock import Clock
@@ -141,7 +141,7 @@ class Digests:
             [{"alerts": [planned.as_json() for planned in member.alerts]} for member, _ in joined],
         )
         if not chain:
-            await self._producer.enqueue(transaction, DELIVER.task(Deliver(delivery=ids[0]), id=ids[0]))
+            await self._producer.enqueue(transaction, deliver_task(ids[0]))
         log.info("digest.planned", channel=channel, digests=len(ids), deliveries=len(joined))
 
     async def _as_they_are(self, transaction: Transaction, rows: Sequence[Any]) -> list[Late]:

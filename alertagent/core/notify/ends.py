@@ -20,7 +20,7 @@ import structlog
 from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.channels import sql
-from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.kinds import deliver_task
 from alertagent.core.notify.look import groups_of, planned_alert
 from alertagent.core.notify.model import ASSIGNMENT, Delivery, DeliveryStatus, PlannedAlert, is_outside_groups
 from alertagent.core.notify.wishes import Wishes
@@ -135,7 +135,7 @@ class Ends:
         ids = [new_id() for _ in over]
         told = [{"alerts": [planned.as_json() for planned in alerts]} for alerts in over.values()]
         await transaction.execute(sql.add_ends, ids, list(over), told, self._clock.now())
-        await self._producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in ids))
+        await self._producer.enqueue(transaction, *(deliver_task(id) for id in ids))
         log.info("ends.planned", deliveries=ids)
 
 

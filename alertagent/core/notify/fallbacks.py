@@ -15,7 +15,7 @@ import structlog
 from alertagent.core.alerts.model import NotificationStatus
 from alertagent.core.alerts.service import Notice
 from alertagent.core.notify.channels import sql
-from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.kinds import deliver_task
 from alertagent.core.notify.model import DIGEST, ESCALATION, Channel, Delivery
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
@@ -62,7 +62,7 @@ async def plan_stand_ins(
         wanted = await _instead_of(transaction, busy, usable)
     ids = sorted(each.id for each in begun)
     await transaction.execute(sql.await_ends, ids)
-    await producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in ids))
+    await producer.enqueue(transaction, *(deliver_task(id) for id in ids))
     notices = [notice for each in begun for notice in _notices(each)]
     return notices + [notice for each in told for notice in _notices(each, is_told=True)]
 

@@ -1,48 +1,39 @@
 """Groups and their timers: from changed alerts to planned deliveries.
 
 A group's timer is a task that is due when the group must be looked at. Both are rows of one transaction, so a
-restart or a second process neither loses nor repeats anything; a timer that was overtaken knows it by its
-generation. Groups that are due together share a task, so that a storm of alerts costs a few statements for many
-groups instead of many for each.
+restart or a second process neither loses nor repeats anything. Groups that are due together share a task, so that a
+storm of alerts costs a few statements for many groups instead of many for each. A new group that need not wait and
+cannot grow is looked at by the transaction that makes it.
 
 Whoever writes about a group holds its row's lock first: a flush, a dispatch, the end of a delivery.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
-
-import orjson
 
 from alertagent.core.alerts.firing import FiringAlerts
 from alertagent.core.alerts.model import Alert
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.analysis.planning import Planning
-from alertagent.core.notify.holding import hold
 from alertagent.core.notify.inhibiting import learn_sources, note_sources
-from alertagent.core.notify.keeping import keep, was_kept_of
-from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, Deliver, Flush, Regroup
-from alertagent.core.notify.look import Group, Listener, Look, Tell, audience_of, groups_of, listener_of
+from alertagent.core.notify.kinds import regroup_task
+from alertagent.core.notify.look import Group, Listener, groups_of, listener_of
+from alertagent.core.notify.looking import Looking
 from alertagent.core.notify.moving import move
-from alertagent.core.routing.model import Route, RoutingTable, Told
+from alertagent.core.notify.records import Planned
+from alertagent.core.notify.timers import add_timers, set_timers
+from alertagent.core.routing.model import Route, RoutingTable
 from alertagent.core.routing.plan import next_flush, was_missed
 from alertagent.core.routing.service import Routing
-from alertagent.core.routing.stages import drop_of
-from alertagent.core.silences.service import Silences
 from alertagent.kernel.clock import Clock
-from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
-from alertagent.queue.task import NewTask
 from alertagent.storage.database import Database, Transaction
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.notify")
-
-# How many groups share a timer, and how many bytes of keys, as an envelope holds them.
-GROUPS_A_FLUSH = 200
-KEYS_A_FLUSH = 48 * 1024
 
 # So many tasks may look at alerts and groups at the same time. Each holds up to a thousand of them in memory, and more
 # than this would only wait for each other.
@@ -70,6 +61,14 @@ class _Entrance:
         """Only an alert that has to be told opens a group or enters one; any other is known there already."""
         return [alert for alert in self.alerts if alert.is_firing] + self.missed
 
+    def is_whole(self, group: Group, now: datetime) -> bool:
+        """Whether the group is due and has all the alerts that it can have: nobody else has the same labels."""
+        return self.route.group_by is None and group.flush_at is not None and group.flush_at <= now
+
+    def due(self, ticks_from: datetime | None, since: datetime) -> datetime:
+        oldest = min(alert.starts_at for alert in self.alerts)
+        return next_flush(self.route, ticks_from, oldest_start=oldest, now=since)
+
 
 class Groups:
     """Keeps groups up to date and decides when a channel must hear of one."""
@@ -81,8 +80,8 @@ class Groups:
         firing: FiringAlerts,
         *,
         routing: Routing,
-        silences: Silences,
         analyses: Planning,
+        looking: Looking,
         producer: Producer,
         clock: Clock,
     ) -> None:
@@ -90,16 +89,19 @@ class Groups:
         self._alerts = alerts
         self._firing = firing
         self._routing = routing
-        self._silences = silences
         self._analyses = analyses
+        self._looking = looking
         self._producer = producer
         self._clock = clock
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def dispatch(self, fingerprints: Sequence[str], since: datetime | None = None) -> None:
+    async def dispatch(
+        self, fingerprints: Sequence[str], since: datetime | None = None, *, by: str | None = None
+    ) -> Sequence[Planned]:
         """Put alerts that changed into their groups and set the groups' timers.
 
-        `since` is when that should have been done: a timer counts from then on, and may be over already.
+        `since` is when that should have been done: a timer counts from then on, and may be over already. Returns what
+        the task `by` is to tell at once, of new groups that wait for nothing; without one those have timers, too.
         """
         async with self._room, self._database.transaction() as transaction:
             alerts = await self._alerts.find(fingerprints, transaction)
@@ -109,43 +111,37 @@ class Groups:
             await self._recognise(transaction, entrances.values())
             now = self._clock.now()
             since = min(since or now, now)
+            made, known = await self._join(transaction, table, entrances, since)
+            if by is not None:
+                await self._looking.resume(transaction, [group.key for group in known], by)
+            await self._analyses.plan(transaction, {key: each.alerts for key, each in entrances.items()})
             dues: dict[str, datetime | None] = {}
-            for group in await self._join(transaction, table, entrances):
-                entrance = entrances[group.key]
-                oldest = min(alert.starts_at for alert in entrance.alerts)
-                due = next_flush(entrance.route, group.ticks_from, oldest_start=oldest, now=since)
+            for group in known:
+                due = entrances[group.key].due(group.ticks_from, since)
                 if group.flush_at is None or due < group.flush_at or group.flush_at < now - LOST_AFTER:
                     dues[group.key] = due
-            await self._plan_flushes(transaction, dues)
-            await self._analyses.plan(transaction, {key: each.alerts for key, each in entrances.items()})
+            await set_timers(transaction, self._producer, dues)
+            return await self._begin(transaction, table, made, now, by)
 
-    async def flush(self, generations: Mapping[str, int]) -> None:
+    async def flush(self, generations: Mapping[str, int], *, by: str | None = None) -> Sequence[Planned]:
         """Look at groups: plan a delivery for every channel that must hear of one, and the next look at each.
 
-        `generations` tells for which of a group's timers this is; an overtaken one does nothing.
+        `generations` tells for which of a group's timers this is; an overtaken one does nothing. Returns what the task
+        `by` is to tell at once.
         """
         async with self._room, self._database.transaction() as transaction:
             groups = groups_from(await transaction.fetch(sql.lock_groups, list(generations)))
-            due = await self._ready(transaction, [each for each in groups if each.generation == generations[each.key]])
+            current = [each for each in groups if each.generation == generations[each.key]]
+            if by is not None:
+                await self._looking.resume(transaction, generations.keys() - {each.key for each in current}, by)
+            due = await self._ready(transaction, current)
             if not due:
-                return
+                return ()
             now, table = self._clock.now(), await self._routing.table(transaction)
-            listeners = [listener_of(row) for row in await transaction.fetch(sql.usable_channels)]
-            looks = await self._looks(transaction, table, due, listeners, now)
+            listeners = await _listeners(transaction)
+            looks = await self._looking.at(transaction, table, due, listeners, now)
             await move(transaction, self._producer, table, looks, listeners)
-            await hold(
-                transaction,
-                table,
-                looks,
-                now,
-                silences=await self._silences.active(now, transaction),
-                alerts=self._alerts,
-            )
-            await keep(transaction, looks, now, alerts=self._alerts)
-            await self._plan_deliveries(transaction, [tell for look in looks for tell in look.tells(now)], now)
-            await self._let_go(transaction, looks)
-            dues = {look.key: look.next(now) for look in looks if look.staying}
-            await self._plan_flushes(transaction, dues, ticks_from=now)
+            return await self._looking.conclude(transaction, table, looks, now, by=by)
 
     async def regroup(self) -> None:
         """The channels or the routing document changed: look at every group anew."""
@@ -154,12 +150,18 @@ class Groups:
             await learn_sources(transaction, await self._routing.table(transaction), self._firing)
             now = self._clock.now()
             rows = await transaction.fetch(sql.due_at_once, now, now - LOST_AFTER)
-            await self._plan_flushes(transaction, {row["key"]: now for row in rows})
+            await set_timers(transaction, self._producer, {row["key"]: now for row in rows})
 
     async def rerouted(self, transaction: Transaction, table: RoutingTable) -> None:
         """The transaction changes the routing document to this."""
         await learn_sources(transaction, table, self._firing)
         await self._producer.enqueue(transaction, regroup_task())
+
+    async def analysed(self, transaction: Transaction, keys: Sequence[str]) -> None:
+        """Analyses of these groups end in this transaction: what waits for them is told now."""
+        await transaction.fetch(sql.lock_groups, list(keys))
+        waiting = await self._analyses.waiting(transaction, keys)
+        await set_timers(transaction, self._producer, dict.fromkeys(waiting, self._clock.now()))
 
     async def _recognise(self, transaction: Transaction, entrances: Iterable[_Entrance]) -> None:
         """A group may have been looked at since an alert in it ended: what left it then does not come back."""
@@ -171,112 +173,82 @@ class Groups:
         for entrance in entrances:
             entrance.known |= known
 
-    async def analysed(self, transaction: Transaction, keys: Sequence[str]) -> None:
-        """Analyses of these groups end in this transaction: what waits for them is told now."""
-        await transaction.fetch(sql.lock_groups, list(keys))
-        waiting = await self._analyses.waiting(transaction, keys)
-        await self._plan_flushes(transaction, dict.fromkeys(waiting, self._clock.now()))
-
     async def _ready(self, transaction: Transaction, due: Sequence[Group]) -> list[Group]:
         """Those of the groups that are told now; the others are looked at when their analyses must have ended."""
+        if not due:
+            return []
         dues = {group.key: group.flush_at for group in due if group.flush_at is not None}
         waits = await self._analyses.waits(transaction, dues)
-        await self._plan_flushes(transaction, waits)
+        await set_timers(transaction, self._producer, waits)
         return [group for group in due if group.key not in waits]
 
-    async def _join(
-        self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance]
-    ) -> Sequence[Group]:
-        """These groups, locked, with the alerts in them."""
-        joining = {key: entrance.joining for key, entrance in sorted(entrances.items())}
-        missing = [key for key, members in joining.items() if members]
-        while True:
-            # A flush may end a group between these two, so look until all of them are ours.
-            await transaction.execute(
-                sql.add_groups,
-                missing,
-                [entrances[key].route.receiver for key in missing],
-                [entrances[key].labels for key in missing],
-                [entrances[key].route.key for key in missing],
-                table.revision,
-            )
-            groups = groups_from(await transaction.fetch(sql.lock_groups, list(entrances)))
-            locked = {group.key for group in groups}
-            missing = [key for key, members in joining.items() if members and key not in locked]
-            if not missing:
-                break
-        pairs = [(key, alert.fingerprint) for key, members in joining.items() for alert in members]
-        await transaction.execute(sql.add_members, *_columns(pairs))
-        return groups
-
-    async def _looks(
+    async def _begin(
         self,
         transaction: Transaction,
         table: RoutingTable,
-        groups: Sequence[Group],
-        listeners: Sequence[Listener],
+        made: Sequence[tuple[Group, _Entrance]],
         now: datetime,
-    ) -> list[Look]:
-        """What there is to know about locked groups."""
-        looks = {group.key: _look(table, group, listeners) for group in groups}
-        keys = list(looks)
-        members = await transaction.fetch(sql.members, keys)
-        alerts = await self._alerts.find({row["fingerprint"] for row in members}, transaction)
-        known = {alert.fingerprint: alert for alert in alerts}
-        for row in members:
-            look, fingerprint = looks[row["group_key"]], row["fingerprint"]
-            if fingerprint in known:
-                look.alerts.append(known[fingerprint])
-            if (drop := drop_of(row["held"])) is not None:
-                look.was_held[fingerprint] = drop
-            if row["held_for"]:
-                look.was_kept[fingerprint] = was_kept_of(row["held_for"])
-        await transaction.execute(sql.abandon_deliveries, keys, now)
-        for row in await transaction.fetch(sql.open_deliveries, keys):
-            looks[row["group_key"]].open.add(row["channel_id"])
-        for row in await transaction.fetch(sql.told, keys):
-            looks[row["group_key"]].told[row["channel_id"]] = Told(
-                firing=frozenset(row["firing"]), resolved=frozenset(row["resolved"]), at=row["told_at"]
+        by: str | None,
+    ) -> Sequence[Planned]:
+        """Look at those of the new groups that need not wait, and set the timers of the others."""
+        due = {group.key: group for group, entrance in made if by is not None and entrance.is_whole(group, now)}
+        await add_timers(transaction, self._producer, [group for group, _ in made if group.key not in due])
+        joined = {group.key: entrance.joining for group, entrance in made}
+        ready = {group.key: (group, joined[group.key]) for group in await self._ready(transaction, list(due.values()))}
+        if not ready:
+            return ()
+        looks = await self._looking.at_new(transaction, table, ready, await _listeners(transaction))
+        return await self._looking.conclude(transaction, table, looks, now, by=by)
+
+    async def _join(
+        self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance], since: datetime
+    ) -> tuple[list[tuple[Group, _Entrance]], list[Group]]:
+        """The groups that are new, and those that were there: locked, with the alerts in them."""
+        joining = {key: entrance.joining for key, entrance in sorted(entrances.items())}
+        made, known = dict[str, Group](), dict[str, Group]()
+        missing = [key for key, members in joining.items() if members]
+        while True:
+            # A flush may end a group between these two, so look until all of them are ours.
+            made |= await self._made(transaction, table, {key: entrances[key] for key in missing}, since)
+            others = [key for key in entrances if key not in made]
+            if others:
+                known = {group.key: group for group in groups_from(await transaction.fetch(sql.lock_groups, others))}
+            missing = [key for key, members in joining.items() if members and key not in made and key not in known]
+            if not missing:
+                break
+        pairs = [(key, alert.fingerprint) for key, members in joining.items() for alert in members]
+        await transaction.execute(sql.add_members, [key for key, _ in pairs], [alert for _, alert in pairs])
+        return [(group, entrances[key]) for key, group in made.items()], list(known.values())
+
+    async def _made(
+        self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance], since: datetime
+    ) -> dict[str, Group]:
+        """Make those of the groups that are not there."""
+        if not entrances:
+            return {}
+        groups = {
+            key: Group(
+                key=key,
+                receiver=entrance.route.receiver,
+                labels=entrance.labels,
+                route=entrance.route.key,
+                revision=table.revision,
+                flush_at=entrance.due(None, since),
+                generation=1,
+                ticks_from=None,
             )
-        return list(looks.values())
-
-    async def _let_go(self, transaction: Transaction, looks: Sequence[Look]) -> None:
-        """Alerts that concern nobody any more leave their group; a group without alerts ends."""
-        leaving = [(look.key, alert.fingerprint) for look in looks for alert in look.leaving]
-        await transaction.execute(sql.drop_members, *_columns(leaving))
-        await transaction.execute(sql.remove_groups, [look.key for look in looks if not look.staying])
-
-    async def _plan_flushes(
-        self, transaction: Transaction, dues: Mapping[str, datetime | None], *, ticks_from: datetime | None = None
-    ) -> None:
-        """Set the timers of locked groups; None stops one."""
-        if not dues:
-            return
-        rows = await transaction.fetch(sql.plan_flushes, list(dues), list(dues.values()), ticks_from)
-        together: dict[datetime, dict[str, int]] = {}
-        for row in rows:
-            due = dues[row["key"]]
-            if due is not None:
-                together.setdefault(due, {})[row["key"]] = row["generation"]
-        tasks = [_flush_task(some, due) for due, groups in together.items() for some in _some(groups)]
-        await self._producer.enqueue(transaction, *tasks)
-
-    async def _plan_deliveries(self, transaction: Transaction, tells: Sequence[Tell], now: datetime) -> None:
-        if not tells:
-            return
-        tasks = [_deliver_task() for _ in tells]
-        await transaction.execute(
-            sql.add_deliveries,
-            [task.id for task in tasks],
-            [tell.channel_id for tell in tells],
-            [tell.group.key for tell in tells],
-            [tell.group.receiver for tell in tells],
-            [tell.group.labels for tell in tells],
-            [{"alerts": tell.alerts} for tell in tells],
-            [min(tell.group.flush_at or now, now) for tell in tells],
-            now,
+            for key, entrance in entrances.items()
+        }
+        rows = await transaction.fetch(
+            sql.make_groups,
+            list(groups),
+            [group.receiver for group in groups.values()],
+            [group.labels for group in groups.values()],
+            [group.route for group in groups.values()],
+            [group.flush_at for group in groups.values()],
+            table.revision,
         )
-        await self._producer.enqueue(transaction, *tasks)
+        return {row["key"]: groups[row["key"]] for row in rows}
 
 
 def _entrances(table: RoutingTable, alerts: Iterable[Alert]) -> dict[str, _Entrance]:
@@ -287,44 +259,9 @@ def _entrances(table: RoutingTable, alerts: Iterable[Alert]) -> dict[str, _Entra
     return entrances
 
 
-def _look(table: RoutingTable, group: Group, listeners: Sequence[Listener]) -> Look:
-    route = table.route(group.route)
-    if route is None:
-        return Look(group=group, route=None)
-    return Look(group=group, route=route, audience=audience_of(table.receiver(route.receiver), listeners))
+async def _listeners(transaction: Transaction) -> list[Listener]:
+    return [listener_of(row) for row in await transaction.fetch(sql.usable_channels)]
 
 
 def groups_from(rows: Iterable[Any]) -> list[Group]:
     return [Group(**{field.name: row[field.name] for field in fields(Group)}) for row in rows]
-
-
-def regroup_task() -> NewTask:
-    return REGROUP.task(Regroup())
-
-
-def _flush_task(generations: Mapping[str, int], due: datetime) -> NewTask:
-    return FLUSH.task(Flush(groups=dict(generations)), due=due)
-
-
-def _deliver_task() -> NewTask:
-    id = new_id()
-    return DELIVER.task(Deliver(delivery=id), id=id)
-
-
-def _some(groups: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """The groups in parts of which each can be one task."""
-    part: dict[str, int] = {}
-    size = 0
-    for key, generation in groups.items():
-        length = len(orjson.dumps(key)) + 24
-        if part and (len(part) >= GROUPS_A_FLUSH or size + length > KEYS_A_FLUSH):
-            yield part
-            part, size = {}, 0
-        part[key] = generation
-        size += length
-    if part:
-        yield part
-
-
-def _columns(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [left for left, _ in pairs], [right for _, right in pairs]

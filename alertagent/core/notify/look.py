@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from alertagent.core.alerts.model import Alert
@@ -11,11 +12,11 @@ from alertagent.core.notify.wishes import Wishes, wishes_of
 from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told
 from alertagent.core.routing.plan import group_of, is_settled, is_told_over, must_tell, next_look
 from alertagent.core.routing.stages import Drop, Stage
-from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.labels import Labels
+from alertagent.kernel.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Group:
     """Alerts that are told together. `revision`: of the routing document by which they are in it."""
 
@@ -29,7 +30,7 @@ class Group:
     ticks_from: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Listener:
     """A channel that may be told something. `wishes`: what of it it wants to hear, where that is not all."""
 
@@ -63,18 +64,23 @@ class Audience:
         return [each for each in self.channels if each not in wishes or not wishes[each].is_below(alert.labels)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Tell:
-    """One channel is to hear of one group."""
+    """One channel is to hear of these alerts of a group."""
 
     group: Group
     channel_id: str
-    alerts: list[dict[str, Any]]
+    alerts: list[Alert]
+
+    def due(self, now: datetime) -> datetime:
+        """When it should have heard of them; the look at the group may come late."""
+        return min(self.group.flush_at or now, now)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Look:
-    """One group while it is looked at.
+    """One group while it is looked at. Ask for `members` when `told` and `gone` are known, and for `staying` after
+    `tells`: each is found once.
 
     `told` says what each channel knows, also those that hear nothing of it any more; `open` are the channels that are
     being told, `telling` those of them with which this look begins. `held` says what holds alerts back, `was_held`
@@ -103,12 +109,12 @@ class Look:
     def here(self) -> list[Alert]:
         return [alert for alert in self.alerts if alert.fingerprint not in self.gone]
 
-    @property
+    @cached_property
     def members(self) -> list[Alert]:
         """The alerts that somebody may still have to hear of."""
         return [alert for alert in self.here if not is_told_over(alert, self._told_of(alert))]
 
-    @property
+    @cached_property
     def staying(self) -> list[Alert]:
         """Those that still concern somebody, which is not known while a channel is being told."""
         return [alert for alert in self.members if self.open or not self._is_settled(alert)]
@@ -143,13 +149,10 @@ class Look:
         if self.route is None:
             return []
         members = [alert for alert in self.members if alert.fingerprint not in self.held]
-        documents = {
-            alert.fingerprint: planned(alert) for alert in members if alert.is_firing or self.audience.send_resolved
-        }
         tells = []
-        for channel in self.audience.channels if documents else ():
+        for channel in self.audience.channels if members else ():
             own = self._heard_by(channel, members)
-            alerts = [documents[alert.fingerprint] for alert in own if alert.fingerprint in documents]
+            alerts = [alert for alert in own if alert.is_firing or self.audience.send_resolved]
             if alerts and self._must_tell(channel, own, now):
                 tells.append(Tell(group=self.group, channel_id=channel, alerts=alerts))
         self.telling.update(tell.channel_id for tell in tells)
@@ -216,6 +219,21 @@ class Look:
         return is_settled(alert, filter(None, self._told_of(alert)))
 
 
+def looks_at(table: RoutingTable, groups: Iterable[Group], listeners: Sequence[Listener]) -> dict[str, Look]:
+    """Looks of which only the group and its audience are known, by the keys of the groups."""
+    audiences: dict[str, Audience] = {}
+    looks = {}
+    for group in groups:
+        route = table.route(group.route)
+        if route is None:
+            looks[group.key] = Look(group=group, route=None)
+            continue
+        if route.receiver not in audiences:
+            audiences[route.receiver] = audience_of(table.receiver(route.receiver), listeners)
+        looks[group.key] = Look(group=group, route=route, audience=audiences[route.receiver])
+    return looks
+
+
 def groups_of(table: RoutingTable, labels: Labels) -> list[tuple[str, Mapping[str, str], Route]]:
     """The groups that an alert with these labels belongs to: the key and the labels of each, and its route."""
     found = [(group_of(route, labels), route) for route in table.takers(labels)]
@@ -243,19 +261,19 @@ def listener_of(row: Any) -> Listener:
     return Listener(id=row["id"], name=row["name"], is_default=row["is_default"], user_id=row["user_id"], wishes=wishes)
 
 
-def planned(alert: Alert) -> dict[str, Any]:
+def planned(alert: Alert) -> PlannedAlert:
     """An alert as a delivery remembers it."""
-    return {
-        "fingerprint": alert.fingerprint,
-        "episode": alert.episode,
-        "status": alert.status,
-        "starts_at": rfc3339(alert.starts_at),
-        "ends_at": None if alert.is_firing else rfc3339(alert.ends_at),
-    }
+    return PlannedAlert(
+        fingerprint=alert.fingerprint,
+        episode=alert.episode,
+        status=alert.status,
+        starts_at=alert.starts_at,
+        ends_at=None if alert.is_firing else alert.ends_at,
+    )
 
 
 def planned_alert(document: Mapping[str, Any]) -> PlannedAlert:
-    """Read back what `planned` wrote."""
+    """Read back what `as_json` wrote."""
     ends_at = document["ends_at"]
     return PlannedAlert(
         fingerprint=document["fingerprint"],

@@ -1,16 +1,17 @@
 """Channels, groups and deliveries as they are kept. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.language import Language
+from alertagent.kernel.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Channel:
     """A plugin with its settings, secrets included: a channel is shown only through its plugin's mask.
 
@@ -55,7 +56,7 @@ class DeliveryStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PlannedAlert:
     """One alert of a delivery, as it was when the delivery was planned."""
 
@@ -71,11 +72,16 @@ class PlannedAlert:
 
     def as_json(self) -> dict[str, Any]:
         """As it is kept."""
-        ends_at = None if self.ends_at is None else rfc3339(self.ends_at)
-        return {**asdict(self), "starts_at": rfc3339(self.starts_at), "ends_at": ends_at}
+        return {
+            "fingerprint": self.fingerprint,
+            "episode": self.episode,
+            "status": self.status,
+            "starts_at": rfc3339(self.starts_at),
+            "ends_at": None if self.ends_at is None else rfc3339(self.ends_at),
+        }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Delivery:
     """One channel is to be told of one group, or by a digest of several. Its id stays the same on every attempt."""
 

@@ -8,7 +8,7 @@ import structlog
 
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
-from alertagent.core.notify.groups import regroup_task
+from alertagent.core.notify.kinds import regroup_task
 from alertagent.kernel.errors import Conflict
 from alertagent.plugins.registry import Broken, Registry
 from alertagent.queue.producer import Producer

@@ -114,6 +114,15 @@ INSERT INTO notification_groups (key, receiver, labels, route, revision)
 SELECT *, $5 FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[])
 ON CONFLICT (key) DO NOTHING;
 
+-- name: make_groups
+-- With their timers; those that are there already are not returned.
+INSERT INTO notification_groups (key, receiver, labels, route, flush_at, generation, revision)
+SELECT key, receiver, labels, route, flush_at, 1, $6
+  FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[])
+    AS new (key, receiver, labels, route, flush_at)
+ON CONFLICT (key) DO NOTHING
+RETURNING key;
+
 -- name: lock_groups
 -- In the order of their keys, so that two dispatchers cannot wait for each other.
 SELECT * FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
@@ -212,7 +221,8 @@ UPDATE notification_deliveries AS delivery
    SET status = 'failed', provider_message = 'every attempt to deliver it broke down', updated_at = $2
  WHERE group_key = ANY ($1) AND status = 'pending'
    AND NOT EXISTS (SELECT FROM task_queue AS task
-                    WHERE task.id = delivery.id::uuid AND task.status IN ('pending', 'processing'))
+                    WHERE task.id IN (delivery.id::uuid, delivery.begun_by)
+                      AND task.status IN ('pending', 'processing'))
    AND NOT (digest_id IS NOT NULL AND EXISTS (
            SELECT FROM notification_deliveries AS digest
              JOIN task_queue AS task ON task.id = digest.id::uuid AND task.status IN ('pending', 'processing')
@@ -229,11 +239,20 @@ SELECT delivery.*
 -- name: add_deliveries
 -- Each list of alerts comes inside an object: a list of lists would be taken for an array of two dimensions.
 INSERT INTO notification_deliveries (
-    id, channel_id, group_key, receiver, group_labels, alerts, due_at, created_at, updated_at
+    id, channel_id, group_key, receiver, group_labels, alerts, due_at, begun_by, created_at, updated_at
 )
-SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts', due_at, $8, $8
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::timestamptz[])
-    AS new (id, channel_id, group_key, receiver, group_labels, planned, due_at);
+SELECT id, channel_id, group_key, receiver, group_labels, planned -> 'alerts', due_at, begun_by, $9, $9
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::timestamptz[], $8::uuid[])
+    AS new (id, channel_id, group_key, receiver, group_labels, planned, due_at, begun_by);
+
+-- name: leave_begun
+-- Those of these deliveries that this task has begun; it works on them no more.
+UPDATE notification_deliveries SET begun_by = NULL WHERE id = ANY ($1) AND begun_by = $2 RETURNING id;
+
+-- name: leave_begun_of_groups
+UPDATE notification_deliveries SET begun_by = NULL
+ WHERE group_key = ANY ($1) AND status = 'pending' AND begun_by = $2
+RETURNING id;
 
 -- name: note_assigner
 UPDATE notification_deliveries SET assigned_by = $2 WHERE id = $1;

@@ -6,8 +6,8 @@ had been told by itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import timedelta
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from alertagent.core.alerts.model import Alert, NotificationStatus
@@ -15,11 +15,13 @@ from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.notify.channels import channel_of, sql
 from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.fallbacks import plan_stand_ins
-from alertagent.core.notify.kinds import DELIVER, Deliver
-from alertagent.core.notify.look import planned_alert
+from alertagent.core.notify.kinds import deliver_task
+from alertagent.core.notify.look import Tell, planned, planned_alert
 from alertagent.core.notify.model import Channel, Delivery, DeliveryStatus
 from alertagent.kernel.clock import Clock
+from alertagent.kernel.ids import new_id
 from alertagent.kernel.message import Thread
+from alertagent.kernel.record import record
 from alertagent.kernel.together import Together
 from alertagent.plugins.outcome import Delivered, Outcome
 from alertagent.queue.producer import Producer
@@ -32,7 +34,7 @@ _FIELDS = tuple(field.name for field in fields(Delivery))
 _NOTIFIED = {DeliveryStatus.SENT: NotificationStatus.SENT, DeliveryStatus.FAILED: NotificationStatus.FAILED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Planned:
     """A delivery that is to be made. `is_on` tells whether its channel may be called; `alerts` are as they are now."""
 
@@ -43,7 +45,7 @@ class Planned:
     thread: Thread | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Ending:
     """How a delivery ends. `fallback` names the channels that may be told instead, `sent_by` who spoke for its own."""
 
@@ -162,7 +164,33 @@ class Records:
         if digests:
             channels = list({one.delivery.channel_id for one in digests})
             following = [row["id"] for row in await transaction.fetch(sql.next_digests, channels)]
-            await self._producer.enqueue(transaction, *(DELIVER.task(Deliver(delivery=id), id=id) for id in following))
+            await self._producer.enqueue(transaction, *(deliver_task(id) for id in following))
+
+
+def delivery_to_make(tell: Tell, now: datetime) -> Delivery:
+    """A new one, as its row will be."""
+    return Delivery(
+        id=new_id(),
+        channel_id=tell.channel_id,
+        group_key=tell.group.key,
+        receiver=tell.group.receiver,
+        group_labels=tell.group.labels,
+        alerts=tuple(map(planned, tell.alerts)),
+        status=DeliveryStatus.PENDING,
+        attempts=0,
+        parts_sent=0,
+        is_ambiguous=False,
+        provider_code="",
+        provider_message="",
+        message_id=None,
+        latency_ms=None,
+        digest_id=None,
+        stands_in_for=None,
+        fallback=(),
+        due_at=tell.due(now),
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def delivery_of(row: Any) -> Delivery:

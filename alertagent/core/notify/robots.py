@@ -97,6 +97,13 @@ class Robots:
             return None
         raise NoRoom(channel, wait)
 
+    async def is_unhindered(self, channel: Channel) -> bool:
+        """Whether nothing has to be weighed before it sends: it has no rate, no pool, no threads and no trouble."""
+        plugin = self._registry.notifiers.get(channel.plugin_name)
+        if plugin is None or plugin.limits.rates or plugin.threads or channel.pool:
+            return False
+        return await self._is_free(channel)
+
     async def admit(self, channel: Channel) -> None:
         """Once more, right before it sends, because only one may try a provider that was away. Raises LeftAlone."""
         shut = await self._circuits.admit(self._circuits.circuit_of(channel))
@@ -156,7 +163,7 @@ class Robots:
         return None
 
     async def _is_free(self, member: Channel) -> bool:
-        """Whether it may speak for another: it does not try out a provider that was away."""
+        """Whether it may speak at once: it does not try out a provider that was away."""
         is_paused = member.paused_until is not None and self._clock.now() < member.paused_until
         is_usable = member.enabled and member.unreadable is None and not is_paused
         return is_usable and await self._circuits.is_closed(self._circuits.circuit_of(member))

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.notify.channels import sql
-from alertagent.core.notify.kinds import DELIVER, Deliver
+from alertagent.core.notify.kinds import deliver_task
 from alertagent.core.notify.look import planned
 from alertagent.kernel.ids import new_id
 from alertagent.queue.producer import Producer
@@ -24,7 +24,7 @@ async def plan_delivery(
 ) -> None:
     """Plan that a channel is told of these firing alerts. `receiver` says why, in place of a route's."""
     id = new_id()
-    told = [planned(alert) for alert in alerts]
+    told = [planned(alert).as_json() for alert in alerts]
     await transaction.execute(
         sql.add_deliveries,
         [id],
@@ -34,9 +34,10 @@ async def plan_delivery(
         [{}],
         [{"alerts": told}],
         [now],
+        [None],
         now,
     )
     if assigned_by is not None:
         await transaction.execute(sql.note_assigner, id, assigned_by)
     await transaction.execute(sql.await_ends, [id])
-    await producer.enqueue(transaction, DELIVER.task(Deliver(delivery=id), id=id))
+    await producer.enqueue(transaction, deliver_task(id))

@@ -1,25 +1,35 @@
 """The tasks of telling: put alerts into groups, look at a group, deliver."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.groups import Groups
-from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP
+from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, RETRIES
+from alertagent.core.notify.prompt import Prompt
 from alertagent.queue.policy import Rule
 from alertagent.queue.task import Task
 from alertagent.queue.worker import Handler
 
+AfterChange = Callable[[Sequence[str]], Awaitable[None]]
 
-def handlers(groups: Groups, deliveries: Deliveries, ends: Ends) -> Mapping[str, Handler]:
+
+def handlers(
+    groups: Groups, deliveries: Deliveries, prompt: Prompt, ends: Ends, after_change: AfterChange
+) -> Mapping[str, Handler]:
+    """`after_change` plans what else follows alerts that changed, before anybody is called."""
+
     async def dispatch(task: Task) -> None:
-        await groups.dispatch(DISPATCH.read(task).alerts, task.due)
-        await ends.dispatch(DISPATCH.read(task).alerts)
+        changed = DISPATCH.read(task).alerts
+        begun = await groups.dispatch(changed, task.due, by=task.id)
+        await ends.dispatch(changed)
+        await after_change(changed)
+        await prompt.tell(begun, by=task.id)
 
     async def flush(task: Task) -> None:
-        await groups.flush(FLUSH.read(task).groups)
+        begun = await groups.flush(FLUSH.read(task).groups, by=task.id)
+        await prompt.tell(begun, by=task.id)
 
     async def regroup(_task: Task) -> None:
         await groups.regroup()
@@ -31,5 +41,6 @@ def handlers(groups: Groups, deliveries: Deliveries, ends: Ends) -> Mapping[str,
 
 
 def rules() -> Mapping[str, Rule]:
-    """A provider may be away for hours: deliveries go on for a day."""
-    return {DELIVER.type: Rule(base=timedelta(seconds=1), cap=timedelta(minutes=45), timeout=timedelta(minutes=5))}
+    """Who looks at groups makes first attempts, too, and may take as long as one of them."""
+    looking = Rule(timeout=RETRIES.timeout)
+    return {DELIVER.type: RETRIES, DISPATCH.type: looking, FLUSH.type: looking}

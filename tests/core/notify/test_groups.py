@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from alertagent.core.audit.model import Actor
-from alertagent.core.notify import groups
+from alertagent.core.notify import timers
 from alertagent.core.notify.model import Channel
 from alertagent.queue.ledger import entry
 from tests.core.alerts.house import House, open_house
@@ -531,16 +531,16 @@ async def test_a_dispatch_may_run_twice(house: House, sink: Sink) -> None:
 
 async def test_a_storm_shares_its_timers(house: House, sink: Sink) -> None:
     await add_channel(house, sink)
-    names = [(await house.fire(f"A{number}", ago=60)).fingerprint for number in range(2 * groups.GROUPS_A_FLUSH + 1)]
+    names = [(await house.fire(f"A{number}", ago=60)).fingerprint for number in range(2 * timers.GROUPS_A_FLUSH + 1)]
 
     await house.parts.groups.dispatch(names)
 
-    assert sorted(len(task) for task in await flush_tasks(house)) == [1, groups.GROUPS_A_FLUSH, groups.GROUPS_A_FLUSH]
+    assert sorted(len(task) for task in await flush_tasks(house)) == [1, timers.GROUPS_A_FLUSH, timers.GROUPS_A_FLUSH]
 
 
 async def test_the_longest_names_travel_and_are_told(house: House, sink: Sink) -> None:
     await add_channel(house, sink)
-    names = [f'{number}"\\北' * 2_000 for number in range(groups.GROUPS_A_FLUSH)]
+    names = [f'{number}"\\北' * 2_000 for number in range(timers.GROUPS_A_FLUSH)]
     found = [(await house.fire(name, ago=60)).fingerprint for name in names]
 
     await house.parts.groups.dispatch(found)
