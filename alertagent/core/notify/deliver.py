@@ -130,7 +130,8 @@ class Deliveries:
         except BaseException:
             await self._robots.release(robot)
             raise
-        planned = replace(planned, delivery=delivery)
+        if delivery is not planned.delivery:
+            planned = replace(planned, delivery=delivery)
         is_own = robot.id == planned.channel.id
         alone = await self._robots.alone(robot) if is_own and not isinstance(outcome, Delivered) else None
         is_last_attempt = is_last_attempt or (alone is not None and self._is_given_up(planned, alone))
@@ -167,7 +168,9 @@ class Deliveries:
             if number > first and (wait := await self._robots.budget(robot, Use.CONTINUATION)):
                 raise NoRoom(robot, wait)
             worded = await self._wordings.word(planned.channel, plugin, part, delivery)
-            outcome = await self._send_part(robot, plugin, replace(worded, thread=part.thread or begun))
+            if begun is not None and part.thread is None:
+                worded = replace(worded, thread=begun)
+            outcome = await self._send_part(robot, plugin, worded)
             if not isinstance(outcome, Delivered):
                 break
             if number < len(parts):
@@ -263,5 +266,8 @@ class Deliveries:
         )
         if await self._records.end(ending):
             self._observer.delivery_ended(channel.plugin_name, status)
-            alerts = len(delivery.alerts)
-            log.info("delivery.ended", delivery=delivery.id, status=status, code=outcome.code, alerts=alerts)
+            about = {"delivery": delivery.id, "code": outcome.code, "alerts": len(delivery.alerts)}
+            if status is DeliveryStatus.SENT:  # no line for each unless somebody asks: its row and the timeline tell
+                log.debug("delivery.sent", **about)
+            else:
+                log.info("delivery.ended", **about, status=status)

@@ -84,14 +84,19 @@ async def _inherit(transaction: Transaction, table: RoutingTable, heirs: Sequenc
     if not heirs:
         return
     groups = {heir.key: heir for heir in sorted(heirs, key=lambda heir: heir.key)}
-    await transaction.execute(
-        sql.add_groups,
-        list(groups),
-        [heir.receiver for heir in groups.values()],
-        [heir.labels for heir in groups.values()],
-        [heir.route for heir in groups.values()],
-        table.revision,
-    )
+    missing = list(groups)
+    while missing:
+        # A flush may end a group between these two.
+        await transaction.execute(
+            sql.add_groups,
+            missing,
+            [groups[key].receiver for key in missing],
+            [groups[key].labels for key in missing],
+            [groups[key].route for key in missing],
+            table.revision,
+        )
+        held = {row["key"] for row in await transaction.fetch(sql.hold_groups, list(groups))}
+        missing = [key for key in groups if key not in held]
     await transaction.execute(sql.add_members, [heir.key for heir in heirs], [heir.fingerprint for heir in heirs])
     await transaction.execute(
         sql.inherit_told,

@@ -127,6 +127,10 @@ RETURNING key;
 -- In the order of their keys, so that two dispatchers cannot wait for each other.
 SELECT * FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
 
+-- name: hold_groups
+-- None of these goes before the transaction ends.
+SELECT key FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR KEY SHARE;
+
 -- name: find_groups
 SELECT * FROM notification_groups WHERE key = ANY ($1);
 

@@ -565,3 +565,15 @@ async def test_regrouping_leaves_flushes_that_are_under_way_alone(house: House, 
         'default:{alertname="B"}': 1,
     }
     assert due == {house.clock.now()}
+
+
+async def test_what_belongs_to_a_group_goes_with_it(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    for name in ("A", "B"):
+        await house.fire(name, ago=60)
+    await house.work()
+    await house.resolve("A")
+    await pass_time(house, timedelta(minutes=2))
+
+    for table in ("notification_groups", "notification_group_alerts", "notification_log"):
+        assert await house.database.fetchval(f"SELECT count(*) FROM {table}") == 1
