@@ -27,11 +27,13 @@ from alertagent.storage.sealing import Unreadable
 RUN_WITHIN = timedelta(minutes=15)
 BUDGET_SPAN = timedelta(hours=1)
 
-# A storm of groups is not answered with a storm of questions, even where they are free.
+# A storm of groups is not answered with a storm of questions, even where they are free: so many runs begin together,
+# and while so many are open none does. What would be answered much later helps nobody.
 RUNS_AT_ONCE = 50
+OPEN_RUNS = 200
 
 OVER_BUDGET = "the budget of analyses for this hour is used up"
-TOO_MANY = "too many groups began at the same moment"
+TOO_MANY = "too many groups began at the same moment, and the analyses under way come first"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,10 +108,11 @@ class Planning:
         except (NotFound, Unreadable) as problem:
             await self._skip(transaction, wanted, problem.message)
             return
-        room = await self._room(transaction, chosen, policy, now)
-        await self._skip(transaction, wanted[room:RUNS_AT_ONCE], OVER_BUDGET)
-        await self._skip(transaction, wanted[RUNS_AT_ONCE:], TOO_MANY)
-        await self._write(transaction, wanted[: min(room, RUNS_AT_ONCE)], chosen, now)
+        most = min(RUNS_AT_ONCE, OPEN_RUNS - await transaction.fetchval(sql.count_open_runs, OPEN_RUNS))
+        room = await self._room(transaction, chosen, policy, now) if most else 0
+        await self._skip(transaction, wanted[room:most], OVER_BUDGET)
+        await self._skip(transaction, wanted[most:], TOO_MANY)
+        await self._write(transaction, wanted[: min(room, most)], chosen, now)
 
     async def _room(self, transaction: Transaction, chosen: Chosen, policy: Policy, now: datetime) -> int:
         """How many more runs this hour allows; nobody else spends them before the transaction ends."""

@@ -60,6 +60,10 @@ SELECT DISTINCT ON (group_key) group_key, id
  WHERE group_key = ANY ($1) AND ended_at IS NULL AND deadline > $2
  ORDER BY group_key, created_at DESC;
 
+-- name: count_open_runs
+-- Counting stops at $1.
+SELECT count(*) FROM (SELECT FROM analysis_runs WHERE ended_at IS NULL LIMIT $1) AS open;
+
 -- name: add_runs
 INSERT INTO analysis_runs (id, group_key, alertname, analyzer_id, is_free, deadline, created_at)
 SELECT id, group_key, alertname, $4, $5, $6, $7 FROM unnest($1::text[], $2::text[], $3::text[])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alertagent.core.analysis.planning import RUNS_AT_ONCE
+from alertagent.core.analysis.planning import OPEN_RUNS, RUNS_AT_ONCE
 from alertagent.core.audit.model import Actor
 from tests.core.alerts.house import House
 from tests.core.analysis.provided import alert_of, analyzer, events, policy, runs
@@ -146,6 +146,22 @@ async def test_a_storm_of_groups_is_not_answered_with_a_storm_of_questions(house
     await house.work("dispatch")
 
     assert len(await runs(house)) == RUNS_AT_ONCE
+
+
+async def test_while_many_runs_are_open_no_other_begins(house: House) -> None:
+    for post in range(OPEN_RUNS // RUNS_AT_ONCE):
+        names = [f"{post}-{number}" for number in range(RUNS_AT_ONCE)]
+        await house.post(*({"labels": {"alertname": name, "severity": "critical"}} for name in names))
+        await house.work("dispatch")
+    late = await house.fire("late", severity="critical")
+    await house.work("dispatch")
+
+    assert await runs(house) == ["open"] * OPEN_RUNS
+    assert await events(house, late) == ["firing", "analysis.skipped"]
+    await house.work("ai_analysis")
+    after = await house.fire("after", severity="critical")
+    await house.work("dispatch", "ai_analysis")
+    assert (await alert_of(house, after)).analysis_status == "analyzed"
 
 
 def told(sink: Sink) -> list[Any]:
