@@ -272,7 +272,14 @@ class Parts:
         self.routing_exchange = RoutingExchange(self.routing, self.channels)
         self.gateway = Gateway(database, self.alerts, self.silences, self.routing, clock)
         self._build_analysis(guard, transport)
-        self.circuits = Circuits(database, self.breakers, self.audit, registry=self.registry, clock=clock)
+        self.circuits = Circuits(
+            database,
+            self.breakers,
+            self.audit,
+            registry=self.registry,
+            clock=clock,
+            request_timeout=settings.outgoing.timeout,
+        )
         self.explanations = Explanations(
             database,
             self.alerts,

@@ -6,7 +6,7 @@
 
 The first opening lasts 30 s and each one after a failed probe twice as long, up to 5 min, less up to a quarter by
 chance: many processes must not come back at the same moment. A probe of which nothing is heard counts as lost after
-`PROBE_LOST_AFTER`, and the next one may go.
+what who asks says that it may take, else after `PROBE_LOST_AFTER`, and the next one may go.
 
 "Too many requests" is no failure: the other side works and says when to come back. It pauses a breaker, open or
 closed, and is not counted.
@@ -70,8 +70,8 @@ class Wait:
     state: State
 
 
-def admit(breaker: Breaker, now: datetime) -> Go | Wait:
-    """Whether a request may go out."""
+def admit(breaker: Breaker, now: datetime, *, lost_after: timedelta = PROBE_LOST_AFTER) -> Go | Wait:
+    """Whether a request may go out; as a probe it counts as lost if nothing is heard of it for so long."""
     if breaker.paused_until is not None and now < breaker.paused_until:
         return Wait(breaker.paused_until, State.PAUSED)
     if breaker.open_until is None:
@@ -80,7 +80,7 @@ def admit(breaker: Breaker, now: datetime) -> Go | Wait:
         return Wait(breaker.open_until, State.OPEN)
     if breaker.probe_until is not None and now < breaker.probe_until:
         return Wait(breaker.probe_until, State.HALF_OPEN)
-    return Go(replace(breaker, probe_until=now + PROBE_LOST_AFTER))
+    return Go(replace(breaker, probe_until=now + lost_after))
 
 
 def passed(breaker: Breaker) -> Breaker:

@@ -72,6 +72,10 @@ class NotificationPlugin(Plugin[ConfigT]):
 
     # Whether later messages of a group go into the thread that its first one began.
     threads: ClassVar[bool] = False
+
+    # As long as one message may take, where that is more than two requests of the transport may.
+    takes_up_to: timedelta = timedelta()
+
     # What its readers speak where their channel does not say.
     language: ClassVar[Language] = Language.EN
 

@@ -62,8 +62,8 @@ class Breakers:
         states = {key: breaker.state(now) for key, breaker in (await self.in_trouble()).items()}
         self._shown({key: state for key, state in states.items() if state is not State.CLOSED})
 
-    async def admit(self, key: str) -> Wait | None:
-        """None: call, and tell what became of it. Whoever is let through half-open is the only one."""
+    async def admit(self, key: str, *, lost_after: timedelta = breakers.PROBE_LOST_AFTER) -> Wait | None:
+        """None: call, and tell what became of it. Whoever is let through half-open is the only one for `lost_after`."""
         now = self._clock.now()
         answer = breakers.admit((await self.look([key])).get(key, Breaker()), now)
         if isinstance(answer, Wait):
@@ -72,7 +72,8 @@ class Breakers:
             return None
         async with self._database.transaction() as transaction:
             row = await transaction.fetchrow(sql.lock_breaker, key)
-            answer = breakers.admit(_read(row["document"]) if row is not None else Breaker(), now)
+            known = _read(row["document"]) if row is not None else Breaker()
+            answer = breakers.admit(known, now, lost_after=lost_after)
             if isinstance(answer, Go):
                 await transaction.execute(sql.keep_breaker, key, _document(answer.breaker))
                 return None

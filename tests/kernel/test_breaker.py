@@ -71,6 +71,14 @@ def test_only_one_probe_goes_through() -> None:
     assert isinstance(admit(probing.breaker, lost), Go)
 
 
+def test_a_probe_is_lost_after_as_long_as_it_may_take() -> None:
+    probing = admit(after("xxxxx"), seconds(30), lost_after=timedelta(seconds=35))
+    assert isinstance(probing, Go)
+
+    assert admit(probing.breaker, seconds(64.9)) == Wait(seconds(65), State.HALF_OPEN)
+    assert isinstance(admit(probing.breaker, seconds(65)), Go)
+
+
 def test_a_probe_that_passes_closes_it_and_all_is_forgotten() -> None:
     probing = admit(after("xxxxx"), seconds(31))
     assert isinstance(probing, Go)

@@ -32,6 +32,9 @@ REMEMBERED = 10_000
 # While another message tries whether the provider is back: longer than its answer takes.
 WHILE_PROBED = timedelta(seconds=15)
 
+# Beyond what its message may take: a probe of which nothing is heard for so long died with its process.
+MARGIN = timedelta(seconds=15)
+
 # For who says "too many" and not how long.
 DEFAULT_PAUSE = timedelta(seconds=5)
 
@@ -57,13 +60,21 @@ class Circuits:
     """Asked before each message whether it may go, told afterwards what became of it."""
 
     def __init__(
-        self, database: Database, breakers: Breakers, audit: Audit, *, registry: Registry, clock: Clock
+        self,
+        database: Database,
+        breakers: Breakers,
+        audit: Audit,
+        *,
+        registry: Registry,
+        clock: Clock,
+        request_timeout: timedelta,
     ) -> None:
         self._database = database
         self._breakers = breakers
         self._audit = audit
         self._registry = registry
         self._clock = clock
+        self._request_timeout = request_timeout
         self._troubled: dict[str, Breaker] = {}
         self._looked_at: datetime | None = None
         self._circuits: dict[str, tuple[int, str | None]] = {}
@@ -87,12 +98,15 @@ class Circuits:
         breaker = await self._known(circuit)
         return breaker is None or breaker.state(self._clock.now()) is State.CLOSED
 
-    async def admit(self, circuit: str | None) -> Shut | None:
-        """Whether this message has to wait. Who is let through half-open is the only one, and must go now."""
+    async def admit(self, circuit: str | None, *, takes_up_to: timedelta) -> Shut | None:
+        """Whether this message has to wait. Who is let through half-open is the only one, and must go now.
+
+        He is for as long as he may take, and a little longer.
+        """
         breaker = await self._known(circuit)
         if circuit is None or breaker is None or breaker.state(self._clock.now()) is State.CLOSED:
             return None
-        wait = await self._breakers.admit(circuit)
+        wait = await self._breakers.admit(circuit, lost_after=max(takes_up_to, 2 * self._request_timeout) + MARGIN)
         if wait is not None:
             return self._shut(breaker, wait)
         self._probing.add(circuit)

@@ -106,7 +106,8 @@ class Robots:
 
     async def admit(self, channel: Channel) -> None:
         """Once more, right before it sends, because only one may try a provider that was away. Raises LeftAlone."""
-        shut = await self._circuits.admit(self._circuits.circuit_of(channel))
+        circuit, takes_up_to = self._circuits.circuit_of(channel), self.plugin(channel).takes_up_to
+        shut = await self._circuits.admit(circuit, takes_up_to=takes_up_to)
         if shut is not None:
             raise self._left_alone(channel, shut)
 

@@ -111,6 +111,7 @@ class Apprise(NotificationPlugin[AppriseConfig]):
     def __init__(self, package: str = "apprise", *, patience: timedelta = timedelta(seconds=30)) -> None:
         self._package = package
         self._patience = patience.total_seconds()
+        self.takes_up_to = patience
         self._room = asyncio.Semaphore(MAX_PROCESSES)
 
     def account(self, config: AppriseConfig) -> str | None:

@@ -18,7 +18,7 @@ from alertagent.plugins.base import Health, Limits, NotificationPlugin, Worded
 from alertagent.plugins.config import PluginConfig, described
 from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.mail import MAX_ALERTS, address, compose, message_id
-from alertagent.plugins.notifiers.smtp import Envelope, Server, Tls, greet, hand_in
+from alertagent.plugins.notifiers.smtp import FAREWELL, Envelope, Server, Tls, greet, hand_in
 from alertagent.plugins.outcome import Delivered, Outcome
 from alertagent.plugins.transport import Transport
 
@@ -111,6 +111,7 @@ class Email(NotificationPlugin[EmailConfig]):
     def __init__(self, context: ssl.SSLContext | None = None, *, patience: timedelta = timedelta(minutes=1)) -> None:
         self._context = context or ssl.create_default_context()
         self._patience = patience
+        self.takes_up_to = 2 * patience + FAREWELL
 
     def account(self, config: EmailConfig) -> str | None:
         return f"{config.username or ''}@{self.place(config)}"

@@ -24,7 +24,7 @@ from alertagent.plugins.transport import Transport, Unreachable
 
 Tls = Literal["starttls", "tls", "none"]
 
-_FAREWELL = 2.0  # seconds; all is said by then
+FAREWELL = timedelta(seconds=2)  # all is said by then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ async def _session(server: Server, transport: Transport) -> AsyncIterator[SMTP]:
             await client.connect()
         yield client
         with suppress(SMTPException, OSError):
-            await client.quit(timeout=_FAREWELL)
+            await client.quit(timeout=FAREWELL.total_seconds())
     finally:
         if client is not None:
             client.close()

@@ -12,6 +12,7 @@ from alertagent.core.notify.circuits import PATIENCE, UNTIL_FALLBACK, is_given_u
 from alertagent.core.notify.model import Channel
 from alertagent.kernel.breaker import State
 from alertagent.kernel.errors import Conflict, External, Invalid, Permanent, Postponed
+from alertagent.plugins.notifiers.email import Email
 from tests.core.alerts.house import House, open_house
 from tests.core.notify.routed import ANNA
 from tests.core.notify.test_groups import add_channel, firing, messages
@@ -158,6 +159,42 @@ async def test_nobody_gives_up_while_one_message_tries_whether_the_provider_is_b
         assert await probe is None
         assert await attempt(house, other) is None
         assert not second.requests
+
+
+async def test_a_probe_whose_process_dies_holds_the_next_one_back_for_as_long_as_it_may_take(
+    house: House, sink: Sink, channel: Channel, database_url: str, redis_url: str
+) -> None:
+    (id,) = await plan(house, 1)
+    circuit = house.parts.circuits.circuit_of(channel)
+    assert circuit is not None
+    await house.parts.breakers.record(circuit, [True] * 5)
+    house.clock.move(seconds=31)
+    async with open_house(database_url, redis_url) as dying:
+        dying.clock.time = house.clock.time
+        assert await dying.parts.circuits.admit(circuit, takes_up_to=timedelta()) is None
+
+    house.clock.move(seconds=34)
+    held = await attempt(house, id)
+    asked = len(sink.requests)
+    house.clock.move(seconds=1)
+
+    assert isinstance(held, Postponed)
+    assert asked == 0
+    assert await attempt(house, id) is None
+
+
+async def test_a_mail_may_take_longer_and_is_the_only_one_for_as_long(house: House) -> None:
+    mail = Email(patience=timedelta(minutes=1))
+    await house.parts.breakers.record("k", [True] * 5)
+    house.clock.move(seconds=31)
+    assert await house.parts.circuits.admit("k", takes_up_to=mail.takes_up_to) is None
+
+    house.clock.move(seconds=120)
+    shut = await house.parts.circuits.admit("k", takes_up_to=mail.takes_up_to)
+    house.clock.move(seconds=17)
+
+    assert shut is not None
+    assert await house.parts.circuits.admit("k", takes_up_to=mail.takes_up_to) is None
 
 
 async def test_a_message_that_cannot_be_made_lets_the_next_one_try(house: House, sink: Sink, tmp_path: Path) -> None:
