@@ -363,7 +363,8 @@ class Parts:
         self.trying = Trying(self.channels, wordings, self.registry, clock)
         tasks = Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger)
         self.retries = Retries(database, self.alerts, tasks, self.audit)
-        self.circuits.on_close(Waking(database, self.channels, self.circuits, tasks).wake)
+        self.waking = Waking(database, self.channels, self.circuits, tasks)
+        self.circuits.on_close(self.waking.wake)
         self.escalations = Escalations(
             database,
             self.alerts,
@@ -541,7 +542,11 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
             )
         await stack.enter_async_context(
             background(
-                parts.alerts.committing(), parts.listening.run(), parts.breakers.watching(), parts.plugins.following()
+                parts.alerts.committing(),
+                parts.listening.run(),
+                parts.breakers.watching(),
+                parts.waking.looking_again(),
+                parts.plugins.following(),
             )
         )
         if role is not Role.API:

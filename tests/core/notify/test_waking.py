@@ -2,19 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
+from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.notify.model import Channel
+from alertagent.core.notify.waking import Waking
 from alertagent.plugins.outcome import Delivered
+from alertagent.process import background
 from alertagent.queue.ledger import entry
-from tests.core.alerts.house import House, open_house
+from alertagent.queue.tasks import Tasks
+from tests.core.alerts.house import House, open_house, until
 from tests.core.notify.routed import ANNA
 from tests.core.notify.test_circuits import DOWN, plan
 from tests.core.notify.test_crowds import fire, instances, robot_of
 from tests.core.notify.test_groups import add_channel
 from tests.core.notify.test_pools import add_pool, send
 from tests.support.sink import Answer, Sink
+
+NONE_PUT_OFF = (
+    "SELECT count(*) = 0 FROM task_queue WHERE task_type = 'deliver' AND scheduled_at > now() + interval '10 seconds'"
+)
 
 
 @pytest.fixture
@@ -82,3 +91,32 @@ async def test_what_waits_is_woken_when_a_robot_that_may_say_it_is_back(house: H
         await send(house)
 
     assert [len(robot.messages) for robot in robots] == [0, 3]
+
+
+async def test_what_a_process_that_has_not_heard_puts_off_is_woken_by_a_second_look(
+    house: House, sink: Sink, channel: Channel, database_url: str, redis_url: str
+) -> None:
+    parts = house.parts
+    circuit = parts.circuits.circuit_of(channel)
+    assert circuit is not None
+    tasks = Tasks([DISPATCH.queue], redis=parts.redis, ledger=parts.ledger)
+    waking = Waking(house.database, parts.channels, parts.circuits, tasks, look_again_after=timedelta())
+    parts.circuits.on_close(waking.wake)
+    await plan(house, 3)
+    for _ in range(3):
+        await parts.breakers.record(circuit, [True] * 5)
+        opened = (await parts.breakers.look([circuit]))[circuit].open_until
+        assert opened is not None
+        house.clock.time = opened
+    await parts.breakers.record(circuit, [True])
+    async with open_house(database_url, redis_url) as other:
+        other.clock.time = house.clock.time
+        assert await other.parts.circuits.shut(circuit) is not None
+        await parts.circuits.reset(ANNA, channel)
+        await other.work("deliver")
+        late = not await house.database.fetchval(NONE_PUT_OFF)
+
+        async with background(waking.looking_again()):
+            await until(lambda: house.database.fetchval(NONE_PUT_OFF))
+
+    assert late
