@@ -77,6 +77,7 @@ from alertagent.core.notify.ends import Ends
 from alertagent.core.notify.explain import Explanations
 from alertagent.core.notify.explain_api import ExplainApi
 from alertagent.core.notify.groups import Groups
+from alertagent.core.notify.kinds import DELIVER
 from alertagent.core.notify.looking import Looking
 from alertagent.core.notify.plugins import Plugins
 from alertagent.core.notify.plugins_api import PluginsApi
@@ -363,6 +364,7 @@ class Parts:
         self.trying = Trying(self.channels, wordings, self.registry, clock)
         tasks = Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger)
         self.retries = Retries(database, self.alerts, tasks, self.audit)
+        self.queues.on_retry(DELIVER.type, self.retries.take_up)
         self.waking = Waking(database, self.channels, self.circuits, tasks)
         self.circuits.on_close(self.waking.wake)
         self.escalations = Escalations(

@@ -57,6 +57,14 @@ class Retries:
             ) from error
         return await self._get(id)
 
+    async def take_up(self, actor: Actor, id: str) -> bool:
+        """Retry the delivery of a task, if it has failed: the task alone would find nothing to do. Raises Conflict."""
+        row = await self._database.fetchrow(sql.delivery, id)
+        if row is None or delivery_of(row).status is not DeliveryStatus.FAILED:
+            return False
+        await self.retry(actor, id)
+        return True
+
     async def _failed(self, id: str) -> Delivery:
         delivery = await self._get(id)
         if delivery.status is not DeliveryStatus.FAILED:

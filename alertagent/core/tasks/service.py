@@ -4,7 +4,7 @@ PostgreSQL knows the tasks, so they are listed and steered while Redis is away; 
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,9 @@ from alertagent.storage.pages import PageRequest
 RETRY_AFTER = timedelta(seconds=5)
 
 log = structlog.get_logger()
+
+# Tries again what a task was about, and the task with it; False: that is nothing to it.
+TakesUp = Callable[[Actor, str], Awaitable[bool]]
 
 Which = Sequence[str] | Match
 """Dead letters by their ids, or all that match."""
@@ -60,6 +63,11 @@ class Queues:
         self._statistics = statistics
         self._audit = audit
         self._tasks = Tasks(queues, redis=redis, ledger=ledger)
+        self._takes_up: dict[str, TakesUp] = {}
+
+    def on_retry(self, type: str, takes_up: TakesUp) -> None:
+        """Ask him first when a task of this type is to be tried again: what it worked on may have ended with it."""
+        self._takes_up[type] = takes_up
 
     async def all(self) -> list[QueueStatistics]:
         found = await self._statistics.read()
@@ -99,6 +107,10 @@ class Queues:
 
     async def retry(self, actor: Actor, id: str) -> Entry:
         """Try a failed task again, with all its retries. Raises NotFound, and Conflict when it has not failed."""
+        found = await self._tasks.get(id)
+        takes_up = self._takes_up.get(found.type)
+        if takes_up is not None and await takes_up(actor, found.id):
+            return await self._tasks.get(id)
         return await self._tasks.retry(id, also=self._noted(actor, "task.retried"))
 
     async def cancel(self, actor: Actor, id: str) -> Entry:
