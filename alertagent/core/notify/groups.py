@@ -9,7 +9,7 @@ Whoever writes about a group holds its row's lock first: a flush, a dispatch, th
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,9 +35,10 @@ from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.notify")
 
-# So many tasks may look at alerts and groups at the same time. Each holds up to a thousand of them in memory, and more
-# than this would only wait for each other.
+# So many tasks may look at alerts and groups at the same time, and each at groups of so many alerts together: that is
+# what a process has of them in memory. More tasks would only wait for each other.
 AT_ONCE = 3
+ALERTS_A_LOOK = 1000
 
 # A flush this late is not coming any more: its task was buried.
 LOST_AFTER = timedelta(minutes=15)
@@ -130,7 +131,8 @@ class Groups:
         `by` is to tell at once.
         """
         async with self._room, self._database.transaction() as transaction:
-            groups = groups_from(await transaction.fetch(sql.lock_groups, list(generations)))
+            rows = await transaction.fetch(sql.lock_due_groups, list(generations))
+            groups, sizes = groups_from(rows), {row["key"]: row["size"] for row in rows}
             current = [each for each in groups if each.generation == generations[each.key]]
             if by is not None:
                 await self._looking.resume(transaction, generations.keys() - {each.key for each in current}, by)
@@ -139,9 +141,12 @@ class Groups:
                 return ()
             now, table = self._clock.now(), await self._routing.table(transaction)
             listeners = await _listeners(transaction)
-            looks = await self._looking.at(transaction, table, due, listeners, now)
-            await move(transaction, self._producer, table, looks, listeners)
-            return await self._looking.conclude(transaction, table, looks, now, by=by)
+            begun: list[Planned] = []
+            for part in _parts(due, sizes):
+                looks = await self._looking.at(transaction, table, part, listeners, now)
+                await move(transaction, self._producer, table, looks, listeners)
+                begun += await self._looking.conclude(transaction, table, looks, now, by=by)
+            return begun
 
     async def regroup(self) -> None:
         """The channels or the routing document changed: look at every group anew."""
@@ -257,6 +262,20 @@ def _entrances(table: RoutingTable, alerts: Iterable[Alert]) -> dict[str, _Entra
         for key, labels, route in groups_of(table, alert.labels):
             entrances.setdefault(key, _Entrance(route=route, labels=labels)).alerts.append(alert)
     return entrances
+
+
+def _parts(groups: Iterable[Group], sizes: Mapping[str, int]) -> Iterator[list[Group]]:
+    """The groups in parts that are looked at together; a group is never divided."""
+    part: list[Group] = []
+    size = 0
+    for group in groups:
+        if part and size + sizes[group.key] > ALERTS_A_LOOK:
+            yield part
+            part, size = [], 0
+        part.append(group)
+        size += sizes[group.key]
+    if part:
+        yield part
 
 
 async def _listeners(transaction: Transaction) -> list[Listener]:

@@ -32,7 +32,7 @@ from alertagent.storage.seals import Seals
 # So many messages of one look are on their way to one channel at the same time.
 LANES = 32
 
-# More deliveries than these are not held in memory; those beyond are tasks.
+# Deliveries of more alerts than these are not held in memory; what goes beyond are tasks.
 IN_HAND = 2000
 
 
@@ -45,7 +45,7 @@ class Plans:
 
 
 class Prompt:
-    """Chooses what is told at once, and tells it. Deliveries beyond `most` are not held in memory."""
+    """Chooses what is told at once, and tells it. Not more than `most` alerts are held in memory."""
 
     def __init__(
         self, deliveries: Deliveries, robots: Robots, *, begun: Begun, producer: Producer, seals: Seals, clock: Clock
@@ -62,26 +62,28 @@ class Prompt:
     async def sorted(self, transaction: Transaction, tells: Sequence[Tell], now: datetime) -> Plans:
         """Which of these are told at once. What is, the caller hands to `tell` when its transaction has committed."""
         channels = await self._channels(transaction, {tell.channel_id for tell in tells})
-        begun, by_task = list[Planned](), list[Delivery]()
+        begun, by_task, room = list[Planned](), list[Delivery](), self.most - self._in_hand
         for tell in tells:
             delivery, channel = delivery_to_make(tell, now), channels.get(tell.channel_id)
             is_late = now - delivery.due_at >= LOOK_FROM
-            if channel is None or is_late or self._in_hand + len(begun) >= self.most:
+            if channel is None or is_late or len(tell.alerts) > room:
                 by_task.append(delivery)
             else:
+                room -= len(tell.alerts)
                 begun.append(Planned(delivery=delivery, channel=channel, is_on=True, alerts=tell.alerts))
         return Plans(begun, by_task)
 
     async def tell(self, planned: Sequence[Planned], by: str) -> None:
         """Make the first attempts at what the task `by` has planned."""
-        self._in_hand += len(planned)
+        size = sum(len(one.alerts) for one in planned)
+        self._in_hand += size
         try:
             # One channel's trouble cancels nothing that is on its way to another.
             ends = await asyncio.gather(
                 *(self._tell(some, by) for some in _by_channel(planned)), return_exceptions=True
             )
         finally:
-            self._in_hand -= len(planned)
+            self._in_hand -= size
         for end in ends:
             if end is not None:
                 raise end

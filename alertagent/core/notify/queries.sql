@@ -127,6 +127,11 @@ RETURNING key;
 -- In the order of their keys, so that two dispatchers cannot wait for each other.
 SELECT * FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
 
+-- name: lock_due_groups
+-- The same, each with how many alerts it has.
+SELECT *, (SELECT count(*) FROM notification_group_alerts WHERE group_key = key) AS size
+  FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
+
 -- name: hold_groups
 -- None of these goes before the transaction ends.
 SELECT key FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR KEY SHARE;

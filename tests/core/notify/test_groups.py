@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from alertagent.core.audit.model import Actor
-from alertagent.core.notify import timers
+from alertagent.core.notify import groups, timers
 from alertagent.core.notify.model import Channel
+from alertagent.kernel.clock import rfc3339
 from alertagent.queue.ledger import entry
 from tests.core.alerts.house import House, open_house
 from tests.support.sink import Answer, Sink
@@ -577,3 +578,20 @@ async def test_what_belongs_to_a_group_goes_with_it(house: House, sink: Sink) ->
 
     for table in ("notification_groups", "notification_group_alerts", "notification_log"):
         assert await house.database.fetchval(f"SELECT count(*) FROM {table}") == 1
+
+
+async def test_large_groups_that_are_due_together_are_looked_at_in_parts(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    large, size = ("A", "B", "C"), groups.ALERTS_A_LOOK // 2 + 1
+    for name in large:
+        instances = ({"alertname": name, "instance": f"{number:04}"} for number in range(size))
+        await house.post(*({"labels": labels, "startsAt": rfc3339(house.clock.now())} for labels in instances))
+    await house.work("dispatch")
+    house.clock.move(minutes=1)
+    timers = {key: generation for task in await flush_tasks(house) for key, generation in task.items()}
+    assert len(timers) == 3
+
+    await house.parts.groups.flush(timers)
+    await house.work("deliver")
+
+    assert sorted(len(message["firing"]) for message in messages(sink)) == [size] * 3
