@@ -1,11 +1,15 @@
 """Label sets and the fingerprint by which Alertmanager knows an alert."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 Labels = Mapping[str, str]
 
 _OFFSET, _PRIME, _MASK = 14695981039346656037, 1099511628211, 0xFFFF_FFFF_FFFF_FFFF
-_SEPARATOR = b"\xff"
+
+# A lane holds a product of 64 bits and the 41 of the prime.
+_LANE = 14
+# Fewer texts are quicker one by one; a long one would make room for all as long.
+_FEWEST, _MOST, _LONGEST = 8, 256, 1024
 
 
 def fingerprint(labels: Labels) -> str:
@@ -14,11 +18,71 @@ def fingerprint(labels: Labels) -> str:
     The same as `model.LabelSet.Fingerprint` of prometheus/common, so that an alert has one identity here and
     in Alertmanager. Byte order sorts, as in Go.
     """
-    pairs = sorted((name.encode(), value.encode()) for name, value in labels.items())
-    total = _OFFSET
-    for byte in b"".join(name + _SEPARATOR + value + _SEPARATOR for name, value in pairs):
+    return f"{_hash(_OFFSET, _text(labels)):016x}"
+
+
+def fingerprints(sets: Sequence[Labels]) -> list[str]:
+    """The fingerprint of each: of many at once, they take half the time and less.
+
+    One large number holds the hashes of many texts side by side in lanes, and each step takes the next byte of all.
+    """
+    if len(sets) < _FEWEST:
+        return [fingerprint(labels) for labels in sets]
+    texts = [_text(labels) for labels in sets]
+    hashes = [0] * len(texts)
+    short = sorted((len(text), place) for place, text in enumerate(texts) if len(text) <= _LONGEST)
+    for start in range(0, len(short), _MOST):
+        places = [place for _, place in short[start : start + _MOST]]
+        for place, total in zip(places, _side_by_side([texts[place] for place in places]), strict=True):
+            hashes[place] = total
+    for place, text in enumerate(texts):
+        if len(text) > _LONGEST:
+            hashes[place] = _hash(_OFFSET, text)
+    return [f"{total:016x}" for total in hashes]
+
+
+def _text(labels: Labels) -> bytes:
+    parts: list[str] = []
+    for name in sorted(labels):
+        parts += (name, labels[name])
+    if "".join(parts).isascii():
+        parts.append("")
+        return "\xff".join(parts).encode("latin-1")
+    return b"".join([part.encode() + b"\xff" for part in parts])
+
+
+def _hash(total: int, text: bytes) -> int:
+    """Go on with this text from a hash."""
+    for byte in text:
         total = (total ^ byte) * _PRIME & _MASK
-    return f"{total:016x}"
+    return total
+
+
+def _side_by_side(texts: Sequence[bytes]) -> Iterator[int]:
+    """The hashes of texts that lie in the order of their lengths, the shortest first."""
+    longest, left, done = len(texts[-1]), len(texts), 0
+    # The shortest has the highest lane, which goes once it is at its end.
+    whole = b"".join([text.ljust(longest, b"\0") for text in reversed(texts)])
+    state, mask = _lanes(_OFFSET, left), _lanes(_MASK, left)
+    column = bytearray(left * _LANE)
+    for text in texts:
+        if left < _FEWEST:
+            break
+        stop = left * longest
+        for at in range(done, len(text)):
+            column[::_LANE] = whole[at:stop:longest]
+            state = (state ^ int.from_bytes(column, "little")) * _PRIME & mask
+        done, left = len(text), left - 1
+        yield state >> (left * _LANE * 8)
+        rest = (1 << left * _LANE * 8) - 1
+        state, mask = state & rest, mask & rest
+        del column[left * _LANE :]
+    for lane in reversed(range(left)):
+        yield _hash(state >> (lane * _LANE * 8) & _MASK, texts[-1 - lane][done:])
+
+
+def _lanes(value: int, count: int) -> int:
+    return int.from_bytes(value.to_bytes(_LANE, "little") * count, "little")
 
 
 def is_legacy_name(name: str) -> bool:

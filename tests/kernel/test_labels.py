@@ -8,8 +8,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from alertagent.kernel.labels import Labels, fingerprint, is_legacy_name
+from alertagent.kernel.labels import Labels, fingerprint, fingerprints, is_legacy_name
 from tests.support.prometheus import free_port
 
 LABEL_SETS: list[Labels] = [
@@ -44,6 +46,17 @@ def test_no_labels_hash_to_the_offset() -> None:
 @pytest.mark.parametrize("labels", LABEL_SETS, ids=range(len(LABEL_SETS)))
 def test_a_fingerprint_is_fnv_1a_over_the_sorted_labels(labels: Labels) -> None:
     assert fingerprint(labels) == reference(labels)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=40), max_size=4), max_size=30))
+def test_many_at_once_have_the_fingerprints_that_each_has_alone(sets: list[dict[str, str]]) -> None:
+    assert fingerprints(sets) == [reference(labels) for labels in sets]
+
+
+def test_texts_of_any_length_go_side_by_side() -> None:
+    sets = [{"alertname": "x" * length} for length in (0, 5000, 3, 3, 1000, 1013, 1014, *range(600))]
+
+    assert fingerprints(sets) == [reference(labels) for labels in sets]
 
 
 def test_the_order_of_labels_does_not_matter_and_their_borders_do() -> None:

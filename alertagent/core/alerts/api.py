@@ -1,5 +1,6 @@
 """Alerts over HTTP: the two doors by which they come in, and where people look at them."""
 
+from collections import Counter as Tally
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -194,8 +195,8 @@ class AlertsApi:
             trace=trace.current(),
         )
         await self._alerts.ingest(received.alerts)
-        for alert in received.alerts:
-            self._received.labels(alert.source, alert.status).inc()
+        for (source, status), count in Tally((alert.source, alert.status) for alert in received.alerts).items():
+            self._received.labels(source, status).inc(count)
         if received.refused:
             first = received.refused[0]
             place = ".".join(map(str, first.loc))

@@ -6,16 +6,16 @@ whose clock is ahead of ours means now. Labels in which two senders of the same 
 dropped before the fingerprint is taken.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, TypeAdapter, ValidationError
 
 from alertagent.core.alerts.model import AlertStatus, IncomingAlert
 from alertagent.kernel.errors import Detail, Invalid
-from alertagent.kernel.labels import fingerprint
+from alertagent.kernel.labels import Labels, fingerprints
 from alertagent.web.errors import refusal
 
 _LONGEST_URL = 8192
@@ -31,32 +31,22 @@ def _moment(value: datetime) -> datetime | None:
         raise ValueError("this time does not exist in UTC") from error
 
 
-def _texts(values: Mapping[str, str]) -> Mapping[str, str]:
-    if any("\x00" in name or "\x00" in value for name, value in values.items()):
-        raise ValueError("holds the character U+0000, which cannot be stored")
-    return values
-
-
-def _link(value: Any) -> str:
-    """A sender's URL is shown, never trusted, and never a reason to refuse an alert."""
-    return value[:_LONGEST_URL].replace("\x00", "") if isinstance(value, str) else ""
-
-
 Moment = Annotated[datetime, AfterValidator(_moment)]
-Texts = Annotated[dict[str, str], AfterValidator(_texts)]
-Link = Annotated[str, BeforeValidator(_link)]
 
 
 class _Posted(BaseModel):
-    """What both formats have in common; fields that we do not know are the sender's business."""
+    """What both formats have in common; fields that we do not know are the sender's business.
+
+    Without validators of its own: a function that is called for each field costs more than all the reading.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
-    labels: Texts
-    annotations: Texts | None = None
-    startsAt: Moment | None = None  # noqa: N815 - the sender's spelling, here and below
-    endsAt: Moment | None = None  # noqa: N815
-    generatorURL: Link = ""  # noqa: N815
+    labels: dict[str, str]
+    annotations: dict[str, str] | None = None
+    startsAt: datetime | None = None  # noqa: N815 - the sender's spelling, here and below
+    endsAt: datetime | None = None  # noqa: N815
+    generatorURL: Any = ""  # noqa: N815
 
 
 class WebhookAlert(_Posted):
@@ -73,6 +63,12 @@ class _Webhook(BaseModel):
     version: Literal["4"]
     status: Literal["firing", "resolved"]
     alerts: list[Any]
+
+
+class _GoodWebhook(_Webhook):
+    """One with which nothing is wrong: read at once instead of alert by alert."""
+
+    alerts: Annotated[list[WebhookAlert], FailFast()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +97,13 @@ class _Origin:
     trace: str | None
 
 
+_Span = tuple[AlertStatus, datetime, datetime]
+P = TypeVar("P", bound=_Posted)
+
+_good_webhook = TypeAdapter(_GoodWebhook)
 _webhook = TypeAdapter(_Webhook)
 _webhook_alert = TypeAdapter(WebhookAlert)
+_good_api_alerts = TypeAdapter(Annotated[list[ApiAlert], FailFast()])
 _api_alerts = TypeAdapter(list[Any])
 _api_alert = TypeAdapter(ApiAlert)
 
@@ -120,21 +121,26 @@ def read_webhook(
 
     Source: prometheus/alertmanager, `notify/webhook` and `template.Data`.
     """
+    origin = _Origin("webhook", cluster, drop_labels, trace)
+
+    def span_of(alert: WebhookAlert) -> _Span:
+        starts_at, ends_at = _times(alert)
+        if alert.status == "firing":
+            # While it fires Alertmanager sends no end, and repeats only every few hours.
+            return AlertStatus.FIRING, min(starts_at or now, now), now + timeouts.stale
+        return _resolved(starts_at or ends_at or now, ends_at or now, now=now)
+
+    try:
+        good = _good_webhook.validate_json(raw).alerts
+    except ValidationError:
+        pass
+    else:
+        return _received(raw, ("alerts",), good, origin, span_of)
     try:
         posted = _webhook.validate_json(raw).alerts
     except ValidationError as error:
         raise refusal(error, _Webhook) from error
-
-    origin = _Origin("webhook", cluster, drop_labels, trace)
-
-    def understood(item: Any) -> IncomingAlert:
-        alert = _webhook_alert.validate_python(item)
-        if alert.status == "firing":
-            # While it fires Alertmanager sends no end, and repeats only every few hours.
-            return _firing(alert, origin, min(alert.startsAt or now, now), now + timeouts.stale)
-        return _resolved(alert, origin, alert.startsAt or alert.endsAt or now, alert.endsAt or now, now=now)
-
-    return _each(posted, ("alerts",), understood)
+    return _received(raw, ("alerts",), _each(_webhook_alert, posted), origin, span_of)
 
 
 def read_api_v2(
@@ -151,62 +157,112 @@ def read_api_v2(
     Source: prometheus/alertmanager, `api/v2` `postAlertsHandler`: an absent start is now (or the end), an absent
     end is now + resolve_timeout, an end in the past resolves.
     """
+    origin = _Origin("api", cluster, drop_labels, trace)
+
+    def span_of(alert: ApiAlert) -> _Span:
+        starts_at, ends_at = _times(alert)
+        if ends_at is not None and ends_at <= now:
+            return _resolved(starts_at or ends_at, ends_at, now=now)
+        return AlertStatus.FIRING, min(starts_at or now, now), ends_at or now + timeouts.resolve
+
+    try:
+        good = _good_api_alerts.validate_json(raw)
+    except ValidationError:
+        pass
+    else:
+        return _received(raw, (), good, origin, span_of)
     try:
         posted = _api_alerts.validate_json(raw)
     except ValidationError as error:
         raise refusal(error) from error
-
-    origin = _Origin("api", cluster, drop_labels, trace)
-
-    def understood(item: Any) -> IncomingAlert:
-        alert = _api_alert.validate_python(item)
-        if alert.endsAt is not None and alert.endsAt <= now:
-            return _resolved(alert, origin, alert.startsAt or alert.endsAt, alert.endsAt, now=now)
-        return _firing(alert, origin, min(alert.startsAt or now, now), alert.endsAt or now + timeouts.resolve)
-
-    return _each(posted, (), understood)
+    return _received(raw, (), _each(_api_alert, posted), origin, span_of)
 
 
-def _each(posted: Sequence[Any], loc: tuple[str | int, ...], understood: Any) -> Received:
-    alerts: list[IncomingAlert] = []
-    refused: list[Detail] = []
-    for index, item in enumerate(posted):
+def _each(reader: TypeAdapter[P], posted: Sequence[Any]) -> Iterator[P | Invalid]:
+    for item in posted:
         try:
-            alerts.append(understood(item))
+            yield reader.validate_python(item)
         except ValidationError as error:
-            refused += [Detail((*loc, index, *found.loc), found.message) for found in refusal(error).details]
+            yield refusal(error)
+
+
+def _received(
+    raw: bytes,
+    loc: tuple[str | int, ...],
+    posted: Iterable[P | Invalid],
+    origin: _Origin,
+    span_of: Callable[[P], _Span],
+) -> Received:
+    may_hold_nul = b"\\u0000" in raw
+    taken: list[tuple[P, Labels, _Span]] = []
+    refused: list[Detail] = []
+    for index, alert in enumerate(posted):
+        try:
+            if isinstance(alert, Invalid):
+                raise alert
+            if may_hold_nul:
+                _refuse_nul(alert)
+            span = span_of(alert)
+            taken.append((alert, _labels(alert, origin), span))
         except Invalid as problem:
-            refused.append(Detail((*loc, index), problem.message))
-    return Received(alerts=tuple(alerts), refused=tuple(refused))
+            found = problem.details or [Detail((), problem.message)]
+            refused += [Detail((*loc, index, *detail.loc), detail.message) for detail in found]
+    return Received(alerts=tuple(_incoming(taken, origin)), refused=tuple(refused))
 
 
-def _firing(alert: _Posted, origin: _Origin, starts_at: datetime, ends_at: datetime) -> IncomingAlert:
-    return _incoming(alert, origin, AlertStatus.FIRING, (starts_at, ends_at))
+def _times(alert: _Posted) -> tuple[datetime | None, datetime | None]:
+    return _time("startsAt", alert.startsAt), _time("endsAt", alert.endsAt)
 
 
-def _resolved(
-    alert: _Posted, origin: _Origin, starts_at: datetime, ended_at: datetime, *, now: datetime
-) -> IncomingAlert:
+def _time(field: str, value: datetime | None) -> datetime | None:
+    try:
+        return _moment(value) if value is not None else None
+    except ValueError as error:
+        raise Invalid(str(error), details=[Detail((field,), str(error))]) from error
+
+
+def _resolved(starts_at: datetime, ended_at: datetime, *, now: datetime) -> _Span:
     if ended_at < starts_at:
         raise Invalid(f"it ends ({ended_at.isoformat()}) before it starts ({starts_at.isoformat()})")
-    return _incoming(alert, origin, AlertStatus.RESOLVED, (min(starts_at, now), min(ended_at, now)))
+    return AlertStatus.RESOLVED, min(starts_at, now), min(ended_at, now)
 
 
-def _incoming(alert: _Posted, origin: _Origin, status: AlertStatus, span: tuple[datetime, datetime]) -> IncomingAlert:
+def _refuse_nul(alert: _Posted) -> None:
+    problem = "holds the character U+0000, which cannot be stored"
+    texts = {"labels": alert.labels, "annotations": alert.annotations or {}}
+    found = [field for field, pairs in texts.items() if any("\x00" in name + value for name, value in pairs.items())]
+    if found:
+        raise Invalid(problem, details=[Detail((field,), problem) for field in found])
+
+
+def _labels(alert: _Posted, origin: _Origin) -> Labels:
     """A label without a value is no label, as in Alertmanager."""
-    labels = {name: value for name, value in alert.labels.items() if value and name not in origin.drop_labels}
+    labels = alert.labels
+    if origin.drop_labels or "" in labels.values():
+        labels = {name: value for name, value in labels.items() if value and name not in origin.drop_labels}
     if not labels:
         raise Invalid("an alert needs at least one label with a value")
     if origin.cluster is not None:
         labels.setdefault("cluster", origin.cluster)
-    return IncomingAlert(
-        fingerprint=fingerprint(labels),
-        status=status,
-        labels=labels,
-        annotations=alert.annotations or {},
-        generator_url=alert.generatorURL,
-        source=origin.source,
-        starts_at=span[0],
-        ends_at=span[1],
-        trace=origin.trace,
-    )
+    return labels
+
+
+def _link(value: Any) -> str:
+    """A sender's URL is shown, never trusted, and never a reason to refuse an alert."""
+    return value[:_LONGEST_URL].replace("\x00", "") if isinstance(value, str) else ""
+
+
+def _incoming(taken: Sequence[tuple[_Posted, Labels, _Span]], origin: _Origin) -> Iterator[IncomingAlert]:
+    prints = fingerprints([labels for _, labels, _ in taken])
+    for fingerprint, (alert, labels, (status, starts_at, ends_at)) in zip(prints, taken, strict=True):
+        yield IncomingAlert(
+            fingerprint=fingerprint,
+            status=status,
+            labels=labels,
+            annotations=alert.annotations or {},
+            generator_url=_link(alert.generatorURL),
+            source=origin.source,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            trace=origin.trace,
+        )
