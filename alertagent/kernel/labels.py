@@ -6,8 +6,9 @@ Labels = Mapping[str, str]
 
 _OFFSET, _PRIME, _MASK = 14695981039346656037, 1099511628211, 0xFFFF_FFFF_FFFF_FFFF
 
-# A lane holds a product of 64 bits and the 41 of the prime.
-_LANE = 14
+# The prime is 2^40 + 435. A lane holds 64 bits times the latter; of what the former moves up, 24 bits are left.
+_SMALL, _UP, _STAY = 435, 40, 0xFF_FFFF
+_LANE, _WORD = 10, 8
 # Fewer texts are quicker one by one; a long one would make room for all as long.
 _FEWEST, _MOST, _LONGEST = 8, 256, 1024
 
@@ -60,25 +61,34 @@ def _hash(total: int, text: bytes) -> int:
 
 def _side_by_side(texts: Sequence[bytes]) -> Iterator[int]:
     """The hashes of texts that lie in the order of their lengths, the shortest first."""
-    longest, left, done = len(texts[-1]), len(texts), 0
+    left, done, words = len(texts), 0, 0
+    state, mask, low, stay = (_lanes(value, left) for value in (_OFFSET, _MASK, 0xFF, _STAY))
+    width = -(-len(texts[-1]) // _WORD) * _WORD
     # The shortest has the highest lane, which goes once it is at its end.
-    whole = b"".join([text.ljust(longest, b"\0") for text in reversed(texts)])
-    state, mask = _lanes(_OFFSET, left), _lanes(_MASK, left)
-    column = bytearray(left * _LANE)
+    whole = b"".join([text.ljust(width, b"\0") for text in reversed(texts)])
     for text in texts:
         if left < _FEWEST:
             break
-        stop = left * longest
         for at in range(done, len(text)):
-            column[::_LANE] = whole[at:stop:longest]
-            state = (state ^ int.from_bytes(column, "little")) * _PRIME & mask
+            if at % _WORD == 0:
+                words = _column(whole[: left * width], at, width)
+            state ^= words & low
+            state = (state * _SMALL + ((state & stay) << _UP)) & mask
+            words >>= 8
         done, left = len(text), left - 1
-        yield state >> (left * _LANE * 8)
-        rest = (1 << left * _LANE * 8) - 1
-        state, mask = state & rest, mask & rest
-        del column[left * _LANE :]
+        bits = left * _LANE * 8
+        yield state >> bits
+        state, words = state & (1 << bits) - 1, words & (1 << bits) - 1
     for lane in reversed(range(left)):
         yield _hash(state >> (lane * _LANE * 8) & _MASK, texts[-1 - lane][done:])
+
+
+def _column(whole: bytes, at: int, width: int) -> int:
+    """The next bytes of all texts, a word in each lane."""
+    column = bytearray(len(whole) // width * _LANE)
+    for place in range(_WORD):
+        column[place::_LANE] = whole[at + place :: width]
+    return int.from_bytes(column, "little")
 
 
 def _lanes(value: int, count: int) -> int:
