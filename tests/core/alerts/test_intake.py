@@ -237,6 +237,31 @@ def test_one_bad_alert_costs_its_neighbours_nothing(alert: Any, loc: tuple[str |
     assert by_api.refused[0].loc[: 1 + len(loc)] == (1, *loc)
 
 
+_NAMES = st.sampled_from(["alertname", "a", "replica", "标签"])
+_GOOD = st.fixed_dictionaries(
+    {
+        "labels": st.dictionaries(_NAMES, st.text(max_size=3), max_size=3),
+        "status": st.sampled_from(["firing", "resolved"]),
+    },
+    optional={
+        "annotations": st.none() | st.dictionaries(_NAMES, st.text(max_size=3), max_size=2),
+        "startsAt": st.sampled_from([None, ZERO, stamp(hours=-1), stamp(hours=1), "9999-12-31T23:59:59-23:00"]),
+        "endsAt": st.sampled_from([None, ZERO, stamp(minutes=-90), stamp(hours=2), 1_700_000_000]),
+        "generatorURL": st.sampled_from(["http://prom", 5, None]),
+        "x": st.none(),
+    },
+)
+
+
+@given(st.lists(_GOOD, max_size=12))
+def test_an_alert_is_read_the_same_whatever_is_wrong_with_its_neighbours(alerts: list[Any]) -> None:
+    for read in (webhook, api_v2):
+        alone, beside = read(*alerts), read(*alerts, "an alert")
+
+        assert beside.alerts == alone.alerts
+        assert beside.refused[:-1] == alone.refused
+
+
 @pytest.mark.parametrize("status", [None, "", "Firing", "suppressed", 1])
 def test_a_webhook_must_say_what_became_of_each_alert(status: Any) -> None:
     received = webhook({"labels": LABELS, "status": status}, {"labels": LABELS})

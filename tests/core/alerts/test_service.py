@@ -60,9 +60,10 @@ async def kept_apart(house: House) -> list[Any]:
 
 async def test_firing_alerts_are_kept_apart_whatever_becomes_of_them(house: House) -> None:
     start = house.clock.now()
-    alerts = [incoming(name, starts_at=start, ends_at=start + timedelta(minutes=1)) for name in "abcd"]
-    await take(house, *alerts, replace(alerts[1], status=RESOLVED, ends_at=start))
-    await take(house, replace(alerts[0], starts_at=start - timedelta(minutes=5)))
+    alerts = [incoming(name, starts_at=start, ends_at=start + timedelta(minutes=1)) for name in "abcd0z"]
+    await take(house, *alerts[:4], replace(alerts[1], status=RESOLVED, ends_at=start))
+    earlier = replace(alerts[0], starts_at=start - timedelta(minutes=5))
+    await take(house, earlier, *alerts[4:], incoming("over", RESOLVED, starts_at=start, ends_at=start))
     await house.database.execute(
         "UPDATE alerts SET acknowledged_by = 'anna', assigned_to = 'bob' WHERE fingerprint = 'c'"
     )
@@ -72,7 +73,7 @@ async def test_firing_alerts_are_kept_apart_whatever_becomes_of_them(house: Hous
 
     await house.database.execute("TRUNCATE alerts")
 
-    assert ([row["fingerprint"] for row in names], before) == (["a", "c"], [])
+    assert ([row["fingerprint"] for row in names], before) == (["0", "a", "c", "z"], [])
     assert await house.database.fetchval("SELECT count(*) FROM firing_alerts") == 0
 
 
@@ -546,7 +547,7 @@ async def test_a_task_bears_the_trace_of_a_post_that_led_to_it(house: House) -> 
     await take(house, incoming("known", **span, trace="0"), *(incoming(f"new-{of}", **span, trace=of) for of in "cb"))
     await take(house, incoming("untraced", **span))
 
-    rows = await house.database.fetch("SELECT trace FROM task_queue WHERE task_type = 'dispatch' ORDER BY id")
+    rows = await house.database.fetch("SELECT trace FROM task_queue WHERE task_type = 'dispatch' ORDER BY trace")
     assert [row["trace"] for row in rows] == ["a", "b", None]
 
 
