@@ -4,7 +4,7 @@
 -- the first alert that it tells of.
 WITH incoming AS (
     SELECT *
-      FROM unnest($1::text[], $2::boolean[], $3::jsonb[], $4::jsonb[], $5::text[], $6::text[],
+      FROM unnest($1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::text[],
                   $7::timestamptz[], $8::timestamptz[])
         AS t (fingerprint, is_firing, labels, annotations, generator_url, source, starts_at, ends_at)
      ORDER BY fingerprint
@@ -13,8 +13,8 @@ WITH incoming AS (
         fingerprint, status, labels, annotations, generator_url, source, starts_at, ends_at, ended_by,
         last_seen_at, updated_at, fired_at, transition
     )
-    SELECT fingerprint, CASE WHEN is_firing THEN 'firing' ELSE 'resolved' END, labels, annotations, generator_url,
-           source, starts_at, ends_at, CASE WHEN is_firing THEN '' ELSE 'source' END, $9, $9, $9,
+    SELECT fingerprint, CASE WHEN is_firing THEN 'firing' ELSE 'resolved' END, labels::jsonb, annotations::jsonb,
+           generator_url, source, starts_at, ends_at, CASE WHEN is_firing THEN '' ELSE 'source' END, $9, $9, $9,
            CASE WHEN is_firing THEN 'firing' ELSE 'resolved' END
       FROM incoming
     ON CONFLICT (fingerprint) DO UPDATE

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import orjson
 import structlog
 
 from alertagent.core.alerts.group_commit import MAX_ROWS, GroupCommit
@@ -368,11 +369,12 @@ def waves(alerts: Sequence[IncomingAlert]) -> list[list[IncomingAlert]]:
 
 
 def _arrays(alerts: Sequence[IncomingAlert]) -> list[list[Any]]:
+    """JSON goes as text: asyncpg asks of each element of an array whether it is an array, and is quick for texts."""
     return [
         [alert.fingerprint for alert in alerts],
         [alert.status is AlertStatus.FIRING for alert in alerts],
-        [alert.labels for alert in alerts],
-        [alert.annotations for alert in alerts],
+        [orjson.dumps(alert.labels).decode() for alert in alerts],
+        [orjson.dumps(alert.annotations).decode() for alert in alerts],
         [alert.generator_url for alert in alerts],
         [alert.source for alert in alerts],
         [alert.starts_at for alert in alerts],
