@@ -51,6 +51,16 @@ async def test_the_server_is_private_careful_and_small(private_postgres: Private
     assert settings.get("io_method", "sync") == "sync"  # known from 18 on
 
 
+async def test_texts_are_ordered_by_code_points_and_known_beyond_ascii(private_postgres: PrivatePostgres) -> None:
+    ordered = "SELECT 'Z' < 'a' AND 'z' < 'ä', lower('ÄÖÜ')"
+    provider = "SELECT datlocprovider::text FROM pg_database WHERE datname = current_database()"
+
+    [(version,)] = await fetch(private_postgres.url, "SELECT current_setting('server_version_num')::int / 10000")
+
+    assert await fetch(private_postgres.url, ordered) == [(True, "äöü")]
+    assert await fetch(private_postgres.url, provider) == [("b" if version >= 17 else "c",)]
+
+
 async def test_our_role_owns_our_database(private_postgres: PrivatePostgres) -> None:
     facts = "current_user, datname, pg_get_userbyid(datdba)"
 
