@@ -25,9 +25,12 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
 
 
 class PluginConfig(BaseModel):
-    """The base of every plugin's settings: frozen, and unknown keys are errors."""
+    """The base of every plugin's settings: frozen, and unknown keys are errors.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    They are compiled when they are first used: there are many plugins, and most of them have no channel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 ConfigT = TypeVar("ConfigT", bound=PluginConfig)

@@ -257,5 +257,6 @@ def _built(candidate: object) -> AnyPlugin:
     model = getattr(candidate, "Config", None)
     if not isinstance(model, type) or not issubclass(model, PluginConfig):
         raise TypeError("Config is not derived from PluginConfig")
+    model.model_rebuild()  # now, so that settings that cannot be compiled are shown before somebody uses them
     plugin: AnyPlugin = candidate()
     return plugin

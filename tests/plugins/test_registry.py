@@ -86,6 +86,15 @@ class Unconfigured(Pager):
     Config = dict  # type: ignore[assignment]  # the mistake under test
 
 
+class OddConfig(PluginConfig):
+    pager: Explosive  # no settings can hold one
+
+
+class Odd(Pager):
+    name = "odd"
+    Config = OddConfig  # type: ignore[assignment]  # the mistake under test
+
+
 not_a_plugin = object()
 
 
@@ -118,6 +127,7 @@ def test_what_other_packages_bring_is_there() -> None:
         (entry("explosive", "Explosive"), "RuntimeError: no licence"),
         (entry("leaving", "Leaving"), "SystemExit: 3"),
         (entry("unconfigured", "Unconfigured"), "Config is not derived from PluginConfig"),
+        (entry("odd", "Odd"), "Unable to generate pydantic-core schema for <class"),
         (entry("console", "SecondConsole"), "the name 'console' is taken"),
     ],
     ids=lambda value: value.name if isinstance(value, EntryPoint) else "",

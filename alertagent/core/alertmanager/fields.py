@@ -48,9 +48,12 @@ SECRET = Confidential()
 
 
 class Section(BaseModel):
-    """One mapping. A field that is absent, null or empty counts as not given, as in Alertmanager."""
+    """One mapping. A field that is absent, null or empty counts as not given, as in Alertmanager.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    It is compiled when it is first used: there are many sections, and most documents have few of them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     at_most_one: ClassVar[tuple[tuple[str, ...], ...]] = ()
     at_least_one: ClassVar[tuple[tuple[str, ...], ...]] = ()

@@ -109,7 +109,7 @@ class Email(NotificationPlugin[EmailConfig]):
     limits = Limits(max_alerts=MAX_ALERTS)
 
     def __init__(self, context: ssl.SSLContext | None = None, *, patience: timedelta = timedelta(minutes=1)) -> None:
-        self._context = context or ssl.create_default_context()
+        self._trusted = context
         self._patience = patience
         self.takes_up_to = 2 * patience + FAREWELL
 
@@ -144,8 +144,14 @@ class Email(NotificationPlugin[EmailConfig]):
             host=config.host,
             port=config.port,
             tls=config.tls,
-            context=self._context,
+            context=self._context(),
             username=config.username or None,
             password=config.password.get_secret_value() if config.password else None,
             patience=self._patience,
         )
+
+    def _context(self) -> ssl.SSLContext:
+        """Made for the first mail: the system's authorities take a megabyte."""
+        if self._trusted is None:
+            self._trusted = ssl.create_default_context()
+        return self._trusted
