@@ -14,7 +14,7 @@ plugin then draws and escapes the lines as it does its own.
 import re
 from collections.abc import Iterator
 
-from alertagent.core.templates.sandbox import CLOSE, OPEN
+from alertagent.core.templates.protocol import CLOSE, OPEN
 from alertagent.kernel.message import Kind, Line
 from alertagent.plugins.addresses import parse_url
 from alertagent.plugins.text import cut, one_line

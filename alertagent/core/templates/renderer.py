@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from alertagent.core.templates import sandbox
+from alertagent.core.templates import protocol
 from alertagent.core.templates.data import NAMES
 from alertagent.kernel.errors import Unavailable
 
@@ -27,7 +27,7 @@ REST = 60.0
 _FAREWELL = 5.0
 
 _MAX_REQUEST = 16 * 1024 * 1024
-_STOPPED = f"it was stopped: it computes for more than {sandbox.RENDER_SECONDS * 1000:.0f} ms"
+_STOPPED = f"it was stopped: it computes for more than {protocol.RENDER_SECONDS * 1000:.0f} ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Renderer:
         return found if isinstance(found, Fault) else None
 
     async def render(self, source: str, data: Mapping[str, Any]) -> str | Fault:
-        """The text, in which printed values stand between `sandbox.OPEN` and `sandbox.CLOSE`."""
+        """The text, in which printed values stand between `protocol.OPEN` and `protocol.CLOSE`."""
         key, now = hashlib.sha256(source.encode("utf-8", "replace")).digest(), asyncio.get_running_loop().time()
         self._resting = {each: until for each, until in self._resting.items() if until > now}
         if key in self._resting:
@@ -111,7 +111,7 @@ class Renderer:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
-                sandbox.__file__,
+                protocol.PROGRAM,
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
@@ -153,7 +153,7 @@ def _is_there(process: Process) -> bool:
 async def _exchange(process: Process, frame: bytes) -> bytes:
     if process.stdin is None or process.stdout is None:
         raise ConnectionError
-    process.stdin.write(sandbox.HEAD.pack(len(frame)) + frame)
+    process.stdin.write(protocol.HEAD.pack(len(frame)) + frame)
     await process.stdin.drain()
-    head = await process.stdout.readexactly(sandbox.HEAD.size)
-    return await process.stdout.readexactly(sandbox.HEAD.unpack(head)[0])
+    head = await process.stdout.readexactly(protocol.HEAD.size)
+    return await process.stdout.readexactly(protocol.HEAD.unpack(head)[0])

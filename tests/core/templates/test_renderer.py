@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from alertagent.core.templates import protocol, sandbox
 from alertagent.core.templates.data import data_of
 from alertagent.core.templates.renderer import Fault, Renderer
 from alertagent.core.templates.sandbox import CLOSE, FILTERS, MAX_OUTPUT, OPEN
@@ -28,6 +29,12 @@ def child() -> int:
     found = [int(line) for line in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()]
     (pid,) = (pid for pid in found if b"sandbox.py" in Path(f"/proc/{pid}/cmdline").read_bytes())
     return pid
+
+
+def test_both_processes_have_agreed_on_the_same() -> None:
+    ours = (protocol.OPEN, protocol.CLOSE, protocol.HEAD.format, protocol.RENDER_SECONDS)
+
+    assert (sandbox.OPEN, sandbox.CLOSE, sandbox.HEAD.format, sandbox.RENDER_SECONDS) == ours
 
 
 async def test_values_are_marked_and_what_the_author_wrote_is_not(renderer: Renderer) -> None:
