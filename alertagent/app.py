@@ -110,6 +110,7 @@ from alertagent.kernel import trace
 from alertagent.kernel.clock import Clock, SystemClock
 from alertagent.kernel.errors import Problem
 from alertagent.keys import SEALED, seals_of
+from alertagent.memory import giving_back
 from alertagent.metrics import Metrics
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.registry import Registry
@@ -549,6 +550,7 @@ async def running(settings: Settings, role: Role = Role.ALL) -> AsyncIterator[Se
                 parts.breakers.watching(),
                 parts.waking.looking_again(),
                 parts.plugins.following(),
+                giving_back(),
             )
         )
         if role is not Role.API:

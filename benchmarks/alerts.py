@@ -174,6 +174,12 @@ class Poster(asyncio.Protocol):
             self._answer.set_exception(error or ConnectionError("closed"))
 
     async def post(self, body: bytes) -> None:
+        answer = await self.ask(body)
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"a post was answered by {answer[:300]!r}")
+
+    async def ask(self, body: bytes) -> bytes:
+        """The beginning of the answer."""
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         head = (
@@ -181,9 +187,7 @@ class Poster(asyncio.Protocol):
             f"{self._sender.headers}Content-Length: {len(body)}\r\n\r\n"
         )
         self._transport.write(head.encode() + body)
-        answer = await self._answer
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"a post was answered by {answer[:300]!r}")
+        return await self._answer
 
 
 async def post_all(sender: Sender, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
