@@ -33,7 +33,9 @@ from alertagent.queue.task import clamp, encode, identify
 from alertagent.storage.database import Transaction
 
 BEHIND = 5000
-PAGE = 500
+# Of what is only looked through: what a page leaves behind tears the heap.
+PAGE = 100
+DELETED_AT_ONCE = 500
 RETENTION_EVERY = timedelta(minutes=5)
 
 log = structlog.get_logger()
@@ -71,7 +73,7 @@ class Reconciler:
         await asyncio.sleep(self._options.reconcile_every.total_seconds() * random.uniform(0.5, 1))
 
     async def _retain(self) -> None:
-        while await self._ledger.delete_ended(self._options.retention, PAGE) == PAGE:
+        while await self._ledger.delete_ended(self._options.retention, DELETED_AT_ONCE) == DELETED_AT_ONCE:
             pass
         await asyncio.sleep(RETENTION_EVERY.total_seconds())
 
@@ -119,8 +121,9 @@ class Reconciler:
         """The ids of all tasks in Redis or in our hands."""
         # The delayed first: what is promoted meanwhile is found in its stream.
         present = set(self._held(keys.queue))
-        delayed: Any = await self._redis.zrange(keys.delayed, 0, -1)
-        present |= _ids(lying[1:] for lying in delayed)
+        delayed: Any = self._redis.zscan_iter(keys.delayed, count=PAGE)
+        async for lying, _ in delayed:
+            present |= _ids([lying[1:]])
         for stream in keys.streams:
             async for envelopes in _pages(self._redis, stream):
                 present |= _ids(envelopes)
