@@ -365,7 +365,8 @@ class Parts:
         self.trying = Trying(self.channels, wordings, self.registry, clock)
         tasks = Tasks([DISPATCH.queue], redis=self.redis, ledger=self.ledger)
         self.retries = Retries(database, self.alerts, tasks, self.audit)
-        self.queues.on_retry(DELIVER.type, self.retries.take_up)
+        self.queues.on_reopen(DELIVER.type, self.retries.take_up)
+        self.queues.on_cancel(DELIVER.type, self.deliveries.cancelled)
         self.waking = Waking(database, self.channels, self.circuits, tasks)
         self.circuits.on_close(self.waking.wake)
         self.escalations = Escalations(

@@ -6,7 +6,7 @@ and tells which rows it has changed: that answer is the fence against doing a th
 whoever asks the same for the same run again gets the same answer.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,6 +61,14 @@ class Entry:
             due=self.scheduled_at,
             trace=self.trace,
         )
+
+
+Also = Callable[[Transaction, Entry], Awaitable[None]]
+"""What else belongs into the transaction that changes a task."""
+
+
+async def nothing_else(_tx: Transaction, _entry: Entry) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

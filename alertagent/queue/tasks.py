@@ -8,7 +8,7 @@ and `retry` takes the row.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -23,12 +23,11 @@ from alertagent.kernel.errors import Conflict, NotFound
 from alertagent.kernel.matchers import Matcher, Operator
 from alertagent.queue import streams
 from alertagent.queue.dead_letters import DeadLetters, Match, compose
-from alertagent.queue.ledger import Entry, Ledger, entry, sql
+from alertagent.queue.ledger import Also, Entry, Ledger, entry, nothing_else, sql
 from alertagent.queue.policy import Why, describe
 from alertagent.queue.producer import BATCH, fill, milliseconds
 from alertagent.queue.streams import FIELD, GROUP, Keys
 from alertagent.queue.task import clamp, encode, identify
-from alertagent.storage.database import Transaction
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page, matchers
 
 # Of one stream; more than this many are not held at once.
@@ -74,13 +73,6 @@ LISTING = Listing(
     key_type="uuid",
     search=("t.id::text", "t.task_type", "t.error_message"),
 )
-
-Also = Callable[[Transaction, Entry], Awaitable[None]]
-"""What else belongs into the transaction that changes a task."""
-
-
-async def nothing_else(_tx: Transaction, _entry: Entry) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

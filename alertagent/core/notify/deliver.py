@@ -8,6 +8,7 @@ from typing import Any, NoReturn, assert_never
 import structlog
 
 from alertagent.core.alerts.service import Alerts
+from alertagent.core.audit.model import Actor
 from alertagent.core.notify.budgets import Use
 from alertagent.core.notify.channels import Channels
 from alertagent.core.notify.circuits import is_given_up
@@ -86,6 +87,16 @@ class Deliveries:
     async def page(self, request: PageRequest) -> tuple[list[Delivery], str | None, int | None]:
         page = await fetch_page(self._database, LISTING, request)
         return [delivery_of(row) for row in page.rows], page.next_cursor, page.total
+
+    async def cancelled(self, actor: Actor, id: str) -> None:
+        """Somebody cancelled its task: the channel is not told, and no other in its place.
+
+        It counts as failed, so that its group does not plan the same anew and a person may take it up again.
+        """
+        planned = await self._records.find(id)
+        if planned is not None:
+            said = Refused(code="cancelled", text=f"cancelled by {actor.name}")
+            await self._end(planned, DeliveryStatus.FAILED, said, fallback=())
 
     async def deliver(self, id: str, *, is_last_attempt: bool) -> None:
         """Find a delivery and make one attempt, as `attempt` does."""
@@ -254,6 +265,8 @@ class Deliveries:
         outcome: Outcome,
         latency: timedelta = timedelta(),
         robot: Channel | None = None,
+        *,
+        fallback: tuple[str, ...] | None = None,
     ) -> None:
         delivery, channel = planned.delivery, planned.channel
         ending = Ending(
@@ -261,7 +274,7 @@ class Deliveries:
             status=status,
             outcome=outcome,
             latency=latency,
-            fallback=left_of(delivery, channel),
+            fallback=left_of(delivery, channel) if fallback is None else fallback,
             sent_by=robot.id if robot is not None and robot.id != channel.id else None,
         )
         if await self._records.end(ending):

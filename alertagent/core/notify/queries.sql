@@ -270,9 +270,13 @@ UPDATE notification_deliveries SET assigned_by = $2 WHERE id = $1;
 SELECT * FROM notification_deliveries WHERE id = $1;
 
 -- name: take_up_deliveries
--- One that failed, and what it was to tell if it is a digest.
-UPDATE notification_deliveries SET status = 'pending', alone_since = NULL
- WHERE (id = $1 OR digest_id = $1) AND status = 'failed';
+-- One that failed, and what it was to tell if it is a digest; not where something newer is on its way.
+UPDATE notification_deliveries AS failed SET status = 'pending', alone_since = NULL
+ WHERE (id = $1 OR digest_id = $1) AND status = 'failed'
+   AND NOT EXISTS (SELECT FROM notification_deliveries AS newer
+                    WHERE newer.group_key = failed.group_key AND newer.channel_id = failed.channel_id
+                      AND newer.status = 'pending')
+RETURNING id;
 
 -- name: waiting_deliveries
 SELECT id FROM notification_deliveries WHERE channel_id = ANY ($1) AND status = 'pending' ORDER BY due_at, id;

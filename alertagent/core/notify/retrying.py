@@ -1,7 +1,5 @@
 """Trying a delivery again that has failed for good, because somebody says so."""
 
-import asyncpg
-
 from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
@@ -25,45 +23,48 @@ class Retries:
 
     async def retry(self, actor: Actor, id: str) -> Delivery:
         """Raises NotFound, and Conflict where it has not failed or something newer is on its way to the channel."""
-        delivery = await self._failed(id)
+        await self._failed(id)
 
-        async def take_up(transaction: Transaction, _: Entry) -> None:
-            await transaction.execute(sql.take_up_deliveries, id)
-            if delivery.is_on_its_own:
-                await transaction.execute(sql.await_ends, [id])
-            await self._audit.record(transaction, actor, "delivery.retried", ("delivery", id))
-            notices = [
-                Notice(
-                    fingerprint=alert.fingerprint,
-                    episode=alert.episode,
-                    kind="notification.retried",
-                    status=None,
-                    detail={"delivery": id, "channel_id": delivery.channel_id, "by": actor.name},
-                )
-                for alert in delivery.alerts
-            ]
-            await self._alerts.notified(transaction, notices)
+        async def also(transaction: Transaction, _: Entry) -> None:
+            await self.take_up(transaction, actor, id)
 
         try:
-            await self._tasks.retry(id, also=take_up)
+            await self._tasks.retry(id, also=also)
         except NotFound as problem:
             raise Conflict(
                 f"delivery {id} failed so long ago that its task is forgotten", code="delivery.too_old"
             ) from problem
-        except asyncpg.UniqueViolationError as error:
+        return await self._get(id)
+
+    async def take_up(self, transaction: Transaction, actor: Actor, id: str) -> None:
+        """Its task is reopened in this transaction: what has failed is to be told after all.
+
+        Raises Conflict where something newer is on its way to the channel. Of any other delivery nothing changes.
+        """
+        row = await transaction.fetchrow(sql.delivery, id)
+        if row is None or row["status"] != DeliveryStatus.FAILED or row["digest_id"] is not None:
+            return
+        delivery = delivery_of(row)
+        await transaction.execute(sql.lock_told_groups, [delivery.group_key])
+        if id not in {taken["id"] for taken in await transaction.fetch(sql.take_up_deliveries, id)}:
             raise Conflict(
                 f"a newer message about the same group is on its way to the channel of delivery {id}",
                 code="delivery.overtaken",
-            ) from error
-        return await self._get(id)
-
-    async def take_up(self, actor: Actor, id: str) -> bool:
-        """Retry the delivery of a task, if it has failed: the task alone would find nothing to do. Raises Conflict."""
-        row = await self._database.fetchrow(sql.delivery, id)
-        if row is None or delivery_of(row).status is not DeliveryStatus.FAILED:
-            return False
-        await self.retry(actor, id)
-        return True
+            )
+        if delivery.is_on_its_own:
+            await transaction.execute(sql.await_ends, [id])
+        await self._audit.record(transaction, actor, "delivery.retried", ("delivery", id))
+        notices = [
+            Notice(
+                fingerprint=alert.fingerprint,
+                episode=alert.episode,
+                kind="notification.retried",
+                status=None,
+                detail={"delivery": id, "channel_id": delivery.channel_id, "by": actor.name},
+            )
+            for alert in delivery.alerts
+        ]
+        await self._alerts.notified(transaction, notices)
 
     async def _failed(self, id: str) -> Delivery:
         delivery = await self._get(id)

@@ -15,12 +15,12 @@ from redis.exceptions import RedisError
 
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
-from alertagent.kernel.errors import NotFound, Unavailable
+from alertagent.kernel.errors import Conflict, NotFound, Unavailable
 from alertagent.queue.dead_letters import DeadLetter, DeadLetters, Match
-from alertagent.queue.ledger import Entry, Ledger
+from alertagent.queue.ledger import Also, Entry, Ledger
 from alertagent.queue.policy import describe
 from alertagent.queue.statistics import QueueStatistics, Statistics
-from alertagent.queue.tasks import Also, TaskPage, Tasks
+from alertagent.queue.tasks import TaskPage, Tasks
 from alertagent.storage.database import Database, Transaction
 from alertagent.storage.pages import PageRequest
 
@@ -28,8 +28,11 @@ RETRY_AFTER = timedelta(seconds=5)
 
 log = structlog.get_logger()
 
-# Tries again what a task was about, and the task with it; False: that is nothing to it.
-TakesUp = Callable[[Actor, str], Awaitable[bool]]
+Reopened = Callable[[Transaction, Actor, str], Awaitable[None]]
+"""A task with this id is to be tried again. Raises Conflict where that cannot help."""
+
+Cancelled = Callable[[Actor, str], Awaitable[None]]
+"""A task with this id has been cancelled."""
 
 Which = Sequence[str] | Match
 """Dead letters by their ids, or all that match."""
@@ -63,11 +66,16 @@ class Queues:
         self._statistics = statistics
         self._audit = audit
         self._tasks = Tasks(queues, redis=redis, ledger=ledger)
-        self._takes_up: dict[str, TakesUp] = {}
+        self._reopened: dict[str, Reopened] = {}
+        self._cancelled: dict[str, Cancelled] = {}
 
-    def on_retry(self, type: str, takes_up: TakesUp) -> None:
-        """Ask him first when a task of this type is to be tried again: what it worked on may have ended with it."""
-        self._takes_up[type] = takes_up
+    def on_reopen(self, type: str, reopened: Reopened) -> None:
+        """Call this when a task of this type is tried again: what it worked on may have ended with it."""
+        self._reopened[type] = reopened
+
+    def on_cancel(self, type: str, cancelled: Cancelled) -> None:
+        """Call this when a task of this type was cancelled: what it worked on ends with it."""
+        self._cancelled[type] = cancelled
 
     async def all(self) -> list[QueueStatistics]:
         found = await self._statistics.read()
@@ -107,15 +115,20 @@ class Queues:
 
     async def retry(self, actor: Actor, id: str) -> Entry:
         """Try a failed task again, with all its retries. Raises NotFound, and Conflict when it has not failed."""
-        found = await self._tasks.get(id)
-        takes_up = self._takes_up.get(found.type)
-        if takes_up is not None and await takes_up(actor, found.id):
-            return await self._tasks.get(id)
-        return await self._tasks.retry(id, also=self._noted(actor, "task.retried"))
+        note = self._noted(actor, "task.retried")
+
+        async def also(transaction: Transaction, entry: Entry) -> None:
+            await note(transaction, entry)
+            await self._tell_reopened(transaction, actor, entry)
+
+        return await self._tasks.retry(id, also=also)
 
     async def cancel(self, actor: Actor, id: str) -> Entry:
         """End a task that has not ended. Raises NotFound, and Conflict when it has."""
-        return await self._tasks.cancel(id, by=actor.name, also=self._noted(actor, "task.cancelled"))
+        cancelled = await self._tasks.cancel(id, by=actor.name, also=self._noted(actor, "task.cancelled"))
+        if (hear := self._cancelled.get(cancelled.type)) is not None:
+            await hear(actor, cancelled.id)
+        return cancelled
 
     async def dead(self, queue: str, match: Match, *, before: str | None, limit: int) -> list[DeadLetter]:
         """The last dead letters, newest first. Raises NotFound, and Unavailable without Redis."""
@@ -123,9 +136,17 @@ class Queues:
             return await self._letters(queue).newest(match, before=before, limit=limit)
 
     async def requeue(self, actor: Actor, queue: str, which: Which) -> Requeued:
-        """Try the tasks of these letters again, with all their retries. Raises NotFound, and Unavailable."""
+        """Try the tasks of these letters again, with all their retries. Raises NotFound, and Unavailable.
+
+        A task that cannot help, because something newer is under way, finds nothing to do.
+        """
+
+        async def also(transaction: Transaction, entry: Entry) -> None:
+            with contextlib.suppress(Conflict):
+                await self._tell_reopened(transaction, actor, entry)
+
         with _answering():
-            requeued = await self._letters(queue).requeue(which)
+            requeued = await self._letters(queue).requeue(which, also=also)
         after = {**_told(which), "count": len(requeued)}
         await self._audit.record(self._database, actor, "dead_letters.requeued", ("queue", queue), after=after)
         log.info("dead_letters.requeued", queue=queue, count=len(requeued), by=actor.name)
@@ -143,6 +164,10 @@ class Queues:
             await self._audit.record(transaction, actor, "dead_letters.purged", ("queue", queue), after=after)
         log.info("dead_letters.purged", queue=queue, count=purged, by=actor.name)
         return purged
+
+    async def _tell_reopened(self, transaction: Transaction, actor: Actor, entry: Entry) -> None:
+        if (hear := self._reopened.get(entry.type)) is not None:
+            await hear(transaction, actor, entry.id)
 
     def _letters(self, queue: str) -> DeadLetters:
         self._require(queue)

@@ -1,28 +1,113 @@
-"""A task that tells a channel is tried again as a task, by somebody who looks at the queue."""
+"""The task of a delivery is tried again or cancelled as a task, by somebody who looks at the queue."""
 
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from alertagent.core.notify.model import Channel
+from alertagent.core.notify.prompt import IN_HAND
+from alertagent.kernel.errors import Conflict
+from alertagent.queue.dead_letters import EVERY
 from tests.core.alerts.house import House
 from tests.core.notify.routed import ANNA
-from tests.core.notify.test_circuits import attempt, plan
+from tests.core.notify.test_circuits import plan
 from tests.core.notify.test_groups import add_channel
+from tests.core.notify.test_prompt import states
 from tests.support.sink import Answer, Sink
 
-FAILED = "UPDATE task_queue SET status = 'failed', completed_at = now() WHERE id = $1"
+REFUSED = Answer(status=400, body=b"no such hook")
 
 
-async def test_it_sends_what_had_failed_and_the_timeline_says_so(house: House) -> None:
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
     async with Sink() as sink:
-        await add_channel(house, sink, "ops")
-        (id,) = await plan(house, 1)
-        sink.answer_always(Answer(status=400))
-        await attempt(house, id)
-        await house.database.execute(FAILED, id)
-        sink.answer_always(Answer())
+        yield sink
 
-        await house.parts.queues.retry(ANNA, id)
-        await house.work("deliver")
 
-    status = await house.database.fetchval("SELECT status FROM notification_deliveries WHERE id = $1", id)
-    kinds = await house.database.fetch("SELECT kind FROM alert_events ORDER BY id")
-    assert status == "sent"
-    assert len(sink.requests) == 2
-    assert "notification.retried" in [row["kind"] for row in kinds]
+@pytest.fixture
+async def channel(house: House, sink: Sink) -> Channel:
+    return await add_channel(house, sink, "ops")
+
+
+async def refused(house: House, sink: Sink, count: int) -> Sequence[str]:
+    """Deliveries that their channel has refused, each with its dead letter."""
+    house.parts.prompt.most = IN_HAND
+    sink.answer_next(*[REFUSED] * count)
+    for number in range(count):
+        await house.fire(f"A{number}", ago=60, severity="info")
+    await house.work("dispatch", "flush")
+    house.parts.prompt.most = 0
+    assert await states(house) == ["failed"] * count
+    return [row["id"] for row in await house.database.fetch("SELECT id FROM notification_deliveries ORDER BY id")]
+
+
+async def kinds(house: House) -> list[Any]:
+    rows = await house.database.fetch("SELECT kind FROM alert_events WHERE kind LIKE 'notification%' ORDER BY id")
+    return [row["kind"].removeprefix("notification.") for row in rows]
+
+
+@pytest.mark.usefixtures("channel")
+async def test_a_retry_sends_what_had_failed_and_the_timeline_says_so(house: House, sink: Sink) -> None:
+    (id,) = await refused(house, sink, 1)
+
+    await house.parts.queues.retry(ANNA, id)
+    await house.work("deliver")
+
+    assert (await states(house), len(sink.requests)) == (["sent"], 2)
+    assert await kinds(house) == ["failed", "retried", "sent"]
+
+
+@pytest.mark.usefixtures("channel")
+async def test_dead_letters_that_are_requeued_are_sent(house: House, sink: Sink) -> None:
+    await refused(house, sink, 3)
+
+    answer = await house.parts.queues.requeue(ANNA, "notification", EVERY)
+    await house.work("deliver")
+
+    assert (len(answer.requeued), await states(house), len(sink.requests)) == (3, ["sent"] * 3, 6)
+    assert sorted(await kinds(house)) == ["failed"] * 3 + ["retried"] * 3 + ["sent"] * 3
+
+
+@pytest.mark.usefixtures("channel")
+async def test_what_something_newer_has_overtaken_is_not_sent_and_keeps_nothing_back(house: House, sink: Sink) -> None:
+    first, _ = await refused(house, sink, 2)
+    await house.database.execute(
+        "INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts)"
+        " SELECT gen_random_uuid(), channel_id, group_key, receiver, group_labels, alerts"
+        " FROM notification_deliveries WHERE id = $1",
+        first,
+    )
+
+    with pytest.raises(Conflict) as overtaken:
+        await house.parts.queues.retry(ANNA, first)
+    task = await house.parts.queues.task(first)
+    answer = await house.parts.queues.requeue(ANNA, "notification", EVERY)
+    await house.work("deliver")
+
+    assert (overtaken.value.code, task.status) == ("delivery.overtaken", "failed")
+    assert len(answer.requeued) == 2
+    assert sorted(await states(house)) == ["failed", "pending", "sent"]
+    assert len(sink.requests) == 3
+
+
+async def test_a_delivery_whose_task_is_cancelled_ends_and_is_not_planned_anew(house: House, sink: Sink) -> None:
+    await add_channel(house, sink, "other", is_default=False)
+    await add_channel(house, sink, "ops", fallback=("other",))
+    (id,) = await plan(house, 1)
+
+    await house.parts.queues.cancel(ANNA, id)
+    house.clock.move(minutes=5)
+    await house.work()
+
+    row = await house.database.fetchrow("SELECT * FROM notification_deliveries")
+    assert row is not None
+    assert (row["status"], row["provider_code"], row["provider_message"]) == (
+        "failed",
+        "cancelled",
+        "cancelled by anna",
+    )
+    assert (await kinds(house), sink.requests) == (["failed"], [])
+    await house.parts.queues.retry(ANNA, id)
+    await house.work("deliver")
+    assert (await states(house), len(sink.requests)) == (["sent"], 1)
