@@ -1,15 +1,16 @@
 """From kinds of problems to answers."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from alertagent.kernel import errors
 from alertagent.kernel.errors import Detail, Invalid, Problem
-from alertagent.web.errors import MAX_DETAILS, STATUS, did_you_mean, envelope, refusal
+from alertagent.web.errors import MAX_DETAILS, MAX_MESSAGE, MAX_PLACE, STATUS, bare, did_you_mean, envelope, refusal
+from alertagent.web.models import Duration
 from tests.web.small import Note
 
 # The table of the contract, written a second time.
@@ -118,6 +119,65 @@ def test_of_very_many_findings_the_first_are_told_and_soon() -> None:
 
     assert len(problem.details) == MAX_DETAILS
     assert "(and 50000 more)" in problem.message
+
+
+def test_a_megabyte_that_a_message_quotes_is_not_sent_back() -> None:
+    long = "x" * 1_000_000
+
+    answer = shown(Invalid(long, details=[Detail((long, 1), long)]))["error"]
+
+    assert len(answer["message"]) == len(answer["details"][0]["message"]) == MAX_MESSAGE
+    assert answer["message"].endswith("x…")
+    assert len(answer["details"][0]["loc"][0]) == MAX_PLACE
+    assert answer["details"][0]["loc"][1] == 1
+    text = bare(Invalid(long)).body
+    assert isinstance(text, bytes)
+    assert len(orjson.loads(text)) == MAX_MESSAGE
+
+
+class Square(BaseModel):
+    shape: Literal["square"]
+
+
+class Circle(BaseModel):
+    shape: Literal["circle"]
+
+
+class Drawing(BaseModel):
+    shapes: Annotated[
+        tuple[Annotated[Square | Circle, Field(discriminator="shape")], ...], Field(min_length=1, max_length=2)
+    ]
+    colours: Annotated[dict[str, str], Field(max_length=1)] = {}
+    every: Annotated[Duration, Field(gt=timedelta(), le=timedelta(days=1, minutes=1))] = timedelta(hours=1)
+    names: dict[Annotated[str, Field(min_length=1)], str] = {}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"shapes": [{}]}, "shapes.0.shape: Field required"),
+        ({"shapes": [{"shape": "CANARY"}]}, "shapes.0.shape: Input should be one of 'square', 'circle'"),
+        ({"shapes": [{"shape": ["CANARY"]}]}, "shapes.0.shape: Input should be one of 'square', 'circle'"),
+        ({"shapes": []}, "shapes: Array should have at least 1 item after validation, not 0"),
+        (
+            {"shapes": [{"shape": "square"}], "colours": {"a": "b", "c": "d"}},
+            "colours: Object should have at most 1 item",
+        ),
+        ({"shapes": [{"shape": "square"}], "every": "2d"}, "every: Input should be less than or equal to 1d1m"),
+        ({"shapes": [{"shape": "square"}], "every": "0"}, "every: Input should be greater than 0s"),
+        ({"shapes": [{"shape": "square"}], "names": {"": "x"}}, "names.: as a name: String should have at least 1"),
+        ({"shapes": {}}, "shapes: Input should be a valid array"),
+        ({"shapes": [{"shape": "square"}] * 3}, "shapes: Array should have at most 2 items after validation, not 3"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_who_wrote_the_body(body: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Drawing.model_validate_json(orjson.dumps(body))
+
+    problem = refusal(caught.value, Drawing)
+
+    assert problem.message.startswith(message)
+    assert len(problem.details) == 1
 
 
 def test_what_was_sent_is_not_sent_back() -> None:
