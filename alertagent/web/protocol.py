@@ -4,6 +4,8 @@ aiohttp's parser refuses such bytes before any middleware runs, with a plain tex
 `Server` header and a traceback in the log for each.
 """
 
+import re
+
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -11,10 +13,15 @@ from aiohttp.web_protocol import RequestHandler
 from alertagent.kernel.errors import Invalid, Problem
 from alertagent.kernel.ids import new_id
 from alertagent.web.errors import envelope
+from alertagent.web.express import Ordinary
 from alertagent.web.middleware import SECURITY_HEADERS
 from alertagent.web.server import EXPRESS, SERVER
 
 log = structlog.get_logger()
+
+# Where aiohttp begins to repeat what it read: a header with a token, as likely as not.
+_QUOTATION = re.compile(r""":?\s+(?:bytearray\()?b(?P<mark>['"]).*""", re.DOTALL)
+_NAME = re.compile(r"""b['"](?P<name>[A-Za-z0-9-]{1,40}):""")
 
 
 class Runner(web.AppRunner):
@@ -25,7 +32,7 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         # Not the runner's own arguments: the application adds some of its own.
-        handler = self.app[EXPRESS].before(made.request_handler)
+        handler = self.app[EXPRESS].before(_expecting(made.request_handler))
         return _Server(handler, request_factory=made.request_factory, **made._kwargs)
 
 
@@ -47,12 +54,40 @@ class _Protocol(RequestHandler):
         request_id = new_id()
         problem: Problem
         if status == 400:
-            problem = Invalid(f"this is not a request: {message}", code="request.unreadable")
-            log.debug("request.unreadable", request_id=request_id, remote=request.remote, reason=message)
+            reason = _reason(message or "it cannot be read")
+            problem = Invalid(f"this is not a request: {reason}", code="request.unreadable")
+            log.debug("request.unreadable", request_id=request_id, remote=request.remote, reason=reason)
         else:
             problem = Problem("an unexpected error; the server's log has it under this request_id")
             log.error("request.crashed", request_id=request_id, exc_info=exc)
-        response = envelope(problem, path="", request_id=request_id)
-        response.headers.update({**SECURITY_HEADERS, "Server": SERVER, "X-Request-ID": request_id})
-        response.force_close()
-        return response
+        return _refusal(problem, path="", request_id=request_id)
+
+
+def _expecting(handler: Ordinary) -> Ordinary:
+    """aiohttp looks at `Expect` before any middleware, too."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPExpectationFailed:
+            problem = Invalid("of the header Expect only 100-continue is understood", code="request.expectation")
+            return _refusal(problem, path=request.path, request_id=new_id())
+
+    return handle
+
+
+def _refusal(problem: Problem, *, path: str, request_id: str) -> web.Response:
+    response = envelope(problem, path=path, request_id=request_id)
+    response.headers.update({**SECURITY_HEADERS, "Server": SERVER, "X-Request-ID": request_id})
+    response.force_close()
+    return response
+
+
+def _reason(message: str) -> str:
+    """aiohttp's words without the bytes that it shows; of a header only the name stays."""
+    quotation = _QUOTATION.search(message)
+    if quotation is None:
+        return message
+    name = _NAME.search(quotation[0])
+    words = " ".join(message[: quotation.start()].split())
+    return f"{words}, in the header {name['name']}" if name else words

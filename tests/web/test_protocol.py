@@ -52,6 +52,40 @@ async def test_what_is_no_request_gets_the_envelope_too_and_no_version(address: 
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [("request.unreadable", "debug")]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Authorization: Bearer CANARY\x01",
+        b"Authorization: Bearer CANARY\x00",
+        b"Authorization: Bearer CANARY\n X",
+        b"Authorization: Bearer CANARY'\x01",
+        b"Authorization: Bearer " + b"CANARY" * 2000,
+        b"Authorization Bearer CANARY",
+    ],
+)
+async def test_of_a_broken_header_neither_the_answer_nor_the_log_repeats_the_token(address: str, line: bytes) -> None:
+    with capture_logs() as logs:
+        answer = await exchange(address, b"GET /open HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n")
+
+    assert (answer.status, answer.error["code"]) == (400, "request.unreadable")
+    assert "CANARY" not in f"{answer.error} {logs}"
+
+
+async def test_a_broken_header_is_named(address: str) -> None:
+    answer = await exchange(address, b"GET /open HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\x01\r\n\r\n")
+
+    assert answer.error["message"] == "this is not a request: Invalid header value char, in the header Authorization"
+
+
+@pytest.mark.parametrize("path", ["/open", "/nothing"])
+async def test_an_expectation_that_nobody_knows_gets_the_envelope_too(address: str, path: str) -> None:
+    answer = await exchange(address, request("GET", path, b"Expect: unicorns"))
+
+    assert (answer.status, answer.error["code"]) == (400, "request.expectation")
+    assert answer.error["message"] == "of the header Expect only 100-continue is understood"
+    assert answer.headers["server"] == "AlertAgent"
+
+
 async def test_the_next_connection_is_served(address: str) -> None:
     for sent in UNREADABLE.values():
         await exchange(address, sent)
