@@ -21,6 +21,9 @@ MASK = "***"
 ADDRESSES = ("base_url", "host", "url", "webhook_url")
 """The settings that say where secrets are sent."""
 
+_MOST = 20
+"""How many findings are told: a body can hold a hundred thousand, and nobody reads on."""
+
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
 
 
@@ -94,9 +97,10 @@ def parse(model: type[ConfigT], raw: object) -> ConfigT:
         return model.model_validate(raw)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-    details = [Detail(finding["loc"], _wording(finding["type"], finding["msg"])) for finding in found]
+    details = [Detail(finding["loc"], _wording(finding["type"], finding["msg"])) for finding in found[:_MOST]]
     summary = "; ".join(": ".join(filter(None, (_path(detail.loc), detail.message))) for detail in details)
-    raise Invalid(f"the configuration is not valid: {summary}", code="config.invalid", details=details)
+    more = f" (and {len(found) - _MOST} more)" if len(found) > _MOST else ""
+    raise Invalid(f"the configuration is not valid: {summary}{more}", code="config.invalid", details=details)
 
 
 def _wording(kind: str, message: str) -> str:

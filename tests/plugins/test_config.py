@@ -75,6 +75,14 @@ def test_a_finding_has_its_place_and_no_value(raw: dict[str, object], finding: D
     assert caught.value.__cause__ is None
 
 
+def test_of_very_many_findings_the_first_are_told() -> None:
+    with pytest.raises(Invalid) as caught:
+        parse(Settings, {"hook": "https://x"} | {f"unknown{number}": 1 for number in range(5000)})
+
+    assert len(caught.value.details) == 20
+    assert caught.value.message.endswith("unknown19: there is no such setting (and 4980 more)")
+
+
 def test_settings_that_are_no_object_are_refused() -> None:
     with pytest.raises(Invalid, match="configuration is not valid"):
         parse(Settings, ["hook"])
