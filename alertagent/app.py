@@ -218,7 +218,7 @@ class Parts:
     def _govern(self, database: Database, transport: Transport, guard: AddressGuard) -> None:
         """Rules, clusters and what they must run."""
         clock = self.clock
-        self.clusters = Clusters(database, self.audit, check_url=guard.check_url)
+        self.clusters = Clusters(database, self.audit, check_url=partial(guard.check_url, loc=("query_url",)))
         self.query_proxy = QueryProxy(self.clusters, transport)
         self.journal = Journal(self.producer, self.audit)
         self.rules = Rules(database, self.journal, clock)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from alertagent.core.alerts.api import AlertView, view
 from alertagent.core.alerts.service import Alerts
@@ -115,14 +115,26 @@ class PolicyView(Model):
     updated_at: datetime | None
 
 
+def _finding(value: object) -> object:
+    if value is None or isinstance(value, dict | str):
+        return value
+    raise ValueError("write an object or a text")
+
+
+def _number(value: object) -> object:
+    if value is None or isinstance(value, int | str):
+        return value
+    raise ValueError("write a text or a whole number")
+
+
 class CallbackRequest(Model):
     """What a workflow found, as an object with `summary`, `root_cause`, `confidence`, `suggestions` … or as a text."""
 
     task_id: Annotated[str, Field(max_length=100)] | None = None
     status: Literal["succeeded", "failed"] = "succeeded"
-    analysis: dict[str, Any] | str | None = None
+    analysis: Annotated[dict[str, Any] | str | None, BeforeValidator(_finding)] = None
     error: str | None = None
-    execution_id: str | int | None = None
+    execution_id: Annotated[str | int | None, BeforeValidator(_number)] = None
 
 
 class CallbackView(Model):

@@ -3,7 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
 
 from alertagent.core.audit.model import actor_of
 from alertagent.core.silences.model import MAX_MATCHERS, OPEN_END, Draft, Silence, SilenceMatcher, State
@@ -62,8 +70,25 @@ class MatcherModel(Model):
 
 
 MatcherText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_parsed)]
+
+
+_TEXT: TypeAdapter[str] = TypeAdapter(MatcherText)
+
+
+def _chosen(value: object) -> str | MatcherModel:
+    """Validated as what it looks like: a union would name its own types as the place of a mistake, and tell of both."""
+    if isinstance(value, dict | MatcherModel):
+        return MatcherModel.model_validate(value)
+    if isinstance(value, str):
+        return _TEXT.validate_python(value)
+    raise ValueError('write it as severity="critical", or as an object with name and value')
+
+
+AnyMatcher = Annotated[
+    MatcherText | MatcherModel, PlainValidator(_chosen, json_schema_input_type=MatcherText | MatcherModel)
+]
 Matchers = Annotated[
-    tuple[MatcherText | MatcherModel, ...],
+    tuple[AnyMatcher, ...],
     Field(
         min_length=1,
         max_length=MAX_MATCHERS,
