@@ -272,7 +272,7 @@ class Parts:
         self.routing = Routing(database, self.alerts, self.channels, self.audit)
         self.channels.guard(self.routing)
         self.routing_exchange = RoutingExchange(self.routing, self.channels)
-        self.gateway = Gateway(database, self.alerts, self.silences, self.routing, clock)
+        self.gateway = Gateway(database, self.silences, self.routing, clock)
         self._build_analysis(guard, transport)
         self.circuits = Circuits(
             database,

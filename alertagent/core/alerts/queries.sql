@@ -68,10 +68,6 @@ SELECT fingerprint, transition FROM written WHERE transition <> '';
 -- name: firing_from
 SELECT * FROM alerts WHERE status = 'firing' AND source = $1;
 
--- name: firing_keys
--- What fires with these labels at least.
-SELECT fingerprint FROM firing_alerts WHERE labels @> $1 ORDER BY fingerprint;
-
 -- name: expire
 -- Silence ends an alert. After a start of ours nobody is blamed for the time in which nobody could post: an alert
 -- last seen before $2 gets until $3.

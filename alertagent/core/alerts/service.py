@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,6 @@ from alertagent.kernel.backoff import full_jitter
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import NotFound, Unavailable
 from alertagent.kernel.ids import new_id
-from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher, Operator
 from alertagent.kernel.record import record
 from alertagent.queue.producer import Producer
@@ -60,9 +59,6 @@ PATIENCE = timedelta(minutes=5)
 # After a start, how long the sources get to repeat what fires: they could not reach us before.
 GRACE_AFTER_START = timedelta(minutes=1)
 SWEEP_EVERY = timedelta(seconds=1)
-
-# Who reads all that fires lets others have their turn after so many.
-AT_A_TIME = 250
 
 _CONFLICT_TRIES = 5
 
@@ -186,16 +182,6 @@ class Alerts:
     async def firing_from(self, source: str) -> list[Alert]:
         """The firing alerts that came through this door."""
         return [_alert(row) for row in await self._database.fetch(sql.firing_from, source)]
-
-    async def firing(self, labels: Labels) -> AsyncIterator[list[Alert]]:
-        """All firing alerts that have at least these labels, by fingerprint, some hundred at a time.
-
-        Which they are is asked once: to go on from the last one would have the database read all before it again.
-        """
-        keys = [row["fingerprint"] for row in await self._database.fetch(sql.firing_keys, labels)]
-        for start in range(0, len(keys), AT_A_TIME):
-            found = await self.find(keys[start : start + AT_A_TIME])
-            yield [alert for alert in found if alert.is_firing]
 
     async def page(self, request: PageRequest) -> tuple[list[Alert], str | None, int | None]:
         listing, request = _narrowed(request)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from alertagent.core.alertmanager.matching import parse_matchers
-from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import Matcher, Operator
 
 # The release of Alertmanager whose API v2 this is: the first that tells which alerts are muted by the time of the week.
@@ -43,9 +42,6 @@ class Question:
     def labels(self) -> Mapping[str, str]:
         """Labels that every alert asked for has: what a database can look for."""
         return {m.name: m.value for m in self.matchers if m.operator is Operator.EQUAL and m.value}
-
-    def fits(self, labels: Labels) -> bool:
-        return all(matcher.matches(labels) for matcher in self.matchers)
 
     def hears(self, receiver: str) -> bool:
         return self.receiver is None or self.receiver.fullmatch(receiver) is not None

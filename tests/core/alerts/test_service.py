@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.alerts.model import Alert, AlertStatus, IncomingAlert, NotificationStatus
-from alertagent.core.alerts.service import AT_A_TIME, GRACE_AFTER_START, PATIENCE, Alerts, Notice, waves
-from alertagent.kernel.clock import rfc3339
+from alertagent.core.alerts.service import GRACE_AFTER_START, PATIENCE, Alerts, Notice, waves
 from alertagent.kernel.errors import NotFound
 from alertagent.queue.streams import FIELD, Keys
 from alertagent.queue.task import decode
@@ -378,25 +377,6 @@ async def test_of_several_notices_at_once_each_is_told_and_the_last_status_count
 
 def notice(alert: IncomingAlert, kind: str, status: NotificationStatus | None) -> Notice:
     return Notice(fingerprint=alert.fingerprint, episode=1, kind=kind, status=status, detail={"kind": kind})
-
-
-async def test_what_fires_is_read_by_fingerprint_and_whole(house: House) -> None:
-    count = AT_A_TIME + 2
-    end = rfc3339(house.clock.now() + timedelta(days=1))
-    shop, web = [
-        [{"labels": {"alertname": str(number), "team": team}, "endsAt": end} for number in range(count)]
-        for team in ("shop", "web")
-    ]
-    await house.post(*shop, *web)
-    await house.resolve("0", team="web")
-
-    parts = [part async for part in house.parts.alerts.firing({"team": "web"})]
-
-    found = [alert for part in parts for alert in part]
-    assert [len(part) for part in parts] == [AT_A_TIME, 1]
-    assert [alert.fingerprint for alert in found] == sorted({alert.fingerprint for alert in found})
-    assert {alert.labels["team"] for alert in found} == {"web"}
-    assert await house.parts.alerts.get(found[0].fingerprint) == found[0]
 
 
 async def test_an_alert_nobody_knows_is_not_found(house: House) -> None:

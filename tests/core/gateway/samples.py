@@ -1,13 +1,10 @@
-"""Alerts and routes to test with."""
+"""Routes to test with."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
-from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.routing.document import read_yaml
 from alertagent.core.routing.model import RoutingTable
 from alertagent.core.routing.table import table_of
-from alertagent.kernel.labels import fingerprint
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -36,31 +33,3 @@ time_intervals:
 
 def table(document: str = ROUTES) -> RoutingTable:
     return table_of(read_yaml(document.encode()).document, 1)
-
-
-def alert(name: str = "DiskFull", /, **labels: str) -> Alert:
-    named = {"alertname": name, **labels}
-    return make(labels=named, fingerprint=fingerprint(named))
-
-
-def make(**values: Any) -> Alert:
-    defaults: dict[str, Any] = {
-        "fingerprint": "f",
-        "status": AlertStatus.FIRING,
-        "labels": {"alertname": "DiskFull"},
-        "annotations": {},
-        "generator_url": "",
-        "source": "api",
-        "starts_at": NOON,
-        "ends_at": NOON + timedelta(minutes=5),
-        "last_seen_at": NOON,
-        "updated_at": NOON,
-        "fired_at": NOON,
-        "episode": 1,
-        "analysis_status": AnalysisStatus.PENDING,
-        "analysis_result": None,
-        "task_id": None,
-        "notification_status": NotificationStatus.PENDING,
-        "acknowledged_by": None,
-    }
-    return Alert(**{**defaults, **values})

@@ -14,7 +14,7 @@ import yaml
 
 from alertagent import __version__
 from alertagent.app import Service
-from alertagent.core.gateway.service import AT_ONCE
+from alertagent.core.gateway.places import AT_ONCE
 from alertagent.web.server import WRITE_TIMEOUT_SECONDS
 from tests.support.service import ADMIN_TOKEN, Answer, Api
 

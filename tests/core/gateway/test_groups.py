@@ -10,34 +10,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertagent.core.alerts.model import Alert
-from alertagent.core.gateway.groups import Grouping, place_of
-from alertagent.core.gateway.model import Question, Standing
+from alertagent.core.gateway.groups import Grouping, Pages, grouped_by, place_of, place_of_member
+from alertagent.core.gateway.model import Question
+from alertagent.kernel.labels import Labels
 from alertagent.kernel.matchers import compile_pattern
-from tests.core.gateway.samples import NOON, alert, make, table
+from tests.core.gateway.samples import NOON, table
 
-LABELS = st.dictionaries(st.text("abé字\x01~", min_size=1, max_size=3), st.text("abé字\x01~", max_size=3), max_size=4)
-
-
-def grouped(*alerts: Alert, question: Question | None = None, hours: float = 2) -> list[Any]:
-    """In order, read back, as they are so many hours after noon."""
-    grouping = Grouping(table(), question or Question(), NOON + timedelta(hours=hours))
-    for each in alerts:
-        grouping.add(each, Standing())
-    return [
-        {
-            "receiver": group.receiver,
-            "labels": group.labels,
-            "alerts": [
-                orjson.loads(member.written) for member in sorted(group.members, key=lambda member: member.place)
-            ],
-        }
-        for group in sorted(grouping.groups, key=lambda group: group.place)
-    ]
+LABELS = st.dictionaries(st.text("abé字\x01~%", min_size=1, max_size=3), st.text("abé字\x01~", max_size=3), max_size=4)
 
 
-def receivers(group: Any) -> list[list[str]]:
-    return [[receiver["name"] for receiver in alert["receivers"]] for alert in group["alerts"]]
+def grouped(*alerts: Labels, question: Question | None = None, hours: float = 2) -> list[Any]:
+    """In order, with the labels of their alerts in order, as they are so many hours after noon."""
+    routes = table()
+    grouping = Grouping(routes, question or Question(), NOON + timedelta(hours=hours))
+    for number, labels in enumerate(alerts):
+        for group in grouping.of(routes.takers(labels), labels):
+            group.keys += f"{number} ".encode()
+    found = []
+    for group in sorted(grouping.groups, key=lambda group: group.place):
+        own = sorted((alerts[int(key)] for key in group.fingerprints), key=place_of_member)
+        muted_by = grouping.muted_by(group.route)
+        receiver = group.route.receiver
+        found.append({"receiver": receiver, "labels": group.labels_of(own[0]), "alerts": own, "muted": muted_by})
+    return found
+
+
+def alert(name: str = "DiskFull", /, **labels: str) -> Labels:
+    return {"alertname": name, **labels}
 
 
 def test_alerts_of_a_route_share_a_group_where_the_labels_that_it_groups_by_are_the_same() -> None:
@@ -49,23 +48,23 @@ def test_alerts_of_a_route_share_a_group_where_the_labels_that_it_groups_by_are_
     ]
 
 
-def test_an_alert_that_two_routes_take_is_in_two_groups_and_names_both() -> None:
+def test_an_alert_that_two_routes_take_is_in_two_groups() -> None:
     groups = grouped(alert(severity="critical", team="web"))
 
-    assert [(group["receiver"], group["labels"], receivers(group)) for group in groups] == [
-        ("web", {"alertname": "DiskFull"}, [["on-call", "web"]]),
-        ("on-call", {"alertname": "DiskFull", "severity": "critical", "team": "web"}, [["on-call", "web"]]),
+    assert [(group["receiver"], group["labels"]) for group in groups] == [
+        ("web", {"alertname": "DiskFull"}),
+        ("on-call", {"alertname": "DiskFull", "severity": "critical", "team": "web"}),
     ]
 
 
-def test_of_a_receiver_asked_for_only_its_groups_and_its_name_are_told() -> None:
+def test_of_a_receiver_asked_for_only_its_groups_are_told() -> None:
     groups = grouped(alert(severity="critical", team="web"), question=Question(receiver=compile_pattern("on-.*")))
 
-    assert [(group["receiver"], receivers(group)) for group in groups] == [("on-call", [["on-call"]])]
+    assert [group["receiver"] for group in groups] == ["on-call"]
 
 
 def test_a_label_that_an_alert_does_not_have_is_not_in_its_group() -> None:
-    [group] = grouped(make(labels={"team": "db"}))
+    [group] = grouped({"team": "db"})
 
     assert group["labels"] == {}
 
@@ -74,14 +73,10 @@ def test_muted_groups_say_by_what_and_are_left_out_where_nobody_wants_them() -> 
     both = alert(severity="critical", team="web")
 
     shown = grouped(both, hours=0)
-    assert [(group["receiver"], group["alerts"][0]["status"]["mutedBy"]) for group in shown] == [
-        ("web", ["lunch"]),
-        ("on-call", []),
-    ]
-    assert [group["alerts"][0]["status"]["state"] for group in shown] == ["suppressed", "active"]
-
     left = grouped(both, question=Question(muted=False), hours=0)
-    assert [(group["receiver"], receivers(group)) for group in left] == [("on-call", [["on-call", "web"]])]
+
+    assert [(group["receiver"], group["muted"]) for group in shown] == [("web", ("lunch",)), ("on-call", ())]
+    assert [group["receiver"] for group in left] == ["on-call"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +93,7 @@ def test_muted_groups_say_by_what_and_are_left_out_where_nobody_wants_them() -> 
 def test_a_route_is_muted_by_intervals_and_outside_of_active_ones(team: str, hours: float, names: list[str]) -> None:
     [group] = grouped(alert(team=team), hours=hours)
 
-    assert group["alerts"][0]["status"]["mutedBy"] == names
+    assert group["muted"] == tuple(names)
 
 
 def test_members_stand_by_job_and_instance_and_then_by_their_labels() -> None:
@@ -113,7 +108,7 @@ def test_members_stand_by_job_and_instance_and_then_by_their_labels() -> None:
         alert(job="i"),
     )
 
-    order = [[each["labels"].get(name) for name in ("job", "instance", "z")] for each in group["alerts"]]
+    order = [[each.get(name) for name in ("job", "instance", "z")] for each in group["alerts"]]
     assert order == [
         ["i", None, None],
         ["j", "a", None],
@@ -124,6 +119,32 @@ def test_members_stand_by_job_and_instance_and_then_by_their_labels() -> None:
         [None, None, None],
         [None, None, "1"],
     ]
+
+
+def test_the_labels_that_any_route_groups_by_are_known_unless_one_groups_by_all() -> None:
+    by_some = [route for route in table().root.all() if route.group_by is not None]
+
+    assert grouped_by(by_some) == ["alertname"]
+    assert grouped_by(table().root.all()) is None
+
+
+def test_a_group_is_written_some_alerts_at_a_time() -> None:
+    grouping = Grouping(table(), Question(), NOON)
+    one, other = (grouping.of([table().root], alert(name))[0] for name in "AB")
+    pages = Pages()
+
+    parts = [
+        *pages.written(one, {"alertname": "A"}, [b"1", b"2"]),
+        *pages.written(one, {"alertname": "A"}, [b"3"]),
+        *pages.written(other, {"alertname": "B"}, [b"4"]),
+        pages.end(),
+    ]
+
+    assert [(group["labels"], group["alerts"]) for group in orjson.loads(b"".join(parts))] == [
+        ({"alertname": "A"}, [1, 2, 3]),
+        ({"alertname": "B"}, [4]),
+    ]
+    assert orjson.loads(Pages().end()) == []
 
 
 def before(one: Mapping[str, str], other: Mapping[str, str]) -> int:

@@ -49,13 +49,6 @@ def test_the_database_can_look_for_what_must_be_equal_and_not_empty() -> None:
     assert question.labels == {"a": "b", "h": "i"}
 
 
-def test_all_matchers_must_fit() -> None:
-    question = Question(matchers=read_filter(["a=b", "a=c"]))
-
-    assert not question.fits({"a": "b"})
-    assert not question.fits({"a": "c"})
-
-
 def test_a_receiver_is_asked_for_by_its_whole_name() -> None:
     question = Question(receiver=compile_pattern("on-.*|web"))
 

@@ -8,14 +8,20 @@ from typing import Any
 import orjson
 import pytest
 
-from alertagent.core.alerts.service import AT_A_TIME
 from alertagent.core.audit.model import SYSTEM
+from alertagent.core.gateway import reading
 from alertagent.core.gateway.model import Question, read_filter
-from alertagent.core.gateway.service import AT_ONCE, SMALL, STRETCH, Gateway, in_order
+from alertagent.core.gateway.places import AT_ONCE, SMALL
+from alertagent.core.gateway.reading import AT_A_TIME
+from alertagent.core.gateway.render import moment
+from alertagent.core.gateway.service import Gateway
+from alertagent.core.gateway.telling import STRETCH, in_order
 from alertagent.core.routing.document import read_yaml
 from alertagent.kernel.errors import Unavailable
+from alertagent.kernel.labels import fingerprint
 from alertagent.kernel.matchers import compile_pattern
 from alertagent.storage.migrate import migrate
+from alertagent.storage.pages import PageRequest
 from tests.core.alerts.house import House, open_house
 from tests.core.gateway.samples import ROUTES
 from tests.core.silences.samples import draft
@@ -57,6 +63,113 @@ async def test_what_fires_is_told_by_fingerprint_and_what_is_over_is_not(house: 
     assert [alert["receivers"] for alert in found] == [[{"name": "default"}]] * 3
 
 
+async def test_an_alert_has_everything_that_clients_read(house: House) -> None:
+    """What is asked of PostgreSQL here, and not of Python: times in UTC, cut off after the milliseconds, and JSON."""
+    labels = {"alertname": "DiskFull", "team": '运维 "a\\b"\n\t\x01é'}
+    ends_at = house.clock.now() + timedelta(days=1)
+    await house.post(
+        {
+            "labels": labels,
+            "annotations": {"summary": "the disk is 100% full: {{ $labels }} \u2028"},
+            "generatorURL": 'http://prometheus/graph?a="b"&c=运',
+            "startsAt": "2026-11-28T11:42:41.308999+08:00",
+            "endsAt": ends_at.isoformat(),
+        },
+        {"labels": {"alertname": "HostDown"}, "startsAt": "2026-01-01T00:00:00Z", "endsAt": ends_at.isoformat()},
+    )
+
+    found = {alert["labels"]["alertname"]: alert for alert in await told(house)}
+
+    assert found["DiskFull"] == {
+        "annotations": {"summary": "the disk is 100% full: {{ $labels }} \u2028"},
+        "endsAt": moment(ends_at),
+        "fingerprint": fingerprint(labels),
+        "generatorURL": 'http://prometheus/graph?a="b"&c=运',
+        "labels": labels,
+        "receivers": [{"name": "default"}],
+        "startsAt": "2026-11-28T03:42:41.308Z",
+        "status": {"inhibitedBy": [], "mutedBy": [], "silencedBy": [], "state": "active"},
+        "updatedAt": moment(house.clock.now()),
+    }
+    assert found["HostDown"]["startsAt"] == "2026-01-01T00:00:00.000Z"
+    assert found["HostDown"]["annotations"] == {}
+    assert "generatorURL" not in found["HostDown"]
+    groups = [alert for group in await grouped(house) for alert in group["alerts"]]
+    assert sorted(groups, key=str) == sorted(found.values(), key=str)
+
+
+FILTERS = [
+    *('host=~"h1.*"', 'host!~"h1.*"', 'host=~""', 'host=~".*"', 'host!~".+"', 'host=~"(?i)H1|"', "host!=h1", "host="),
+    *("host!=", "team=~we.", "team!~we.", "team!=web", "other=~.+", "other!~.+", "other=~"),
+]
+
+
+async def test_a_filter_finds_the_same_by_the_values_of_a_label_and_alert_by_alert(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = [{"host": host, "team": team} for host in ("h1", "h12", "h2", "") for team in ("web", "")]
+    end = (house.clock.now() + timedelta(days=1)).isoformat()
+    await house.post(*({"labels": {"alertname": "A", **labels}, "endsAt": end} for labels in sets))
+    fired, _, _ = await house.parts.alerts.page(PageRequest())
+
+    for filter in FILTERS:
+        matchers = read_filter([filter])
+        expected = sorted(alert.fingerprint for alert in fired if matchers[0].matches(alert.labels))
+        monkeypatch.setattr(reading, "FEW_VALUES", 100)
+        by_values = await told(house, filter, "alertname=A")
+        groups_by_values = await grouped(house, matchers=matchers)
+        monkeypatch.setattr(reading, "FEW_VALUES", 0)
+        one_by_one = await told(house, filter)
+        groups_one_by_one = await grouped(house, matchers=matchers)
+
+        assert [alert["fingerprint"] for alert in by_values] == expected, filter
+        assert one_by_one == by_values, filter
+        assert groups_one_by_one == groups_by_values, filter
+        assert sorted(alert["fingerprint"] for group in groups_by_values for alert in group["alerts"]) == expected
+
+
+async def test_of_what_ended_while_an_answer_was_made_nothing_is_told(house: House) -> None:
+    await fire_many(house, 2 * AT_A_TIME)
+    answer = house.parts.gateway.alerts(Question(matchers=read_filter(["alertname=A"])))
+    first = await anext(answer)
+    await house.database.execute("UPDATE alerts SET status = 'resolved'")
+
+    rest = await whole(answer)
+
+    assert AT_A_TIME <= len(orjson.loads(first + rest)) <= 2 * AT_A_TIME
+    assert await told(house) == await grouped(house) == []
+
+
+async def test_alerts_that_agree_in_what_an_inhibition_looks_at_are_held_back_alike(house: House) -> None:
+    rules = [{"source_matchers": ['severity="critical"'], "target_matchers": ['severity="warning"'], "equal": ["host"]}]
+    document = f"{{route: {{receiver: ops}}, inhibit_rules: {orjson.dumps(rules).decode()}}}"
+    await store(house, document, "ops")
+    source = await house.fire("HostDown", severity="critical", host="a")
+    for name in ("Slow", "Late"):
+        await house.fire(name, severity="warning", host="a")
+        await house.fire(name, severity="warning", host="b")
+        await house.fire(name, severity="warning")
+    await house.work("dispatch")
+
+    found = await told(house)
+
+    assert {alert["labels"]["alertname"] for alert in found if alert["status"]["inhibitedBy"]} == {"Slow", "Late"}
+    assert [alert["status"]["inhibitedBy"] for alert in found if alert["labels"].get("host") == "a"].count(
+        [source.fingerprint]
+    ) == 2
+    assert len(await told(house, inhibited=False)) == 5
+
+
+async def test_a_group_larger_than_what_is_read_at_once_is_in_order(house: House) -> None:
+    await fire_many(house, 2 * AT_A_TIME + 1)
+    await house.fire("B", job="j")
+
+    many, one = await grouped(house)
+
+    assert [alert["labels"]["instance"] for alert in many["alerts"]] == sorted(map(str, range(2 * AT_A_TIME + 1)))
+    assert [alert["labels"] for alert in one["alerts"]] == [{"alertname": "B", "job": "j"}]
+
+
 async def test_more_alerts_than_are_read_at_a_time_are_all_told_once(house: House) -> None:
     count = 2 * AT_A_TIME + 3
     end = (house.clock.now() + timedelta(days=1)).isoformat()
@@ -64,7 +177,9 @@ async def test_more_alerts_than_are_read_at_a_time_are_all_told_once(house: Hous
         *({"labels": {"alertname": "A", "instance": str(number)}, "endsAt": end} for number in range(count))
     )
 
-    assert len({alert["fingerprint"] for alert in await told(house)}) == count
+    for filter in ([], ["alertname=A"], ["instance!="]):
+        keys = [alert["fingerprint"] for alert in await told(house, *filter)]
+        assert (len(set(keys)), keys) == (count, sorted(keys))
     [group] = await grouped(house)
     assert [alert["labels"]["instance"] for alert in group["alerts"]] == sorted(map(str, range(count)))
 
@@ -145,6 +260,10 @@ async def test_a_stored_document_says_who_hears(house: House) -> None:
         ("on-call", {"alertname": "A", "severity": "critical", "team": "web"}),
     ]
     assert await house.parts.gateway.receivers() == ["everyone", "on-call", "web", "shop"]
+    groups = {group["receiver"]["name"]: group["alerts"] for group in await grouped(house)}
+    assert groups["web"][0]["receivers"] == groups["on-call"][0]["receivers"] == [{"name": "on-call"}, {"name": "web"}]
+    [alone] = await grouped(house, receiver=compile_pattern("web"))
+    assert alone["alerts"][0]["receivers"] == [{"name": "web"}]
     assert "- name: shop\n" in await house.parts.gateway.configuration()
 
 
@@ -196,7 +315,6 @@ async def test_who_finds_no_place_in_time_is_told_so(house: House) -> None:
     parts = house.parts
     gateway = Gateway(
         house.database,
-        parts.alerts,
         parts.silences,
         parts.routing,
         house.clock,
