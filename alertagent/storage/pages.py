@@ -25,6 +25,9 @@ _ESCAPED = {r"\b": r"\y", r"\B": r"\Y", r"\z": r"\Z"}
 # Counting more costs more than anyone reads out of the number.
 COUNT_UP_TO = 10_000
 
+# Of a list that can be walked, what a filter finds is looked for among so many first.
+NEAR = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -39,7 +42,8 @@ class Listing:
     """What a list shows. `source` is a SELECT; the columns are read from its result.
 
     `labels` names a jsonb column whose keys can be filtered like fields; `key` is unique and breaks ties. A text is
-    looked for in the columns `search`, and in `lowered`, which is in lower case already and so much faster.
+    looked for in the columns `search`, and in `lowered`, which is in lower case already and so much faster. `walked`
+    are the fields that have an index together with the key: in their order the first rows are found without the others.
     """
 
     source: str
@@ -50,6 +54,7 @@ class Listing:
     labels: str | None = None
     search: Sequence[str] = ()
     lowered: str | None = None
+    walked: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,18 +99,36 @@ class _Order:
 
 async def fetch_page(executor: Executor, listing: Listing, request: PageRequest, *parameters: object) -> PageOf:
     """Run the list, whose source may have parameters. Raises Invalid for a bad sort, filter or cursor."""
-    order = _order(listing, request.sort or listing.sort)
-    statement = filtered(listing, request, parameters)
-    everything = Statement([*statement.conditions], [*statement.arguments])
-    if request.cursor is not None:
-        statement.conditions.append(_after(statement, order, _opened(request, listing, len(order))))
     with explained():
-        rows = await executor.fetch(_select(listing, statement, order, request.limit + 1), *statement.arguments)
+        rows = await _rows(executor, listing, request, parameters)
         more = len(rows) > request.limit
         is_all = request.cursor is None and not more
-        total = len(rows) if is_all else await _count(executor, listing, everything)
+        total = len(rows) if is_all else await _count(executor, listing, filtered(listing, request, parameters))
     rows = rows[: request.limit]
     return PageOf(rows, _cursor(request, listing, rows[-1]) if more else None, total if total <= COUNT_UP_TO else None)
+
+
+async def _rows(
+    executor: Executor, listing: Listing, request: PageRequest, parameters: Sequence[object]
+) -> list[asyncpg.Record]:
+    """The rows of a page, and one more if there is one.
+
+    PostgreSQL cannot know how many rows an expression or a label fits. It takes them for few, looks through the whole
+    list and sorts what it found; so where the list can be walked, a filter is tried on the first rows alone before.
+    """
+    sort = request.sort or listing.sort
+    order = _order(listing, sort)
+    statement = filtered(listing, request, parameters)
+    after = "true"
+    if request.cursor is not None:
+        after = _after(statement, order, _opened(request, listing, len(order)))
+    if statement.conditions and sort.strip().removeprefix("-") in listing.walked:
+        near = _select_near(listing, statement, order, after, limit=request.limit + 1)
+        rows = await executor.fetch(near, *statement.arguments)
+        if len(rows) > request.limit:
+            return rows
+    statement.conditions.append(after)
+    return await executor.fetch(_select(listing, statement, order, request.limit + 1), *statement.arguments)
 
 
 async def fetch_keys(executor: Executor, listing: Listing, request: PageRequest) -> list[str]:
@@ -227,12 +250,32 @@ def _posix(pattern: str) -> str:
 
 
 def _select(listing: Listing, statement: Statement, order: list[_Order], limit: int) -> str:
-    keys = ", ".join(f"({part.column.sql})::text" for part in order)
-    by = ", ".join(f"{part.column.sql} {'DESC' if part.descending else 'ASC'}" for part in order)
     return (
-        f"SELECT t.*, ARRAY[{keys}] AS _keys FROM ({listing.source}) AS t"  # noqa: S608 - the listing is ours
+        f"SELECT t.*, {_places(order)} AS _keys FROM ({listing.source}) AS t"  # noqa: S608 - the listing is ours
+        f" WHERE {statement.where} ORDER BY {_by(order)} LIMIT {limit}"
+    )
+
+
+def _select_near(listing: Listing, statement: Statement, order: list[_Order], after: str, *, limit: int) -> str:
+    """The same from the first NEAR rows, of which PostgreSQL reads only what the filter and the order need."""
+    source, by = f"({listing.source}) AS t", _by(order)
+    near = f"SELECT t.* FROM {source} WHERE {after} ORDER BY {by} LIMIT {NEAR}"  # noqa: S608 - the listing is ours
+    picked = (
+        f"SELECT {listing.key} AS key FROM ({near}) AS t"  # noqa: S608 - as above
         f" WHERE {statement.where} ORDER BY {by} LIMIT {limit}"
     )
+    return (
+        f"WITH picked AS MATERIALIZED ({picked}) SELECT t.*, {_places(order)} AS _keys"  # noqa: S608 - as above
+        f" FROM picked JOIN {source} ON {listing.key} = picked.key ORDER BY {by}"
+    )
+
+
+def _places(order: list[_Order]) -> str:
+    return f"ARRAY[{', '.join(f'({part.column.sql})::text' for part in order)}]"
+
+
+def _by(order: list[_Order]) -> str:
+    return ", ".join(f"{part.column.sql} {'DESC' if part.descending else 'ASC'}" for part in order)
 
 
 def _after(statement: Statement, order: list[_Order], values: list[str]) -> str:

@@ -313,3 +313,26 @@ async def test_a_source_may_have_parameters_beside_those_of_the_request(database
 
     assert [row["id"] for row in page.rows] == expected
     assert page.total == len(expected)
+
+
+@pytest.mark.parametrize("near", [1, 4, 25, 5_000])
+async def test_a_filter_that_is_tried_on_the_first_rows_before_finds_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    monkeypatch.setattr(pages, "NEAR", near)
+    by_walking = replace(LISTING, walked=("made_at", "size"))
+
+    for sort, filter in itertools.product(
+        ["made_at", "-made_at", "-size", "name"], ['env="prod"', 'name!~"b.*"', 'n="7"']
+    ):
+        cursors: list[str | None] = [None, None]
+        for _ in range(len(ROWS)):
+            one, other = [
+                await fetch_page(database, listing, PageRequest(limit=2, sort=sort, filter=[filter], cursor=cursor))
+                for listing, cursor in zip((LISTING, by_walking), cursors, strict=True)
+            ]
+            assert (one.rows, one.total) == (other.rows, other.total), (sort, filter)
+            cursors = [one.next_cursor, other.next_cursor]
+            if cursors == [None, None]:
+                break
+        assert cursors == [None, None]

@@ -79,6 +79,7 @@ LISTING = Listing(
     key="t.fingerprint",
     labels="t.labels",
     search=("t.labels::text", "t.annotations::text"),
+    walked=("updated_at",),
 )
 
 FIRING = replace(
@@ -97,6 +98,7 @@ FIRING = replace(
     labels="t.own_labels",
     search=(),
     lowered="t.words",
+    walked=("updated_at", "starts_at"),
 )
 """The firing ones of LISTING, from rows that are few and lie together."""
 
