@@ -10,6 +10,7 @@ from typing import Any
 
 from alertagent.core.gateway.model import Question, Standing
 from alertagent.core.notify.inhibiting import inhibitors
+from alertagent.core.routing.inhibition import as_target
 from alertagent.core.routing.model import Route, RoutingTable
 from alertagent.core.silences.coverage import ActiveSilences
 from alertagent.kernel.labels import Labels
@@ -65,8 +66,9 @@ class Judge:
         self._table = table
         self._silences = silences
         rules = table.inhibitions
-        matchers = [matcher for rule in rules for matcher in (*rule.source, *rule.target)]
-        self._names = sorted({*names_in(matchers), *(name for rule in rules for name in rule.equal)})
+        self._matched = names_in(matcher for rule in rules for matcher in (*rule.source, *rule.target))
+        self._names = sorted({*self._matched, *(name for rule in rules for name in rule.equal)})
+        self._targets: dict[Values, bool] = {}
         self._inhibitors: dict[Values, Values] = {}
 
     async def standings(self, alerts: Sequence[Labels]) -> Sequence[Standing]:
@@ -79,14 +81,26 @@ class Judge:
 
     async def _inhibited(self, alerts: Sequence[Labels]) -> Sequence[Values]:
         names = self._names
-        keys = [tuple([labels.get(name, "") for name in names]) for labels in alerts]
+        keys = [
+            tuple([labels.get(name, "") for name in names]) if self._is_target(labels) else None for labels in alerts
+        ]
         make_room(self._inhibitors)
-        unknown = list({key for key in keys if key not in self._inhibitors})
+        unknown = list({key for key in keys if key is not None and key not in self._inhibitors})
         if unknown:
             asked = ((str(place), dict(zip(names, key, strict=True))) for place, key in enumerate(unknown))
             found = await inhibitors(self._database, self._table, asked)
             self._inhibitors |= {key: found.get(str(place), ()) for place, key in enumerate(unknown)}
-        return [self._inhibitors[key] for key in keys]
+        return [self._inhibitors[key] if key is not None else () for key in keys]
+
+    def _is_target(self, labels: Labels) -> bool:
+        """Whether any inhibition concerns such an alert, whatever else fires."""
+        values = tuple([labels.get(name, "") for name in self._matched])
+        known = self._targets.get(values)
+        if known is None:
+            make_room(self._targets)
+            sides = as_target(self._table.inhibitions, dict(zip(self._matched, values, strict=True)))
+            known = self._targets[values] = any(True for _ in sides)
+        return known
 
 
 def names_in(matchers: Iterable[Matcher]) -> Sequence[str]:
