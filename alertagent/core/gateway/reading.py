@@ -109,8 +109,9 @@ class Reading:
             yield Outlines(fingerprints, labels, others)
 
     async def among(self, fingerprints: Sequence[str]) -> Written:
-        """Those of these alerts that fire still, whatever the question."""
-        return Written(*await self._columns(f"{sql.written} fingerprint = ANY ($1)", ["labels", "rest"], fingerprints))
+        """Those of these alerts that fire still, whatever the question, in no order."""
+        statement = f"{sql.written} fingerprint = ANY ($1)"
+        return Written(*await self._columns(statement, ["labels", "rest"], fingerprints, order=""))
 
     async def labels(self, fingerprints: Sequence[str]) -> AsyncGenerator[Iterable[tuple[str, bytes]], None]:
         """The labels of those of these alerts that fire still, whatever the question."""
@@ -136,8 +137,10 @@ class Reading:
                 after = columns[0][-1]
                 yield columns
 
-    async def _columns(self, select: str, names: Sequence[str], *arguments: object) -> Sequence[Any]:
-        columns = "".join(f", array_agg({name} ORDER BY fingerprint)" for name in ("fingerprint", *names))[2:]
+    async def _columns(
+        self, select: str, names: Sequence[str], *arguments: object, order: str = "ORDER BY fingerprint"
+    ) -> Sequence[Any]:
+        columns = ", ".join(f"array_agg({name} {order})" for name in ("fingerprint", *names))
         row = await self._database.fetchrow(f"SELECT {columns} FROM ({select}) AS found", *arguments)  # noqa: S608
         return [column or [] for column in row or ()]
 
