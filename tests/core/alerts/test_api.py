@@ -6,10 +6,18 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from prometheus_client import Counter
+
 from alertagent.app import Service
+from alertagent.core.alerts.api import LARGE_POST, AlertsApi
+from alertagent.core.alerts.intake import Timeouts
 from alertagent.core.notify.kinds import FLUSH, Flush
+from alertagent.kernel.errors import Invalid
 from alertagent.kernel.labels import fingerprint
-from tests.core.alerts.house import until
+from alertagent.web.access import Principal
+from alertagent.web.call import Call
+from tests.core.alerts.house import House, until
 from tests.support.service import Answer, Api, make_settings, serving
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -71,9 +79,7 @@ async def test_a_refusal_of_api_v2_is_a_bare_text_as_alertmanagers_and_the_good_
     answer = await api.post("//api/v2/alerts", posted)
 
     assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
-    assert answer.json == (
-        "1 findings, the first at 1: an alert needs at least one label with a value; the other 2 alerts are stored"
-    )
+    assert answer.json == ("1: an alert needs at least one label with a value; the other 2 alerts are stored")
     assert ids(await api.get("/alerts")) == {"a", "b"}
 
 
@@ -349,3 +355,24 @@ async def test_both_doors_refuse_while_too_many_tasks_wait_and_open_again(databa
 
         await api.post("/queues/notification/resume")
         assert await until(lambda: answers(200))
+
+
+@pytest.mark.parametrize("door", ["webhook", "api_v2"])
+async def test_a_huge_post_of_wrong_alerts_leaves_the_loop_to_the_others(house: House, door: str) -> None:
+    timeouts = Timeouts(resolve=timedelta(minutes=5), stale=timedelta(days=1))
+    api = AlertsApi(
+        house.parts.alerts, house.clock, timeouts, Counter("received", "", ["source", "status"], registry=None)
+    )
+    call = Call(request_id="r", trace="t", remote="192.0.2.1", principal=Principal(id="p", name="prometheus"))
+    wrong: list[Any] = [{}] * 20_000
+    body = json.dumps(webhook(*wrong) if door == "webhook" else wrong).encode() + b" " * LARGE_POST
+
+    post = asyncio.create_task(getattr(api, door)(call, body))
+    turns = 0
+    while not post.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    with pytest.raises(Invalid, match=r"Field required .* the other 0 alerts are stored"):
+        await post
+    assert turns > 100
