@@ -822,6 +822,8 @@ def _several_files() -> Iterator[Case]:
         "an empty file": b'{"files": [{"name": "a.yml", "content": ""}]}',
     }.items():
         yield Case(name=name, path=path, body=body)
+    many = b'{"files": [' + b"{}," * 500_000 + b"{}]}"
+    yield Case(name="very many wrong files", path=path, body=many, names="files.0.name: Field required (and 1 more)")
 
 
 def _to_adopt() -> Iterator[Case]:
