@@ -24,7 +24,9 @@ def check_pool(
         elif member in pool[:place]:
             details.append(Detail(("pool", place), f'channel "{member}" is in the pool twice'))
     if details:
-        raise Invalid("the pool cannot be used as it is", code="channel.pool_invalid", details=details)
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        message = f"the pool cannot be used as it is: {details[0].message}{more}"
+        raise Invalid(message, code="channel.pool_invalid", details=details)
 
 
 def _of_channel(plugin: NotificationPlugin[Any], speaks_for: str | None) -> Iterator[Detail]:

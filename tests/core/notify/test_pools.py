@@ -235,6 +235,9 @@ async def test_a_bad_pool_is_refused_with_its_place(api: Api, robot: DingTalkRob
     one = next(channel for channel in (await api.get("/channels")).data if channel["name"] == "one")
     nested = await api.put(f"/channels/{one['id']}", {"pool": ["two"]})
     assert (nested.status, nested.error["code"]) == (400, "channel.pool_invalid")
+    assert nested.error["message"].startswith(
+        f"the pool cannot be used as it is: {nested.error['details'][0]['message']}"
+    )
 
 
 async def test_a_robot_of_a_pool_may_go_and_be_renamed(api: Api, robot: DingTalkRobot) -> None:
