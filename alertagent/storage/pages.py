@@ -25,8 +25,8 @@ _ESCAPED = {r"\b": r"\y", r"\B": r"\Y", r"\z": r"\Z"}
 # Counting more costs more than anyone reads out of the number.
 COUNT_UP_TO = 10_000
 
-# Of a list that can be walked, what a filter finds is looked for among so many first.
-NEAR = 5_000
+# Of a list that can be walked, what a filter finds is looked for among so many rows first, then among all.
+NEAR = (5_000, 20_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,8 @@ async def _rows(
     """The rows of a page, and one more if there is one.
 
     PostgreSQL cannot know how many rows an expression or a label fits. It takes them for few, looks through the whole
-    list and sorts what it found; so where the list can be walked, a filter is tried on the first rows alone before.
+    list and joins and sorts what it found; so where the list can be walked, a filter is tried on the first rows alone
+    before, and only keys are sorted.
     """
     sort = request.sort or listing.sort
     order = _order(listing, sort)
@@ -123,10 +124,12 @@ async def _rows(
     if request.cursor is not None:
         after = _after(statement, order, _opened(request, listing, len(order)))
     if statement.conditions and sort.strip().removeprefix("-") in listing.walked:
-        near = _select_near(listing, statement, order, after, limit=request.limit + 1)
-        rows = await executor.fetch(near, *statement.arguments)
-        if len(rows) > request.limit:
-            return rows
+        for among in (*NEAR, None):
+            select = _select_walking(listing, statement, order, after, limit=request.limit + 1, among=among)
+            rows = await executor.fetch(select, *statement.arguments)
+            if len(rows) > request.limit:
+                break
+        return rows
     statement.conditions.append(after)
     return await executor.fetch(_select(listing, statement, order, request.limit + 1), *statement.arguments)
 
@@ -256,10 +259,14 @@ def _select(listing: Listing, statement: Statement, order: list[_Order], limit: 
     )
 
 
-def _select_near(listing: Listing, statement: Statement, order: list[_Order], after: str, *, limit: int) -> str:
-    """The same from the first NEAR rows, of which PostgreSQL reads only what the filter and the order need."""
+def _select_walking(
+    listing: Listing, statement: Statement, order: list[_Order], after: str, *, limit: int, among: int | None
+) -> str:
+    """The same from so many of the first rows, of which PostgreSQL reads only what the filter and the order need."""
     source, by = f"({listing.source}) AS t", _by(order)
-    near = f"SELECT t.* FROM {source} WHERE {after} ORDER BY {by} LIMIT {NEAR}"  # noqa: S608 - the listing is ours
+    near = f"SELECT t.* FROM {source} WHERE {after}"  # noqa: S608 - the listing is ours
+    if among is not None:
+        near += f" ORDER BY {by} LIMIT {among}"
     picked = (
         f"SELECT {listing.key} AS key FROM ({near}) AS t"  # noqa: S608 - as above
         f" WHERE {statement.where} ORDER BY {by} LIMIT {limit}"
