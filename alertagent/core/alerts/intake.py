@@ -20,6 +20,12 @@ from alertagent.web.errors import refusal
 
 _LONGEST_URL = 8192
 
+# No sender has more to say at once; that many texts that are no alerts are sent by mistake, or to keep us busy.
+MOST_ALERTS = 100_000
+
+# Of more refusals than these nobody reads the reasons.
+WORDED = 100
+
 
 def _moment(value: datetime) -> datetime | None:
     """Go's zero time (`0001-01-01T00:00:00Z`) means "not set"."""
@@ -99,6 +105,7 @@ class _Origin:
 
 _Span = tuple[AlertStatus, datetime, datetime]
 P = TypeVar("P", bound=_Posted)
+Item = TypeVar("Item")
 
 _good_webhook = TypeAdapter(_GoodWebhook)
 _webhook = TypeAdapter(_Webhook)
@@ -135,7 +142,7 @@ def read_webhook(
     except ValidationError:
         pass
     else:
-        return _received(raw, ("alerts",), good, origin, span_of)
+        return _received(raw, ("alerts",), _not_too_many(good), origin, span_of)
     try:
         posted = _webhook.validate_json(raw).alerts
     except ValidationError as error:
@@ -170,7 +177,7 @@ def read_api_v2(
     except ValidationError:
         pass
     else:
-        return _received(raw, (), good, origin, span_of)
+        return _received(raw, (), _not_too_many(good), origin, span_of)
     try:
         posted = _api_alerts.validate_json(raw)
     except ValidationError as error:
@@ -178,12 +185,23 @@ def read_api_v2(
     return _received(raw, (), _each(_api_alert, posted), origin, span_of)
 
 
+_UNWORDED = Invalid("it is no alert")
+
+
+def _not_too_many(posted: Sequence[Item]) -> Sequence[Item]:
+    if len(posted) > MOST_ALERTS:
+        raise Invalid(f"{len(posted):,} alerts: {MOST_ALERTS:,} at most are taken in one post", code="alerts.too_many")
+    return posted
+
+
 def _each(reader: TypeAdapter[P], posted: Sequence[Any]) -> Iterator[P | Invalid]:
-    for item in posted:
+    worded = 0
+    for item in _not_too_many(posted):
         try:
             yield reader.validate_python(item)
         except ValidationError as error:
-            yield refusal(error)
+            worded += 1
+            yield refusal(error) if worded <= WORDED else _UNWORDED
 
 
 def _received(
@@ -197,17 +215,22 @@ def _received(
     taken: list[tuple[P, Labels, _Span]] = []
     refused: list[Detail] = []
     for index, alert in enumerate(posted):
+        if isinstance(alert, Invalid):
+            refused += _placed(alert, *loc, index)
+            continue
         try:
-            if isinstance(alert, Invalid):
-                raise alert
             if may_hold_nul:
                 _refuse_nul(alert)
             span = span_of(alert)
             taken.append((alert, _labels(alert, origin), span))
         except Invalid as problem:
-            found = problem.details or [Detail((), problem.message)]
-            refused += [Detail((*loc, index, *detail.loc), detail.message) for detail in found]
+            refused += _placed(problem, *loc, index)
     return Received(alerts=tuple(_incoming(taken, origin)), refused=tuple(refused))
+
+
+def _placed(problem: Invalid, *loc: str | int) -> list[Detail]:
+    found = problem.details or [Detail((), problem.message)]
+    return [Detail((*loc, *detail.loc), detail.message) for detail in found]
 
 
 def _times(alert: _Posted) -> tuple[datetime | None, datetime | None]:

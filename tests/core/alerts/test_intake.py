@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2, read_webhook
+from alertagent.core.alerts.intake import MOST_ALERTS, WORDED, Received, Timeouts, read_api_v2, read_webhook
 from alertagent.core.alerts.model import AlertStatus, IncomingAlert
 from alertagent.kernel.errors import Invalid
 from alertagent.kernel.labels import fingerprint
@@ -326,3 +326,24 @@ def test_each_alert_of_any_post_is_either_taken_or_named(alerts: list[Any]) -> N
     received = read_api_v2(json.dumps(alerts).encode(), cluster=None, timeouts=TIMEOUTS, now=NOW)
 
     assert len(received.alerts) + len({found.loc[0] for found in received.refused}) == len(alerts)
+
+
+@pytest.mark.parametrize("post", [webhook, api_v2])
+def test_of_very_many_refusals_the_first_say_why_and_all_are_counted(post: Any) -> None:
+    good = {"labels": LABELS, "status": "firing"}
+
+    received = post(*[{}] * (WORDED + 50), good)
+
+    assert len(received.alerts) == 1
+    assert len(received.refused) >= WORDED + 50
+    assert "no alert" not in received.refused[0].message
+    assert received.refused[-1].message == "it is no alert"
+
+
+@pytest.mark.parametrize("alert", [{"labels": LABELS, "status": "firing"}, {}], ids=["good", "bad"])
+@pytest.mark.parametrize("post", [webhook, api_v2])
+def test_nobody_has_that_many_alerts_at_once(post: Any, alert: Any) -> None:
+    with pytest.raises(Invalid, match="100,000 at most") as refused:
+        post(*[alert] * (MOST_ALERTS + 1))
+
+    assert refused.value.code == "alerts.too_many"
