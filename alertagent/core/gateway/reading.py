@@ -29,6 +29,10 @@ OUTLINES_AT_A_TIME = 2_000
 # An expression is tried on the values of a label, and not on each alert, where these are not more.
 FEW_VALUES = 5_000
 
+# Until a statement is sent the loop turns some times: a connection is taken from the pool. Whoever uses a part does not
+# let it turn, and PostgreSQL would wait until he has done.
+TURNS = 6
+
 T = TypeVar("T")
 
 
@@ -177,6 +181,8 @@ async def ahead(parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         try:
             while (part := await coming) is not None:
                 coming = asyncio.ensure_future(anext(parts, None))
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
                 yield part
         finally:
             coming.cancel()
