@@ -9,9 +9,10 @@ is late go by tasks at once. So does everything while this process has enough in
 """
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
 
@@ -34,6 +35,9 @@ LANES = 32
 
 # Deliveries of more alerts than these are not held in memory; what goes beyond are tasks.
 IN_HAND = 2000
+
+# Whoever is about to look waits this long for room: tasks for what will be told in a moment would cost more.
+PATIENCE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,15 @@ class Prompt:
         self._clock = clock
         self.most = IN_HAND
         self._in_hand = 0
+        self._told = asyncio.Event()
+
+    async def room(self) -> None:
+        """Wait a moment while enough is in hand; then what is planned goes by tasks."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                while self._in_hand >= self.most > 0:
+                    self._told.clear()
+                    await self._told.wait()
 
     async def sorted(self, transaction: Transaction, tells: Sequence[Tell], now: datetime) -> Plans:
         """Which of these are told at once. What is, the caller hands to `tell` when its transaction has committed."""
@@ -84,6 +97,7 @@ class Prompt:
             )
         finally:
             self._in_hand -= size
+            self._told.set()
         for end in ends:
             if end is not None:
                 raise end

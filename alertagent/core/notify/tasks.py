@@ -22,12 +22,14 @@ def handlers(
 
     async def dispatch(task: Task) -> None:
         changed = DISPATCH.read(task).alerts
+        await prompt.room()
         begun = await groups.dispatch(changed, task.due, by=task.id)
         await ends.dispatch(changed)
         await after_change(changed)
         await prompt.tell(begun, by=task.id)
 
     async def flush(task: Task) -> None:
+        await prompt.room()
         begun = await groups.flush(FLUSH.read(task).groups, by=task.id)
         await prompt.tell(begun, by=task.id)
 

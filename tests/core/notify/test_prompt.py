@@ -238,6 +238,44 @@ async def test_more_than_can_be_held_goes_by_tasks(house: House, sink: Sink) -> 
     assert (len(sink.requests), len(await tasks(house, "deliver"))) == (6, 3)
 
 
+async def test_who_finds_no_room_waits_a_moment_for_what_is_being_told(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    await route(house, EACH)
+    house.parts.prompt.most = 1
+    sink.answer_next(Answer(hold=True))
+    for name in ("A", "B"):
+        await fire(house, name)
+    first, second = await tasks(house, "dispatch")
+
+    telling = asyncio.create_task(house.run(first))
+    await sink.wait_for(1)
+    waiting = asyncio.create_task(house.run(second))
+    sink.release()
+    await asyncio.gather(telling, waiting)
+
+    assert (await states(house), await tasks(house, "deliver")) == (["sent", "sent"], [])
+
+
+async def test_who_finds_no_room_for_long_goes_by_tasks(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    await route(house, EACH)
+    house.parts.prompt.most = 1
+    sink.answer_next(Answer(hold=True))
+    for name in ("A", "B"):
+        await fire(house, name)
+    first, second = await tasks(house, "dispatch")
+
+    telling = asyncio.create_task(house.run(first))
+    await sink.wait_for(1)
+    await house.run(second)
+    assert len(await tasks(house, "deliver")) == 1
+    sink.release()
+    await telling
+    await house.work()
+
+    assert await states(house) == ["sent", "sent"]
+
+
 async def test_a_channel_that_hangs_keeps_nothing_from_another(house: House, sink: Sink) -> None:
     async with Sink() as other:
         other.answer_always(Answer(hold=True))
