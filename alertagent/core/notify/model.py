@@ -91,20 +91,20 @@ class Delivery:
     receiver: str
     group_labels: Mapping[str, str]
     alerts: tuple[PlannedAlert, ...]
-    status: DeliveryStatus
-    attempts: int
-    parts_sent: int
-    is_ambiguous: bool
-    provider_code: str
-    provider_message: str
-    message_id: str | None
-    latency_ms: int | None
-    digest_id: str | None
-    stands_in_for: str | None
-    fallback: tuple[str, ...]
     due_at: datetime
     created_at: datetime
     updated_at: datetime
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    attempts: int = 0
+    parts_sent: int = 0
+    is_ambiguous: bool = False
+    provider_code: str = ""
+    provider_message: str = ""
+    message_id: str | None = None
+    latency_ms: int | None = None
+    digest_id: str | None = None
+    stands_in_for: str | None = None
+    fallback: tuple[str, ...] = ()
     sent_by: str | None = None
     thread: str | None = None
     template_error: str = ""

@@ -7,7 +7,7 @@ from typing import Any
 from alertagent.core.alerts.model import Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.alerts.service import Alerts
 from alertagent.core.notify.message import messages
-from alertagent.core.notify.model import Delivery, DeliveryStatus, PlannedAlert
+from alertagent.core.notify.model import Delivery, PlannedAlert
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import Detail, Invalid
 from alertagent.kernel.labels import fingerprint
@@ -120,17 +120,6 @@ def _delivery(group_labels: Mapping[str, str], alerts: Sequence[Alert], now: dat
         receiver="preview",
         group_labels=group_labels,
         alerts=planned,
-        status=DeliveryStatus.PENDING,
-        attempts=0,
-        parts_sent=0,
-        is_ambiguous=False,
-        provider_code="",
-        provider_message="",
-        message_id=None,
-        latency_ms=None,
-        digest_id=None,
-        stands_in_for=None,
-        fallback=(),
         due_at=now,
         created_at=now,
         updated_at=now,
