@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from alertagent.kernel.matchers import Matcher
 from alertagent.queue import streams
-from alertagent.queue.ledger import Also, Ledger, nothing_else
+from alertagent.queue.ledger import AlsoAll, Ledger
 from alertagent.queue.policy import Why
 from alertagent.queue.streams import FIELD, Keys
 from alertagent.queue.task import Task, Unreadable, clamp, decode, encode, name
@@ -93,7 +93,7 @@ class DeadLetters:
         found: Any = await self._redis.xrange(self._keys.dead, id, id, 1)
         return _letter(*found[0]) if found else None
 
-    async def requeue(self, which: Sequence[str] | Match, *, also: Also = nothing_else) -> list[str]:
+    async def requeue(self, which: Sequence[str] | Match, *, also: AlsoAll | None = None) -> list[str]:
         """Try these again, with all their retries. Returns those that could be: what is no task stays here."""
         requeued: list[str] = []
         async for letters in self._chosen(which):
@@ -132,11 +132,13 @@ class DeadLetters:
                 return
             before = found[-1][0].decode()
 
-    async def _reopened(self, letters: Sequence[DeadLetter], also: Also) -> Mapping[str | None, tuple[int, bytes]]:
+    async def _reopened(
+        self, letters: Sequence[DeadLetter], also: AlsoAll | None
+    ) -> Mapping[str | None, tuple[int, bytes]]:
         async with self._ledger.database.transaction() as tx:
             rows = await self._ledger.reopen([letter.task for letter in letters if letter.task], tx)
-            for row in rows:
-                await also(tx, row)
+            if also is not None:
+                await also(tx, rows)
         tasks = [*(row.as_task() for row in rows), *filter(None, map(self._volatile, letters))]
         return {task.id: (clamp(task.priority), encode(task, again=True)) for task in tasks}
 

@@ -66,6 +66,9 @@ class Entry:
 Also = Callable[[Transaction, Entry], Awaitable[None]]
 """What else belongs into the transaction that changes a task."""
 
+AlsoAll = Callable[[Transaction, Sequence[Entry]], Awaitable[None]]
+"""The same of several tasks at once."""
+
 
 async def nothing_else(_tx: Transaction, _entry: Entry) -> None:
     pass

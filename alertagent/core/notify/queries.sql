@@ -269,13 +269,22 @@ UPDATE notification_deliveries SET assigned_by = $2 WHERE id = $1;
 -- name: delivery
 SELECT * FROM notification_deliveries WHERE id = $1;
 
+-- name: failed_deliveries
+-- Those of these that can be taken up, the newest first: of two about the same group the older one comes too late.
+SELECT * FROM notification_deliveries
+ WHERE id = ANY ($1) AND status || '' = 'failed' AND digest_id IS NULL
+ ORDER BY id DESC;
+
+-- name: failed_members
+SELECT group_key FROM notification_deliveries WHERE digest_id = ANY ($1) AND status = 'failed';
+
 -- name: take_up_deliveries
--- One that failed, and what it was to tell if it is a digest; not where something newer is on its way.
+-- One that failed, and what it was to tell if it is a digest; not where something newer was sent or is on its way.
 UPDATE notification_deliveries AS failed SET status = 'pending', alone_since = NULL
  WHERE (id = $1 OR digest_id = $1) AND status = 'failed'
    AND NOT EXISTS (SELECT FROM notification_deliveries AS newer
                     WHERE newer.group_key = failed.group_key AND newer.channel_id = failed.channel_id
-                      AND newer.status = 'pending')
+                      AND (newer.status = 'pending' OR newer.status = 'sent' AND newer.id > failed.id))
 RETURNING id;
 
 -- name: waiting_deliveries

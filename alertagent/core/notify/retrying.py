@@ -1,5 +1,7 @@
 """Trying a delivery again that has failed for good, because somebody says so."""
 
+from collections.abc import Sequence
+
 from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.audit.model import Actor
 from alertagent.core.audit.service import Audit
@@ -26,7 +28,7 @@ class Retries:
         await self._failed(id)
 
         async def also(transaction: Transaction, _: Entry) -> None:
-            await self.take_up(transaction, actor, id)
+            await self.take_up(transaction, actor, [id])
 
         try:
             await self._tasks.retry(id, also=also)
@@ -36,35 +38,31 @@ class Retries:
             ) from problem
         return await self._get(id)
 
-    async def take_up(self, transaction: Transaction, actor: Actor, id: str) -> None:
-        """Its task is reopened in this transaction: what has failed is to be told after all.
+    async def take_up(self, transaction: Transaction, actor: Actor, ids: Sequence[str]) -> None:
+        """Tasks of these are reopened in this transaction: what has failed is to be told after all.
 
-        Raises Conflict where something newer is on its way to the channel. Of any other delivery nothing changes.
+        Raises Conflict where something newer is on its way to the channels of all of them; of several, those that are
+        overtaken stay as they are. Of any other delivery nothing changes.
         """
-        row = await transaction.fetchrow(sql.delivery, id)
-        if row is None or row["status"] != DeliveryStatus.FAILED or row["digest_id"] is not None:
-            return
-        delivery = delivery_of(row)
-        await transaction.execute(sql.lock_told_groups, [delivery.group_key])
-        if id not in {taken["id"] for taken in await transaction.fetch(sql.take_up_deliveries, id)}:
+        failed = [delivery_of(row) for row in await transaction.fetch(sql.failed_deliveries, ids)]
+        members = await transaction.fetch(sql.failed_members, [delivery.id for delivery in failed])
+        groups = {delivery.group_key for delivery in failed} | {row["group_key"] for row in members}
+        await transaction.execute(sql.lock_told_groups, list(groups))
+        taken: list[Delivery] = []
+        for delivery in failed:
+            rows = await transaction.fetch(sql.take_up_deliveries, delivery.id)
+            if delivery.id in {row["id"] for row in rows}:
+                taken.append(delivery)
+        if failed and not taken:
             raise Conflict(
-                f"a newer message about the same group is on its way to the channel of delivery {id}",
+                f"a newer message about the same group has been sent to the channel of delivery {failed[0].id}, "
+                "or is on its way",
                 code="delivery.overtaken",
             )
-        if delivery.is_on_its_own:
-            await transaction.execute(sql.await_ends, [id])
-        await self._audit.record(transaction, actor, "delivery.retried", ("delivery", id))
-        notices = [
-            Notice(
-                fingerprint=alert.fingerprint,
-                episode=alert.episode,
-                kind="notification.retried",
-                status=None,
-                detail={"delivery": id, "channel_id": delivery.channel_id, "by": actor.name},
-            )
-            for alert in delivery.alerts
-        ]
-        await self._alerts.notified(transaction, notices)
+        await transaction.execute(sql.await_ends, [delivery.id for delivery in taken if delivery.is_on_its_own])
+        for delivery in taken:
+            await self._audit.record(transaction, actor, "delivery.retried", ("delivery", delivery.id))
+        await self._alerts.notified(transaction, [notice for each in taken for notice in _notices(each, actor)])
 
     async def _failed(self, id: str) -> Delivery:
         delivery = await self._get(id)
@@ -82,3 +80,17 @@ class Retries:
         if row is None:
             raise NotFound(f'there is no delivery "{id}"', code="delivery.not_found")
         return delivery_of(row)
+
+
+def _notices(delivery: Delivery, actor: Actor) -> list[Notice]:
+    detail = {"delivery": delivery.id, "channel_id": delivery.channel_id, "by": actor.name}
+    return [
+        Notice(
+            fingerprint=alert.fingerprint,
+            episode=alert.episode,
+            kind="notification.retried",
+            status=None,
+            detail=detail,
+        )
+        for alert in delivery.alerts
+    ]

@@ -189,12 +189,12 @@ class TasksApi:
 
     @post("/tasks/{id}/retry", access=editor("tasks:write"))
     async def retry(self, call: Call, id: str) -> TaskView:
-        """Try a failed task again, with all its retries."""
+        """Try a failed task again, with all its retries. That of a message sends it after all."""
         return _task(await self._queues.retry(actor_of(call), id))
 
     @post("/tasks/{id}/cancel", access=editor("tasks:write"))
     async def cancel(self, call: Call, id: str) -> TaskView:
-        """End a task that has not ended; one that runs is stopped a moment later."""
+        """End a task that has not ended; one that runs is stopped a moment later. A message ends with its task."""
         return _task(await self._queues.cancel(actor_of(call), id))
 
     @get("/queues/{name}/dead", access=viewer("tasks:read"))
@@ -207,7 +207,7 @@ class TasksApi:
 
     @post("/queues/{name}/dead/requeue", access=editor("tasks:write"))
     async def requeue(self, call: Call, name: str, body: Chosen) -> RequeuedView:
-        """Try dead tasks again, with all their retries; what is no task stays where it is."""
+        """Try dead tasks again, with all their retries; what is no task stays where it is. Messages are sent."""
         done = await self._queues.requeue(actor_of(call), name, body.which)
         return RequeuedView(requeued=tuple(done.requeued), left=tuple(done.left))
 

@@ -28,8 +28,8 @@ RETRY_AFTER = timedelta(seconds=5)
 
 log = structlog.get_logger()
 
-Reopened = Callable[[Transaction, Actor, str], Awaitable[None]]
-"""A task with this id is to be tried again. Raises Conflict where that cannot help."""
+Reopened = Callable[[Transaction, Actor, Sequence[str]], Awaitable[None]]
+"""Tasks with these ids are to be tried again. Raises Conflict where that cannot help for any of them."""
 
 Cancelled = Callable[[Actor, str], Awaitable[None]]
 """A task with this id has been cancelled."""
@@ -119,7 +119,7 @@ class Queues:
 
         async def also(transaction: Transaction, entry: Entry) -> None:
             await note(transaction, entry)
-            await self._tell_reopened(transaction, actor, entry)
+            await self._tell_reopened(transaction, actor, [entry])
 
         return await self._tasks.retry(id, also=also)
 
@@ -141,9 +141,9 @@ class Queues:
         A task that cannot help, because something newer is under way, finds nothing to do.
         """
 
-        async def also(transaction: Transaction, entry: Entry) -> None:
+        async def also(transaction: Transaction, entries: Sequence[Entry]) -> None:
             with contextlib.suppress(Conflict):
-                await self._tell_reopened(transaction, actor, entry)
+                await self._tell_reopened(transaction, actor, entries)
 
         with _answering():
             requeued = await self._letters(queue).requeue(which, also=also)
@@ -165,9 +165,10 @@ class Queues:
         log.info("dead_letters.purged", queue=queue, count=purged, by=actor.name)
         return purged
 
-    async def _tell_reopened(self, transaction: Transaction, actor: Actor, entry: Entry) -> None:
-        if (hear := self._reopened.get(entry.type)) is not None:
-            await hear(transaction, actor, entry.id)
+    async def _tell_reopened(self, transaction: Transaction, actor: Actor, entries: Sequence[Entry]) -> None:
+        for type, hear in self._reopened.items():
+            if ids := [entry.id for entry in entries if entry.type == type]:
+                await hear(transaction, actor, ids)
 
     def _letters(self, queue: str) -> DeadLetters:
         self._require(queue)

@@ -8,6 +8,7 @@ import pytest
 from alertagent.core.notify.model import Channel
 from alertagent.core.notify.prompt import IN_HAND
 from alertagent.kernel.errors import Conflict
+from alertagent.kernel.ids import new_id
 from alertagent.queue.dead_letters import EVERY
 from tests.core.alerts.house import House
 from tests.core.notify.routed import ANNA
@@ -89,6 +90,26 @@ async def test_what_something_newer_has_overtaken_is_not_sent_and_keeps_nothing_
     assert len(answer.requeued) == 2
     assert sorted(await states(house)) == ["failed", "pending", "sent"]
     assert len(sink.requests) == 3
+
+
+@pytest.mark.usefixtures("channel")
+async def test_of_two_messages_about_a_group_the_newer_one_is_sent(house: House, sink: Sink) -> None:
+    first, _ = await refused(house, sink, 2)
+    newer = await house.database.fetchval(
+        "INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts, status)"
+        " SELECT $2, channel_id, group_key, receiver, group_labels, alerts, 'failed'"
+        " FROM notification_deliveries WHERE id = $1 RETURNING id",
+        first,
+        new_id(),
+    )
+    async with house.database.transaction() as transaction:
+        await house.parts.retries.take_up(transaction, ANNA, [first, newer])
+    taken = "SELECT id FROM notification_deliveries WHERE status = 'pending'"
+    assert [row["id"] for row in await house.database.fetch(taken)] == [newer]
+
+    await house.database.execute("UPDATE notification_deliveries SET status = 'sent' WHERE id = $1", newer)
+    with pytest.raises(Conflict, match="has been sent"):
+        await house.parts.retries.retry(ANNA, first)
 
 
 async def test_a_delivery_whose_task_is_cancelled_ends_and_is_not_planned_anew(house: House, sink: Sink) -> None:
