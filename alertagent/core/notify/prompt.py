@@ -49,7 +49,10 @@ class Plans:
 
 
 class Prompt:
-    """Chooses what is told at once, and tells it. Not more than `most` alerts are held in memory."""
+    """Chooses what is told at once, and tells it.
+
+    Not more than `most` alerts are held in memory; whoever finds no room waits with `patience`.
+    """
 
     def __init__(
         self, deliveries: Deliveries, robots: Robots, *, begun: Begun, producer: Producer, seals: Seals, clock: Clock
@@ -61,13 +64,14 @@ class Prompt:
         self._seals = seals
         self._clock = clock
         self.most = IN_HAND
+        self.patience = PATIENCE
         self._in_hand = 0
         self._told = asyncio.Event()
 
     async def room(self) -> None:
         """Wait a moment while enough is in hand; then what is planned goes by tasks."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+            async with asyncio.timeout(self.patience.total_seconds()):
                 while self._in_hand >= self.most > 0:
                     self._told.clear()
                     await self._told.wait()

@@ -238,7 +238,8 @@ async def test_more_than_can_be_held_goes_by_tasks(house: House, sink: Sink) -> 
     assert (len(sink.requests), len(await tasks(house, "deliver"))) == (6, 3)
 
 
-async def test_who_finds_no_room_waits_a_moment_for_what_is_being_told(house: House, sink: Sink) -> None:
+async def two_where_one_has_room(house: House, sink: Sink) -> tuple[asyncio.Task[None], Task]:
+    """One who tells, and whose channel holds its answer back; and the task of another."""
     await add_channel(house, sink)
     await route(house, EACH)
     house.parts.prompt.most = 1
@@ -246,10 +247,18 @@ async def test_who_finds_no_room_waits_a_moment_for_what_is_being_told(house: Ho
     for name in ("A", "B"):
         await fire(house, name)
     first, second = await tasks(house, "dispatch")
-
     telling = asyncio.create_task(house.run(first))
     await sink.wait_for(1)
+    return telling, second
+
+
+async def test_who_finds_no_room_waits_for_what_is_being_told(house: House, sink: Sink) -> None:
+    house.parts.prompt.patience = timedelta(minutes=1)
+    telling, second = await two_where_one_has_room(house, sink)
+
     waiting = asyncio.create_task(house.run(second))
+    for _ in range(50):  # as many answers of the database as the other would need to plan a task
+        await house.database.fetchval("SELECT 1")
     sink.release()
     await asyncio.gather(telling, waiting)
 
@@ -257,22 +266,15 @@ async def test_who_finds_no_room_waits_a_moment_for_what_is_being_told(house: Ho
 
 
 async def test_who_finds_no_room_for_long_goes_by_tasks(house: House, sink: Sink) -> None:
-    await add_channel(house, sink)
-    await route(house, EACH)
-    house.parts.prompt.most = 1
-    sink.answer_next(Answer(hold=True))
-    for name in ("A", "B"):
-        await fire(house, name)
-    first, second = await tasks(house, "dispatch")
+    house.parts.prompt.patience = timedelta(milliseconds=20)
+    telling, second = await two_where_one_has_room(house, sink)
 
-    telling = asyncio.create_task(house.run(first))
-    await sink.wait_for(1)
     await house.run(second)
+
     assert len(await tasks(house, "deliver")) == 1
     sink.release()
     await telling
     await house.work()
-
     assert await states(house) == ["sent", "sent"]
 
 
