@@ -194,7 +194,9 @@ class QueueSettings(Section):
     grace: Annotated[Duration, Field(description="How long running tasks may go on while the process stops.")] = (
         timedelta(seconds=8)
     )
-    notification_workers: Annotated[int, Field(ge=1, le=1000, description="Notifications worked on at once.")] = 100
+    notification_workers: Annotated[
+        int, Field(ge=1, le=1000, description="Tasks that put alerts into groups and tell channels, worked on at once.")
+    ] = 100
     analysis_workers: Annotated[int, Field(ge=1, le=1000, description="Analyses worked on at once.")] = 8
     config_workers: Annotated[int, Field(ge=1, le=1000, description="Configuration changes worked on at once.")] = 2
     max_depth: Annotated[

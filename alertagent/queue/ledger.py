@@ -120,19 +120,7 @@ class Ledger:
 
         Returns those that were written: not one whose dedup key an open task of its queue has.
         """
-        status = await tx.execute(
-            sql.insert,
-            [task.id for task in tasks],
-            [task.queue for task in tasks],
-            [task.type for task in tasks],
-            [task.payload for task in tasks],
-            [task.priority for task in tasks],
-            [task.retry for task in tasks],
-            [task.max_retry for task in tasks],
-            [task.due for task in tasks],
-            [task.trace for task in tasks],
-            [task.dedup for task in tasks],
-        )
+        status = await tx.execute(sql.insert, *_columns(tasks), [task.dedup for task in tasks])
         return tasks if _count(status) == len(tasks) else await self._written(tx, tasks)
 
     async def _written(self, tx: Transaction, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
@@ -143,20 +131,8 @@ class Ledger:
     async def bury(self, tx: Transaction, failed: Sequence[tuple[NewTask, str, str]]) -> None:
         """Write rows of tasks that have failed for good already, each with why and with the error."""
         if failed:
-            tasks = [task for task, _, _ in failed]
-            await tx.execute(
-                sql.bury,
-                [task.id for task in tasks],
-                [task.queue for task in tasks],
-                [task.type for task in tasks],
-                [task.payload for task in tasks],
-                [task.priority for task in tasks],
-                [task.max_retry for task in tasks],
-                [task.due for task in tasks],
-                [task.trace for task in tasks],
-                [why for _, why, _ in failed],
-                [error for _, _, error in failed],
-            )
+            columns = _columns([task for task, _, _ in failed])
+            await tx.execute(sql.bury, *columns, [why for _, why, _ in failed], [error for _, _, error in failed])
 
     async def complete(self, done: Mapping[str, datetime]) -> set[str]:
         """End these tasks (id -> start of the run). Returns the ids that had not ended before."""
@@ -261,6 +237,21 @@ class Ledger:
     async def delete_ended(self, age: timedelta, limit: int = 1000) -> int:
         """Delete up to `limit` tasks that ended longer ago than `age`. Returns how many."""
         return _count(await self._database.execute(sql.delete_ended, age, limit))
+
+
+def _columns(tasks: Sequence[NewTask]) -> Sequence[list[Any]]:
+    """What a row has of a task however it begins."""
+    return (
+        [task.id for task in tasks],
+        [task.queue for task in tasks],
+        [task.type for task in tasks],
+        [task.payload for task in tasks],
+        [task.priority for task in tasks],
+        [task.retry for task in tasks],
+        [task.max_retry for task in tasks],
+        [task.due for task in tasks],
+        [task.trace for task in tasks],
+    )
 
 
 def _count(status: str) -> int:

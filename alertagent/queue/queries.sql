@@ -12,13 +12,14 @@ SELECT id, queue, type, payload, priority, retry, max_retry, coalesce(due, now()
 -- name: bury
 -- Tasks whose only attempt was made before they had rows.
 INSERT INTO task_queue (
-    id, queue_name, task_type, payload, priority, max_retry, scheduled_at, trace, status, why, error_message,
-    started_at, completed_at
+    id, queue_name, task_type, payload, priority, retry_count, max_retry, scheduled_at, trace, status, why,
+    error_message, started_at, completed_at
 )
-SELECT id, queue, type, payload, priority, max_retry, coalesce(due, now()), trace, 'failed', why, error, now(), now()
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::smallint[], $6::int[], $7::timestamptz[],
-              $8::text[], $9::text[], $10::text[])
-    AS new (id, queue, type, payload, priority, max_retry, due, trace, why, error);
+SELECT id, queue, type, payload, priority, retry, max_retry, coalesce(due, now()), trace, 'failed', why,
+       error, now(), now()
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::smallint[], $6::int[], $7::int[],
+              $8::timestamptz[], $9::text[], $10::text[], $11::text[])
+    AS new (id, queue, type, payload, priority, retry, max_retry, due, trace, why, error);
 
 -- name: present
 SELECT id FROM task_queue WHERE id = ANY ($1::uuid[]);

@@ -138,12 +138,12 @@ class AlertsApi:
 
     @post("/alerts/webhook", access=INGEST, body_limit=LARGE_BODY_LIMIT)
     async def webhook(self, call: Call, body: bytes) -> Accepted:
-        """Take alerts as Alertmanager's webhook sends them; answered once they are durable."""
+        """Take alerts as Alertmanager's webhook sends them, at most 100,000; answered once durable."""
         return await self._take(call, body, read_webhook)
 
     @post("/api/v2/alerts", prefix="", access=INGEST, body_limit=LARGE_BODY_LIMIT, foreign=True)
     async def api_v2(self, call: Call, body: bytes) -> Accepted:
-        """Take alerts as Prometheus and vmalert post them to an Alertmanager; answered once they are durable."""
+        """Take alerts as Prometheus and vmalert post them to Alertmanager, at most 100,000; answered once durable."""
         return await self._take(call, body, read_api_v2)
 
     @get("/alerts", access=viewer("alerts:read"))
