@@ -9,12 +9,15 @@ The last two also with `rediss+` for TLS, which takes `?ssl_ca_certs=FILE`, `ssl
 one command have one hash tag.
 """
 
-from typing import Any, cast
+import asyncio
+from collections.abc import Iterable
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -32,6 +35,36 @@ _KNOWN = {
     "sentinel": _TLS | {"sentinel_username", "sentinel_password"},
     "cluster": _TLS,
 }
+
+
+Kind = TypeVar("Kind", bound=AbstractConnection)
+
+
+class _Attentive(AbstractConnection):
+    """Sends in the task that asks. redis-py makes another one of each command and waits with `asyncio.wait_for`, which
+    on Python 3.11 drops a cancellation that comes as the write ends: whoever was cancelled then runs for ever."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, kind: type[Kind]) -> type[Kind]:
+        """The same connection, sending so."""
+        return cast("type[Kind]", type(kind.__name__, (cls, kind), {"__slots__": ()}))
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if isinstance(command, str):
+            command = command.encode()
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                await self._send_packed_command([command] if isinstance(command, bytes) else command)
+        except OSError as error:  # includes TimeoutError
+            await self.disconnect(nowait=True)
+            raise exceptions.ConnectionError(f"cannot write to Redis: {error!r}") from error
+        except BaseException:
+            await self.disconnect(nowait=True)
+            raise
 
 
 class _Followed(Redis):
@@ -95,6 +128,7 @@ def _options() -> dict[str, Any]:
 
 def _single(url: str) -> Redis:
     client: Redis = Redis.from_url(url, **_options())
+    _sends_itself(client)
     return client
 
 
@@ -111,6 +145,8 @@ def _sentinel(url: str) -> Redis:
     )
     settings: dict[str, Any] = {**_login(parts.netloc), **secured, **_options(), "db": int(database or 0)}
     client: Redis = sentinel.master_for(service, redis_class=_Followed, **settings)
+    for each in (client, *sentinel.sentinels):
+        _sends_itself(each)
     return client
 
 
@@ -119,7 +155,15 @@ def _cluster(url: str) -> Redis:
     nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, _PORT)]
     login: dict[str, Any] = _login(parts.netloc)
     client = _Cluster(startup_nodes=nodes, **login, **_secured(parts), **_options())
+    kind = _Attentive.of(client.connection_kwargs["connection_class"])
+    client.connection_kwargs["connection_class"] = kind
+    for node in client.nodes_manager.startup_nodes.values():
+        node.connection_class = kind
     return cast("Redis", client)
+
+
+def _sends_itself(client: Redis) -> None:
+    client.connection_pool.connection_class = _Attentive.of(client.connection_pool.connection_class)
 
 
 def _secured(parts: ServerUrl) -> dict[str, Any]:

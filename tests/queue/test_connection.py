@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alertagent.kernel.errors import Fatal
@@ -10,6 +11,7 @@ from alertagent.queue.task import NewTask, Task
 from alertagent.queue.tasks import Tasks
 from alertagent.storage.pages import PageRequest
 from tests.queue.bench import AT_ONCE, QUEUE, Bench, open_bench, task, until
+from tests.support.engines import PrivateValkey
 from tests.support.valkeys import cluster, role, shut_down, watched
 
 
@@ -59,6 +61,47 @@ async def test_a_url_of_rediss_and_no_other_speaks_tls(kind: str, tls: bool) -> 
 
     # A handshake begins with the byte 22, a command of Redis with an asterisk.
     assert await first_bytes.get() == (b"\x16" if tls else b"*")
+
+
+async def is_lost(client: Redis, turns: int) -> bool:
+    """Whether who is cancelled so many turns after he has asked goes on as if nothing were."""
+
+    async def ask_and_wait() -> None:
+        await client.ping()
+        await asyncio.Event().wait()
+
+    asking = asyncio.create_task(ask_and_wait())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asking.cancel()
+    _, pending = await asyncio.wait([asking], timeout=1)
+    asking.cancel()
+    return bool(pending)
+
+
+async def test_a_cancellation_is_not_lost_whenever_it_comes(redis_url: str) -> None:
+    async with connect(redis_url) as client:
+        await client.ping()
+        lost = [await is_lost(client, turns) for turns in range(15)]
+    async with cluster(1) as url, connect(url) as client:
+        await client.ping()
+        lost += [await is_lost(client, turns) for turns in range(15)]
+
+    assert not any(lost)
+
+
+async def test_a_server_that_takes_nothing_is_not_written_to_for_ever(private_valkey: PrivateValkey) -> None:
+    async with connect(private_valkey.url) as client:
+        await client.ping()
+        client.connection_pool.connection_kwargs["socket_timeout"] = 0.1
+        await client.connection_pool.disconnect()
+        await client.ping()
+        private_valkey.freeze()
+        with pytest.raises(RedisError, match="cannot write to Redis: TimeoutError"):
+            await client.set("key", bytes(2**26))
+        private_valkey.thaw()
+
+        assert await client.get("key") is None
 
 
 async def test_a_cluster_serves_queues_on_all_its_nodes(database_url: str) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
-from redis.asyncio import Redis
 
 from alertagent.app import Parts
 from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2
@@ -20,6 +19,7 @@ from alertagent.kernel.labels import fingerprint
 from alertagent.keys import seals_of
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.transport import Transport
+from alertagent.queue.connection import connect
 from alertagent.queue.ledger import entry
 from alertagent.queue.task import Task
 from alertagent.storage.database import Database
@@ -142,7 +142,7 @@ async def open_house(database_url: str, redis_url: str, *, connections: int = 10
     clock, guard = HandClock(), AddressGuard(["127.0.0.0/8"])
     async with (
         Database.connect(database_url, connections=connections) as database,
-        Redis.from_url(redis_url) as redis,
+        connect(redis_url) as redis,
         Transport(guard, timeout=timedelta(seconds=1)) as transport,
     ):
         settings = make_settings(database_url, redis_url)
