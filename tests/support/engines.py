@@ -12,7 +12,7 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from alertagent.engines import EVERYWHERE, SYSTEM, postgres, valkey
 from alertagent.engines.carriers import Carrier, System
 from alertagent.engines.engine import Serving
 from alertagent.engines.place import Place, claim
+from alertagent.engines.process import Process
 from alertagent.storage.migrate import migrate
 from tests.support.directories import open_directory
 
@@ -145,9 +146,12 @@ class PrivateServer:
         await self._stack.aclose()
 
     async def kill(self) -> None:
-        """End it with SIGKILL, and wait until it is gone."""
-        self._running.process.send(signal.SIGKILL)
-        await self._running.process.ended()
+        """End it with SIGKILL, and wait until it is gone: an orphaned backend may answer for a moment longer."""
+        family = list(self._family())
+        for process in family:
+            process.send(signal.SIGKILL)
+        for process in family:
+            await process.ended()
         await self._stack.aclose()
 
     def freeze(self) -> None:
@@ -163,13 +167,17 @@ class PrivateServer:
         return self._server
 
     def _signal_family(self, signal_: signal.Signals) -> None:
+        for process in self._family():
+            process.send(signal_)
+
+    def _family(self) -> Iterator[Process]:
         """PostgreSQL has a process per connection: the postmaster first, so that it makes no more of them."""
-        if self._running.process.is_running:
-            pid = self._running.process.pid
-            self._running.process.send(signal_)
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        process = self._running.process
+        yield process
+        if process.is_running:
+            for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
                 with suppress(ProcessLookupError):
-                    os.kill(int(child), signal_)
+                    yield Process(int(child))
 
     def _serving(self, place: Place) -> AbstractAsyncContextManager[Serving]:
         raise NotImplementedError
