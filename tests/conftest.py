@@ -12,6 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from alertagent.app import Service, running
+from alertagent.storage.database import Database
+from tests.support.connections import noting_seconds
 from tests.support.directories import open_directory
 from tests.support.engines import Addresses, PrivatePostgres, PrivateValkey, SharedEngines, fresh_database
 from tests.support.processes import running_in
@@ -98,6 +100,15 @@ async def private_valkey() -> AsyncIterator[PrivateValkey]:
     """A Valkey for one test to kill, freeze and restart."""
     async with AsyncExitStack() as stack:
         yield await stack.enter_async_context(PrivateValkey(stack.enter_context(open_directory())))
+
+
+@pytest.fixture(autouse=True)
+def nobody_takes_a_second_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Under load each would wait for one that another holds."""
+    places: list[str] = []
+    monkeypatch.setattr(Database, "_acquired", noting_seconds(Database._acquired, places.append))
+    yield
+    assert not places
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from alertagent.kernel import breaker as breakers
 from alertagent.kernel.breaker import Breaker, Go, State, Wait
 from alertagent.kernel.clock import Clock, rfc3339
 from alertagent.kernel.errors import Problem
-from alertagent.storage.database import Database, Transaction
+from alertagent.storage.database import Database, Executor, Transaction
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.storage")
@@ -113,9 +113,9 @@ class Breakers:
         """Forget all that is known of it, as a person says."""
         await transaction.execute(sql.remove_breaker, key)
 
-    async def in_trouble(self) -> Mapping[str, Breaker]:
+    async def in_trouble(self, executor: Executor | None = None) -> Mapping[str, Breaker]:
         """Those that are shut, and those of which somebody failed lately."""
-        rows = await self._database.fetch(sql.breakers_in_trouble)
+        rows = await (executor or self._database).fetch(sql.breakers_in_trouble)
         return {row["key"]: _read(row["document"]) for row in rows}
 
     async def look(self, keys: Iterable[str]) -> Mapping[str, Breaker]:

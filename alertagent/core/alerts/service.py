@@ -181,9 +181,9 @@ class Alerts:
         )
         return {row["fingerprint"] for row in rows}
 
-    async def firing_from(self, source: str) -> list[Alert]:
+    async def firing_from(self, source: str, executor: Executor) -> list[Alert]:
         """The firing alerts that came through this door."""
-        return [_alert(row) for row in await self._database.fetch(sql.firing_from, source)]
+        return [_alert(row) for row in await executor.fetch(sql.firing_from, source)]
 
     async def page(self, request: PageRequest) -> tuple[list[Alert], str | None, int | None]:
         listing, request = _narrowed(request)

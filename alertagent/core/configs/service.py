@@ -214,9 +214,11 @@ class Configs:
         if refused or row["generation"] is not None:
             await self._follow(report.cluster_id, report.config_type)
 
-    async def sidecars(self, cluster_ids: Sequence[str] | None = None) -> list[SidecarStatus]:
+    async def sidecars(
+        self, cluster_ids: Sequence[str] | None = None, *, executor: Executor | None = None
+    ) -> list[SidecarStatus]:
         """The last report of every sidecar."""
-        rows = await self._database.fetch(sql.statuses, cluster_ids)
+        rows = await (executor or self._database).fetch(sql.statuses, cluster_ids)
         return [_sidecar(row) for row in rows]
 
     async def history(self, request: PageRequest) -> PageOf:

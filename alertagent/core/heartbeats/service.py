@@ -1,7 +1,7 @@
 """Keeping heartbeats, and looking after them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,9 +111,12 @@ class Heartbeats:
     async def look(self) -> None:
         """Note what has come, raise an alarm for what is missing, and end those of what is back."""
         async with self._database.transaction() as transaction:
-            if await transaction.fetchval(sql.try_lock):
-                heartbeats = [_heartbeat(row) for row in await transaction.fetch(sql.all)]
-                await self._tell([await self._updated(transaction, heartbeat) for heartbeat in heartbeats])
+            if not await transaction.fetchval(sql.try_lock):
+                return
+            known = [_heartbeat(row) for row in await transaction.fetch(sql.all)]
+            heartbeats = [await self._updated(transaction, heartbeat) for heartbeat in known]
+            alarms = await self._alerts.find([heartbeat.fingerprint for heartbeat in heartbeats], transaction)
+        await self._tell(heartbeats, {alert.fingerprint for alert in alarms if alert.is_firing})
 
     async def _updated(self, transaction: Executor, heartbeat: Heartbeat) -> Heartbeat:
         seen = await self._alerts.last_seen(heartbeat.matchers, other_than=SOURCE, executor=transaction)
@@ -122,14 +125,13 @@ class Heartbeats:
         await transaction.execute(sql.seen, heartbeat.id, seen)
         return replace(heartbeat, last_seen_at=seen)
 
-    async def _tell(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """By the door that every alert comes through, so that an alarm is an alert like any other.
+    async def _tell(self, heartbeats: Sequence[Heartbeat], raised: Collection[str]) -> None:
+        """By the door that every alert comes through, so that an alarm is an alert like any other. `raised` are those
+        that fire, by fingerprint.
 
         After a start of ours nobody is blamed for the time in which nobody could post.
         """
         now = self._clock.now()
-        alarms = await self._alerts.find([heartbeat.fingerprint for heartbeat in heartbeats])
-        raised = {alert.fingerprint for alert in alarms if alert.is_firing}
         missing = [each for each in heartbeats if each.state(now) is State.MISSING]
         if now < self._started_at + GRACE_AFTER_START:
             missing = [each for each in missing if each.fingerprint in raised]

@@ -22,7 +22,7 @@ from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.registry import Registry
 from alertagent.storage.breakers import Breakers
-from alertagent.storage.database import Database
+from alertagent.storage.database import Database, Executor
 
 LOOK_EVERY = timedelta(seconds=1)
 
@@ -93,9 +93,9 @@ class Circuits:
         answer = admit(breaker, self._clock.now()) if breaker is not None else None
         return self._shut(breaker, answer) if breaker is not None and isinstance(answer, Wait) else None
 
-    async def is_closed(self, circuit: str | None) -> bool:
+    async def is_closed(self, circuit: str | None, executor: Executor | None = None) -> bool:
         """Whether it may be called by anybody, and not just by the one who tries."""
-        breaker = await self._known(circuit)
+        breaker = await self._known(circuit, executor)
         return breaker is None or breaker.state(self._clock.now()) is State.CLOSED
 
     async def admit(self, circuit: str | None, *, takes_up_to: timedelta) -> Shut | None:
@@ -175,12 +175,17 @@ class Circuits:
         except Problem:  # settings of another release of the plugin
             return None
 
-    async def _known(self, circuit: str | None) -> Breaker | None:
-        """How a breaker in trouble stands; None: all is well."""
+    async def _known(self, circuit: str | None, executor: Executor | None = None) -> Breaker | None:
+        """How a breaker in trouble stands; None: all is well.
+
+        Who is in a transaction reads with that, and waits for nobody who may be waiting for a connection.
+        """
         if circuit is None:
             return None
         now = self._clock.now()
-        if self._is_out_of_date(now):
+        if executor is not None and self._is_out_of_date(now):
+            await self._look(now, executor)
+        elif self._is_out_of_date(now):
             await self._looked.ask(now)
         breaker = self._troubled.get(circuit)
         return None if breaker is None or breaker.is_calm(now) else breaker
@@ -191,8 +196,11 @@ class Circuits:
     async def _look_again(self, moments: Sequence[datetime]) -> list[None]:
         """Nobody goes on with what was known: what was woken would be put off once more."""
         if self._is_out_of_date(now := max(moments)):
-            self._troubled, self._looked_at = dict(await self._breakers.in_trouble()), now
+            await self._look(now)
         return [None] * len(moments)
+
+    async def _look(self, now: datetime, executor: Executor | None = None) -> None:
+        self._troubled, self._looked_at = dict(await self._breakers.in_trouble(executor)), now
 
     async def _record(self, outcomes: Sequence[tuple[str, bool]]) -> list[None]:
         """Those of one breaker by one write."""

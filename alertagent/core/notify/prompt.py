@@ -117,7 +117,7 @@ class Prompt:
             return {}
         rows = await transaction.fetch(sql.channels_to_tell, list(ids))
         channels = [channel_of(row, self._seals) for row in rows if row["is_on"]]
-        return {channel.id: channel for channel in channels if await self._robots.is_unhindered(channel)}
+        return {channel.id: channel for channel in channels if await self._robots.is_unhindered(channel, transaction)}
 
     async def _tell(self, planned: Sequence[Planned], by: str) -> None:
         """Tell one channel."""

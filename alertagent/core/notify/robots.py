@@ -24,6 +24,7 @@ from alertagent.kernel.ids import digest
 from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Outcome
 from alertagent.plugins.registry import Registry
+from alertagent.storage.database import Executor
 
 log = structlog.get_logger()
 
@@ -97,12 +98,12 @@ class Robots:
             return None
         raise NoRoom(channel, wait)
 
-    async def is_unhindered(self, channel: Channel) -> bool:
+    async def is_unhindered(self, channel: Channel, executor: Executor) -> bool:
         """Whether nothing has to be weighed before it sends: it has no rate, no pool, no threads and no trouble."""
         plugin = self._registry.notifiers.get(channel.plugin_name)
         if plugin is None or plugin.limits.rates or plugin.threads or channel.pool:
             return False
-        return await self._is_free(channel)
+        return await self._is_free(channel, executor)
 
     async def admit(self, channel: Channel) -> None:
         """Once more, right before it sends, because only one may try a provider that was away. Raises LeftAlone."""
@@ -163,11 +164,11 @@ class Robots:
                 return member
         return None
 
-    async def _is_free(self, member: Channel) -> bool:
+    async def _is_free(self, member: Channel, executor: Executor | None = None) -> bool:
         """Whether it may speak at once: it does not try out a provider that was away."""
         is_paused = member.paused_until is not None and self._clock.now() < member.paused_until
         is_usable = member.enabled and member.unreadable is None and not is_paused
-        return is_usable and await self._circuits.is_closed(self._circuits.circuit_of(member))
+        return is_usable and await self._circuits.is_closed(self._circuits.circuit_of(member), executor)
 
     async def _require_open(self, channel: Channel) -> None:
         alone = await self.alone(channel)

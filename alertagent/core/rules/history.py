@@ -56,10 +56,7 @@ class History:
 
     async def versions(self, id: str, *, before: int | None = None, limit: int = 50) -> list[Version]:
         """The versions older than the revision `before`, newest first. Raises NotFound."""
-        rows = await self._database.fetch(sql.versions, id, before, limit)
-        if not rows and before is None:
-            raise unknown(id)
-        return [_version(row) for row in rows]
+        return await self._versions(self._database, id, before, limit)
 
     async def version(self, id: str, name: str) -> Version:
         """Raises NotFound."""
@@ -125,12 +122,18 @@ class History:
         after = replace(rule, revision=newest.revision + 1, created_by=first.author, created_at=first.at)
         return Edit(change=Change.RESTORED, before=None, after=after, at=author.at)
 
+    async def _versions(self, executor: Executor, id: str, before: int | None, limit: int) -> list[Version]:
+        rows = await executor.fetch(sql.versions, id, before, limit)
+        if not rows and before is None:
+            raise unknown(id)
+        return [_version(row) for row in rows]
+
     async def _version(self, executor: Executor, id: str, name: str) -> Version:
         revision = revision_of(name)
         row = await executor.fetchrow(sql.version, id, revision) if revision is not None else None
         if row is not None:
             return _version(row)
-        (newest,) = await self.versions(id, limit=1)
+        (newest,) = await self._versions(executor, id, None, 1)
         raise NotFound(
             f'rule "{id}" has no version "{name}"; its newest is {newest.name}', code="rule.version_not_found"
         )

@@ -11,7 +11,7 @@ from alertagent.core.configs.service import Configs
 from alertagent.core.selfwatch.model import SOURCE, Patience, alert_of, ended, findings
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import Unavailable
-from alertagent.storage.database import Database
+from alertagent.storage.database import Database, Transaction
 from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.selfwatch")
@@ -51,16 +51,16 @@ class SelfWatch:
     async def look(self) -> None:
         """Raise what is wrong and end what is over, unless another process does so now."""
         async with self._database.transaction() as transaction:
-            if await transaction.fetchval(sql.claim):
-                await self._alerts.ingest(await self._news())
+            news = await self._news(transaction) if await transaction.fetchval(sql.claim) else []
+        await self._alerts.ingest(news)
 
-    async def _news(self) -> list[IncomingAlert]:
+    async def _news(self, transaction: Transaction) -> list[IncomingAlert]:
         now = self._clock.now()
         wrong = [
             alert_of(sidecar, finding, now, LASTS, self._url)
-            for sidecar in await self._configs.sidecars()
+            for sidecar in await self._configs.sidecars(executor=transaction)
             for finding in findings(sidecar, now, self._patience, self._heard_since)
         ]
         still = {alert.fingerprint for alert in wrong}
-        firing = await self._alerts.firing_from(SOURCE)
+        firing = await self._alerts.firing_from(SOURCE, transaction)
         return wrong + [ended(alert, now) for alert in firing if alert.fingerprint not in still]

@@ -56,7 +56,7 @@ async def report(parts: Parts, status: SyncStatus = SyncStatus.SUCCESS, **values
 
 
 async def firing(parts: Parts) -> list[str]:
-    return sorted(alert.labels["alertname"] for alert in await parts.alerts.firing_from(SOURCE))
+    return sorted(alert.labels["alertname"] for alert in await parts.alerts.firing_from(SOURCE, parts.database))
 
 
 async def test_what_is_wrong_is_raised_and_ends_by_itself(service: Service, clock: MovingClock) -> None:
