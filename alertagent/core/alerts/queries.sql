@@ -102,14 +102,20 @@ SELECT * FROM alerts WHERE fingerprint = $1;
 SELECT * FROM alerts WHERE fingerprint = ANY ($1) ORDER BY fingerprint;
 
 -- name: related
--- Other firing alerts that share a place with this one.
+-- Other firing alerts that share a place with this one: those of its instance, and from among those that began last the
+-- ones of its namespace or cluster. There may be a hundred thousand, of which only these are read.
 SELECT alerts.*
-  FROM firing_alerts AS firing
+  FROM (
+        (SELECT fingerprint FROM firing_alerts WHERE labels ->> 'instance' = $2 ORDER BY starts_at DESC LIMIT 20)
+         UNION
+        (SELECT fingerprint
+           FROM (SELECT fingerprint, labels FROM firing_alerts ORDER BY starts_at DESC LIMIT 1000) AS newest
+          WHERE labels ->> 'namespace' = $3 OR labels ->> 'cluster' = $4
+          LIMIT 20)
+       ) AS found
   JOIN alerts USING (fingerprint)
  WHERE fingerprint <> $1
-   AND (firing.labels ->> 'instance' = $2 OR firing.labels ->> 'namespace' = $3 OR firing.labels ->> 'cluster' = $4)
- ORDER BY firing.starts_at
- LIMIT 50;
+ ORDER BY starts_at;
 
 -- name: recent_episodes
 SELECT count(*) FROM alert_events WHERE fingerprint = $1 AND kind = 'firing' AND at >= $2;
