@@ -106,15 +106,17 @@ SELECT * FROM alerts WHERE fingerprint = ANY ($1) ORDER BY fingerprint;
 -- ones of its namespace or cluster. There may be a hundred thousand, of which only these are read.
 SELECT alerts.*
   FROM (
-        (SELECT fingerprint FROM firing_alerts WHERE labels ->> 'instance' = $2 ORDER BY starts_at DESC LIMIT 20)
+        (SELECT fingerprint FROM firing_alerts
+          WHERE labels ->> 'instance' = $2 AND fingerprint <> $1
+          ORDER BY starts_at DESC
+          LIMIT 20)
          UNION
         (SELECT fingerprint
            FROM (SELECT fingerprint, labels FROM firing_alerts ORDER BY starts_at DESC LIMIT 1000) AS newest
-          WHERE labels ->> 'namespace' = $3 OR labels ->> 'cluster' = $4
+          WHERE (labels ->> 'namespace' = $3 OR labels ->> 'cluster' = $4) AND fingerprint <> $1
           LIMIT 20)
        ) AS found
   JOIN alerts USING (fingerprint)
- WHERE fingerprint <> $1
  ORDER BY starts_at;
 
 -- name: recent_episodes
@@ -155,18 +157,25 @@ UPDATE alerts SET analysis_status = 'analyzing', task_id = planned.task_id
   FROM planned WHERE alerts.fingerprint = planned.fingerprint;
 
 -- name: analyses_ended
--- Only an episode that still waits for this task gets its result.
+-- Only an episode that still waits for this task gets its result, and a line in its timeline if there is one.
 WITH waiting AS (
-    SELECT fingerprint
-      FROM unnest($1::text[], $2::int[]) AS named (fingerprint, episode)
+    SELECT fingerprint, task.status, task.result
+      FROM unnest($1::text[], $2::int[], $3::text[]) AS named (fingerprint, episode, task_id)
+      JOIN unnest($4::text[], $5::text[], $6::jsonb[]) AS task (task_id, status, result) USING (task_id)
       JOIN alerts AS stored USING (fingerprint, episode)
-     WHERE stored.task_id = $3 AND stored.analysis_status = 'analyzing'
+     WHERE stored.task_id = named.task_id AND stored.analysis_status = 'analyzing'
      ORDER BY fingerprint
        FOR UPDATE OF stored
+), ended AS (
+    UPDATE alerts SET analysis_status = waiting.status, analysis_result = coalesce(waiting.result, analysis_result)
+      FROM waiting
+     WHERE alerts.fingerprint = waiting.fingerprint
+    RETURNING alerts.fingerprint, alerts.episode, waiting.status, coalesce(waiting.result, '{}') AS result
+), noted AS (
+    INSERT INTO alert_events (fingerprint, episode, kind, at, actor, detail)
+    SELECT fingerprint, episode, status, $7, 'alertagent', result FROM ended WHERE status <> 'pending'
 )
-UPDATE alerts SET analysis_status = $4, analysis_result = coalesce($5, analysis_result)
-  FROM waiting WHERE alerts.fingerprint = waiting.fingerprint
-RETURNING alerts.fingerprint, alerts.episode;
+SELECT fingerprint FROM ended WHERE status <> 'pending';
 
 -- name: notified
 -- The line in each timeline, and the last status that is said of those whose episode is still the same.

@@ -53,6 +53,15 @@ class Notice:
     detail: Mapping[str, Any]
 
 
+@record
+class EndedAnalysis:
+    """What became of an analysis, and of which episodes; a result of None leaves what was found before."""
+
+    episodes: Sequence[Episode]
+    status: AnalysisStatus
+    result: Mapping[str, Any] | None
+
+
 # How long a source must insist on "firing" before it is believed over its own earlier "resolved".
 PATIENCE = timedelta(minutes=5)
 
@@ -245,19 +254,19 @@ class Alerts:
         """`tasks`: by episode, the id of the task that will analyse it."""
         await executor.execute(sql.analyses_planned, *_columns(list(tasks)), list(tasks.values()))
 
-    async def analyses_ended(
-        self,
-        executor: Executor,
-        task_id: str,
-        episodes: Sequence[Episode],
-        status: AnalysisStatus,
-        result: Mapping[str, Any] | None,
-    ) -> None:
-        """Keep what an analysis found with each episode that waits for it."""
-        rows = await executor.fetch(sql.analyses_ended, *_columns(episodes), task_id, status, result)
-        ended = [(row["fingerprint"], row["episode"]) for row in rows]
-        if ended and status is not AnalysisStatus.PENDING:
-            await self.note(executor, ended, status, result or {})
+    async def analyses_ended(self, executor: Executor, results: Mapping[str, EndedAnalysis]) -> None:
+        """Keep what the analyses of these tasks found with each of their episodes that waits for it."""
+        episodes = [episode for one in results.values() for episode in one.episodes]
+        rows = await executor.fetch(
+            sql.analyses_ended,
+            *_columns(episodes),
+            [task_id for task_id, one in results.items() for _ in one.episodes],
+            list(results),
+            [one.status for one in results.values()],
+            [one.result for one in results.values()],
+            self._clock.now(),
+        )
+        executor.after_commit(lambda: self._tell([row["fingerprint"] for row in rows]))
 
     async def notified(self, executor: Executor, notices: Sequence[Notice]) -> None:
         """Write into the timelines what became of telling."""

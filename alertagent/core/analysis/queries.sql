@@ -89,12 +89,17 @@ UPDATE analysis_runs SET callback_digest = $2, deadline = $3 WHERE id = $1;
 -- name: park_run
 UPDATE analysis_runs SET status = 'parked' WHERE id = $1 AND ended_at IS NULL RETURNING deadline;
 
--- name: end_run
+-- name: end_runs
 -- The fence: a run ends once, whether its task, its callback or its deadline was first. Tells who was asked; $6 where
 -- that is the built-in analyzer, or one that was deleted since.
-UPDATE analysis_runs SET status = $2, result = $3, ended_at = $4, called_back = called_back OR $5
- WHERE id = $1 AND ended_at IS NULL
-RETURNING coalesce((SELECT provider FROM analyzers WHERE analyzers.id = analyzer_id), $6);
+UPDATE analysis_runs AS run
+   SET status = given.status, result = given.result, called_back = run.called_back OR given.called_back, ended_at = $5
+  FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::boolean[]) AS given (id, status, result, called_back)
+ WHERE run.id = given.id AND run.ended_at IS NULL
+RETURNING run.id, coalesce((SELECT provider FROM analyzers WHERE analyzers.id = run.analyzer_id), $6) AS provider;
+
+-- name: run_episodes
+SELECT run_id, fingerprint, episode FROM analysis_run_alerts WHERE run_id = ANY ($1) ORDER BY run_id, place;
 
 -- name: overdue_runs
 SELECT id FROM analysis_runs WHERE ended_at IS NULL AND deadline < $1 ORDER BY id LIMIT 1000;

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from alertagent.core.alerts.service import Alerts
+from alertagent.core.alerts.service import Alerts, EndedAnalysis, Episode
 from alertagent.core.analysis.analyzers import BUILT_IN, sql
 from alertagent.core.analysis.kinds import GIVE_UP, GiveUp
 from alertagent.core.analysis.model import ALERT_STATUS, RunRecord, RunStatus
 from alertagent.kernel.clock import Clock
+from alertagent.kernel.record import record
+from alertagent.kernel.together import Together
 from alertagent.plugins.analysis import Callback
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database, Transaction
@@ -20,6 +22,14 @@ KEPT_FOR = timedelta(days=90)
 HOLDS_KEPT_FOR = timedelta(hours=1)
 
 Ended = Callable[[Transaction, Sequence[str]], Awaitable[None]]
+
+
+@record
+class _End:
+    run: RunRecord
+    status: RunStatus
+    result: Mapping[str, Any] | None
+    called_back: bool
 
 
 class Runs:
@@ -45,9 +55,10 @@ class Runs:
         self._callbacks_at = callbacks_at
         self._counted = counted
         self._ended: Ended | None = None
+        self._ends = Together(self._end)
 
     def on_end(self, ended: Ended) -> None:
-        """Call this with the groups of a run, in the transaction that ends it, before anything else is locked."""
+        """Call this with the groups of runs, in the transaction that ends them, before anything else is locked."""
         self._ended = ended
 
     async def find(self, id: str) -> RunRecord | None:
@@ -73,21 +84,39 @@ class Runs:
     async def end(
         self, run: RunRecord, status: RunStatus, result: Mapping[str, Any] | None, *, called_back: bool = False
     ) -> bool:
-        """Store how it ended with all its alerts, and let their notifications go. False when it had ended already."""
+        """Store how it ended with all its alerts, and let their notifications go. False when it had ended already.
+
+        Those that end at the same moment share a transaction: each would wait for the same groups, with a connection.
+        """
+        return await self._ends.ask(_End(run=run, status=status, result=result, called_back=called_back))
+
+    async def _end(self, ends: Sequence["_End"]) -> list[bool]:
+        first = {end.run.id: end for end in reversed(ends)}
         async with self._database.transaction() as transaction:
-            if run.group_key and self._ended is not None:
-                await self._ended(transaction, [run.group_key])
-            provider: str | None = await transaction.fetchval(
-                sql.end_run, run.id, status, result, self._clock.now(), called_back, BUILT_IN
+            if self._ended is not None and (groups := {end.run.group_key for end in ends} - {""}):
+                await self._ended(transaction, sorted(groups))
+            rows = await transaction.fetch(
+                sql.end_runs,
+                list(first),
+                [end.status for end in first.values()],
+                [end.result for end in first.values()],
+                [end.called_back for end in first.values()],
+                self._clock.now(),
+                BUILT_IN,
             )
-            if provider is None:
-                return False
+            providers: dict[str, str] = {row["id"]: row["provider"] for row in rows}
             # Whatever has joined meanwhile, too.
-            row = await transaction.fetchrow(sql.find_run, run.id)
-            episodes = _record(row).episodes
-            await self._alerts.analyses_ended(transaction, run.id, episodes, ALERT_STATUS[status], result)
-        self._counted(provider, status)
-        return True
+            episodes: dict[str, list[Episode]] = {id: [] for id in providers}
+            for row in await transaction.fetch(sql.run_episodes, list(providers)):
+                episodes[row["run_id"]].append((row["fingerprint"], row["episode"]))
+            results = {
+                id: EndedAnalysis(episodes=some, status=ALERT_STATUS[first[id].status], result=first[id].result)
+                for id, some in episodes.items()
+            }
+            await self._alerts.analyses_ended(transaction, results)
+        for id, provider in providers.items():
+            self._counted(provider, first[id].status)
+        return [end.run.id in providers and first[end.run.id] is end for end in ends]
 
     async def overdue(self) -> list[str]:
         """Runs that nobody waits for any more, and that nobody has ended: their tasks were cancelled or buried."""

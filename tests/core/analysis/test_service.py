@@ -15,7 +15,7 @@ from alertagent.core.audit.model import Actor
 from alertagent.core.rules.model import RuleContent
 from alertagent.kernel.errors import Conflict, NotFound, Unauthorized
 from alertagent.storage.pages import PageRequest
-from tests.core.alerts.house import House
+from tests.core.alerts.house import House, until
 from tests.core.analysis.provided import alert_of, analyzer, events, policy, runs
 from tests.support.dify import KEY, DifyApp
 from tests.support.n8n import N8nWebhook
@@ -96,6 +96,37 @@ async def test_a_task_that_runs_again_asks_nobody(house: House, app: DifyApp) ->
 
     assert app.runs == 1
     assert await events(house, alert) == ["firing", "analyzed"]
+
+
+async def test_runs_that_end_at_the_same_moment_share_a_transaction_and_each_ends_once(house: House) -> None:
+    alerts = [await house.fire(name, severity="critical") for name in "ABC"]
+    await house.work("dispatch")
+    found = [await house.parts.runs.find((await alert_of(house, alert)).task_id or "") for alert in alerts]
+    runs = [run for run in found if run is not None]
+    async with house.database.transaction() as holder:
+        await holder.execute("SELECT FROM notification_groups FOR UPDATE")
+        ends = [
+            asyncio.create_task(house.parts.runs.end(run, status, {"summary": f"of {run.id}"}))
+            for run, status in [(run, RunStatus.ANALYZED) for run in runs] + [(runs[0], RunStatus.FAILED)]
+        ]
+        await until(lambda: waiting(house))
+        assert await waiting(house) == 1
+
+    assert await asyncio.gather(*ends) == [True, True, True, False]
+    for alert, run in zip(alerts, runs, strict=True):
+        after = await alert_of(house, alert)
+        assert after.analysis_result == {"summary": f"of {run.id}"}
+        assert await events(house, alert) == ["firing", "analyzed"]
+    assert counted(house, "heuristic", "analyzed") == 3
+    assert counted(house, "heuristic", "failed") is None
+
+
+async def waiting(house: House) -> int:
+    """How many wait for a lock."""
+    count: int = await house.database.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return count
 
 
 async def test_a_worker_that_died_after_the_run_began_costs_no_second_run(house: House, app: DifyApp) -> None:
@@ -417,3 +448,15 @@ async def test_related_alerts_share_a_place(house: House) -> None:
     related = await house.parts.alerts.related(alert)
 
     assert sorted(other.labels["alertname"] for other in related) == ["B", "C"]
+
+
+async def test_of_what_shares_the_instance_nothing_is_too_old_to_be_related(house: House) -> None:
+    await house.post(
+        {"labels": {"alertname": "Old", "instance": "a:9100"}, "startsAt": "2020-01-01T00:00:00Z"},
+        *({"labels": {"alertname": "Other", "node": str(number), "cluster": "c1"}} for number in range(1100)),
+    )
+    alert = await house.fire("A", instance="a:9100", cluster="c1")
+
+    related = await house.parts.alerts.related(alert)
+
+    assert [other.labels["alertname"] for other in related] == ["Old"] + ["Other"] * 20
