@@ -28,9 +28,11 @@ RUN_WITHIN = timedelta(minutes=15)
 BUDGET_SPAN = timedelta(hours=1)
 
 # A storm of groups is not answered with a storm of questions, even where they are free: so many runs begin together,
-# and while so many are open none does. What would be answered much later helps nobody.
+# and where so many are open or began lately none does. What would be answered much later helps nobody, and a group that
+# grows with each post has been analysed already.
 RUNS_AT_ONCE = 50
-OPEN_RUNS = 200
+RECENT_RUNS = 200
+LATELY = timedelta(seconds=10)
 
 OVER_BUDGET = "the budget of analyses for this hour is used up"
 TOO_MANY = "too many groups began at the same moment, and the analyses under way come first"
@@ -108,7 +110,8 @@ class Planning:
         except (NotFound, Unreadable) as problem:
             await self._skip(transaction, wanted, problem.message)
             return
-        most = min(RUNS_AT_ONCE, OPEN_RUNS - await transaction.fetchval(sql.count_open_runs, OPEN_RUNS))
+        recent: int = await transaction.fetchval(sql.count_recent_runs, RECENT_RUNS, now - LATELY)
+        most = max(0, min(RUNS_AT_ONCE, RECENT_RUNS - recent))
         room = await self._room(transaction, chosen, policy, now) if most else 0
         await self._skip(transaction, wanted[room:most], OVER_BUDGET)
         await self._skip(transaction, wanted[most:], TOO_MANY)

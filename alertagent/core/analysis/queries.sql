@@ -60,9 +60,10 @@ SELECT DISTINCT ON (group_key) group_key, id
  WHERE group_key = ANY ($1) AND ended_at IS NULL AND deadline > $2
  ORDER BY group_key, created_at DESC;
 
--- name: count_open_runs
--- Counting stops at $1.
-SELECT count(*) FROM (SELECT FROM analysis_runs WHERE ended_at IS NULL LIMIT $1) AS open;
+-- name: count_recent_runs
+-- Those that are open and those that began lately. Counting stops at $1.
+SELECT (SELECT count(*) FROM (SELECT FROM analysis_runs WHERE ended_at IS NULL AND created_at <= $2 LIMIT $1) AS open)
+     + (SELECT count(*) FROM (SELECT FROM analysis_runs WHERE created_at > $2 LIMIT $1) AS begun);
 
 -- name: add_runs
 INSERT INTO analysis_runs (id, group_key, alertname, analyzer_id, is_free, deadline, created_at)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from alertagent.core.analysis.planning import OPEN_RUNS, RUNS_AT_ONCE
+from alertagent.core.alerts.model import Alert
+from alertagent.core.analysis.planning import RECENT_RUNS, RUNS_AT_ONCE
 from alertagent.core.audit.model import Actor
 from tests.core.alerts.house import House
 from tests.core.analysis.provided import alert_of, analyzer, events, policy, runs
@@ -148,17 +149,38 @@ async def test_a_storm_of_groups_is_not_answered_with_a_storm_of_questions(house
     assert len(await runs(house)) == RUNS_AT_ONCE
 
 
-async def test_while_many_runs_are_open_no_other_begins(house: House) -> None:
-    for post in range(OPEN_RUNS // RUNS_AT_ONCE):
+async def storm(house: House, *types: str) -> Alert:
+    """As many runs as there may be, and the alert that came after them."""
+    for post in range(RECENT_RUNS // RUNS_AT_ONCE):
         names = [f"{post}-{number}" for number in range(RUNS_AT_ONCE)]
         await house.post(*({"labels": {"alertname": name, "severity": "critical"}} for name in names))
-        await house.work("dispatch")
+        await house.work(*types)
     late = await house.fire("late", severity="critical")
+    await house.work(*types)
+    return late
+
+
+async def test_while_many_runs_are_open_no_other_begins(house: House) -> None:
+    late = await storm(house, "dispatch")
+    assert await runs(house) == ["open"] * RECENT_RUNS
+    house.clock.move(seconds=10)
+    later = await house.fire("later", severity="critical")
     await house.work("dispatch")
 
-    assert await runs(house) == ["open"] * OPEN_RUNS
-    assert await events(house, late) == ["firing", "analysis.skipped"]
+    for alert in (late, later):
+        assert await events(house, alert) == ["firing", "analysis.skipped"]
     await house.work("ai_analysis")
+    after = await house.fire("after", severity="critical")
+    await house.work("dispatch", "ai_analysis")
+    assert (await alert_of(house, after)).analysis_status == "analyzed"
+
+
+async def test_where_many_runs_began_lately_no_other_begins_though_they_have_ended(house: House) -> None:
+    late = await storm(house, "dispatch", "ai_analysis")
+
+    assert await runs(house) == ["analyzed"] * RECENT_RUNS
+    assert await events(house, late) == ["firing", "analysis.skipped"]
+    house.clock.move(seconds=10)
     after = await house.fire("after", severity="critical")
     await house.work("dispatch", "ai_analysis")
     assert (await alert_of(house, after)).analysis_status == "analyzed"
