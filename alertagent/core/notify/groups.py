@@ -29,6 +29,7 @@ from alertagent.core.routing.model import Route, RoutingTable
 from alertagent.core.routing.plan import next_flush, was_missed
 from alertagent.core.routing.service import Routing
 from alertagent.kernel.clock import Clock
+from alertagent.kernel.record import record
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Database, Transaction
 from alertagent.storage.queries import load_queries
@@ -44,12 +45,26 @@ ALERTS_A_LOOK = 1000
 LOST_AFTER = timedelta(minutes=15)
 
 
+@record
+class Changed:
+    """Alerts that changed, and since when they should have been put into their groups.
+
+    A timer counts from then on, and may be over already. The task `by` tells at once what need not wait.
+    """
+
+    fingerprints: Sequence[str]
+    since: datetime | None = None
+    by: str | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class _Entrance:
     """A group, and those of the alerts at hand that fall into it. `known` have been in it, by their fingerprints."""
 
     route: Route
     labels: Mapping[str, str]
+    since: datetime
+    by: str | None
     alerts: list[Alert] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
 
@@ -66,9 +81,9 @@ class _Entrance:
         """Whether the group is due and has all the alerts that it can have: nobody else has the same labels."""
         return self.route.group_by is None and group.flush_at is not None and group.flush_at <= now
 
-    def due(self, ticks_from: datetime | None, since: datetime) -> datetime:
+    def due(self, ticks_from: datetime | None) -> datetime:
         oldest = min(alert.starts_at for alert in self.alerts)
-        return next_flush(self.route, ticks_from, oldest_start=oldest, now=since)
+        return next_flush(self.route, ticks_from, oldest_start=oldest, now=self.since)
 
 
 class Groups:
@@ -96,33 +111,46 @@ class Groups:
         self._clock = clock
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def dispatch(
-        self, fingerprints: Sequence[str], since: datetime | None = None, *, by: str | None = None
-    ) -> Sequence[Planned]:
+    async def dispatch(self, changes: Sequence[Changed]) -> list[Sequence[Planned]]:
         """Put alerts that changed into their groups and set the groups' timers.
 
-        `since` is when that should have been done: a timer counts from then on, and may be over already. Returns what
-        the task `by` is to tell at once, of new groups that wait for nothing; without one those have timers, too.
+        Returns for each of the changes what its task is to tell at once, of new groups that wait for nothing; without
+        a task those have timers, too.
         """
         async with self._room, self._database.transaction() as transaction:
-            alerts = await self._alerts.find(fingerprints, transaction)
+            now = self._clock.now()
+            of = {fingerprint: change for change in changes for fingerprint in change.fingerprints}
+            alerts = await self._alerts.find(of, transaction)
             table = await self._routing.table(transaction)
             await note_sources(transaction, table, alerts)
-            entrances = _entrances(table, alerts)
+            entrances = _entrances(table, alerts, of, now)
             await self._recognise(transaction, entrances.values())
-            now = self._clock.now()
-            since = min(since or now, now)
-            made, known = await self._join(transaction, table, entrances, since)
-            if by is not None:
-                await self._looking.resume(transaction, [group.key for group in known], by)
+            made, known = await self._join(transaction, table, entrances)
+            tasks = {change.by for change in changes if change.by is not None}
+            await self._looking.resume(transaction, [group.key for group in known], tasks)
             await self._analyses.plan(transaction, {key: each.alerts for key, each in entrances.items()})
             dues: dict[str, datetime | None] = {}
             for group in known:
-                due = entrances[group.key].due(group.ticks_from, since)
+                due = entrances[group.key].due(group.ticks_from)
                 if group.flush_at is None or due < group.flush_at or group.flush_at < now - LOST_AFTER:
                     dues[group.key] = due
             await set_timers(transaction, self._producer, dues)
-            return await self._begin(transaction, table, made, now, by)
+            begun = await self._begin(transaction, table, made, now)
+        mine: dict[str | None, list[Planned]] = {change.by: [] for change in changes}
+        for one in begun:
+            mine[entrances[one.delivery.group_key].by].append(one)
+        return [mine[change.by] for change in changes]
+
+    async def parts(self, generations: Mapping[str, int]) -> list[dict[str, int]]:
+        """These groups in parts of so many alerts that each is looked at by itself; a group is never divided.
+
+        Whoever is told first waits for none of the others then, and no dispatch waits for all of them.
+        """
+        if len(generations) <= 1:
+            return [dict(generations)]
+        rows = await self._database.fetch(sql.sizes_of_groups, list(generations))
+        sizes = {row["key"]: row["size"] for row in rows}
+        return [{key: generations[key] for key in part} for part in _parts(sorted(generations), sizes)]
 
     async def flush(self, generations: Mapping[str, int], *, by: str | None = None) -> Sequence[Planned]:
         """Look at groups: plan a delivery for every channel that must hear of one, and the next look at each.
@@ -131,22 +159,19 @@ class Groups:
         `by` is to tell at once.
         """
         async with self._room, self._database.transaction() as transaction:
-            rows = await transaction.fetch(sql.lock_due_groups, list(generations))
-            groups, sizes = groups_from(rows), {row["key"]: row["size"] for row in rows}
+            groups = groups_from(await transaction.fetch(sql.lock_groups, list(generations)))
             current = [each for each in groups if each.generation == generations[each.key]]
             if by is not None:
-                await self._looking.resume(transaction, generations.keys() - {each.key for each in current}, by)
+                await self._looking.resume(transaction, generations.keys() - {each.key for each in current}, {by})
             due = await self._ready(transaction, current)
             if not due:
                 return ()
             now, table = self._clock.now(), await self._routing.table(transaction)
             listeners = await _listeners(transaction)
-            begun: list[Planned] = []
-            for part in _parts(due, sizes):
-                looks = await self._looking.at(transaction, table, part, listeners, now)
-                await move(transaction, self._producer, table, looks, listeners)
-                begun += await self._looking.conclude(transaction, table, looks, now, by=by)
-            return begun
+            looks = await self._looking.at(transaction, table, due, listeners, now)
+            await move(transaction, self._producer, table, looks, listeners)
+            tasks = {look.key: by for look in looks} if by is not None else {}
+            return await self._looking.conclude(transaction, table, looks, now, by=tasks)
 
     async def regroup(self) -> None:
         """The channels or the routing document changed: look at every group anew."""
@@ -193,20 +218,24 @@ class Groups:
         table: RoutingTable,
         made: Sequence[tuple[Group, _Entrance]],
         now: datetime,
-        by: str | None,
     ) -> Sequence[Planned]:
         """Look at those of the new groups that need not wait, and set the timers of the others."""
-        due = {group.key: group for group, entrance in made if by is not None and entrance.is_whole(group, now)}
+        tasks = {
+            group.key: entrance.by
+            for group, entrance in made
+            if entrance.by is not None and entrance.is_whole(group, now)
+        }
+        due = {group.key: group for group, _ in made if group.key in tasks}
         await add_timers(transaction, self._producer, [group for group, _ in made if group.key not in due])
         joined = {group.key: entrance.joining for group, entrance in made}
         ready = {group.key: (group, joined[group.key]) for group in await self._ready(transaction, list(due.values()))}
         if not ready:
             return ()
         looks = await self._looking.at_new(transaction, table, ready, await _listeners(transaction))
-        return await self._looking.conclude(transaction, table, looks, now, by=by)
+        return await self._looking.conclude(transaction, table, looks, now, by=tasks)
 
     async def _join(
-        self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance], since: datetime
+        self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance]
     ) -> tuple[list[tuple[Group, _Entrance]], list[Group]]:
         """The groups that are new, and those that were there: locked, with the alerts in them."""
         joining = {key: entrance.joining for key, entrance in sorted(entrances.items())}
@@ -214,7 +243,7 @@ class Groups:
         missing = [key for key, members in joining.items() if members]
         while True:
             # A flush may end a group between these two, so look until all of them are ours.
-            made |= await self._made(transaction, table, {key: entrances[key] for key in missing}, since)
+            made |= await self._made(transaction, table, {key: entrances[key] for key in missing})
             others = [key for key in entrances if key not in made]
             if others:
                 known = {group.key: group for group in groups_from(await transaction.fetch(sql.lock_groups, others))}
@@ -226,7 +255,7 @@ class Groups:
         return [(group, entrances[key]) for key, group in made.items()], list(known.values())
 
     async def _made(
-        self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance], since: datetime
+        self, transaction: Transaction, table: RoutingTable, entrances: Mapping[str, _Entrance]
     ) -> dict[str, Group]:
         """Make those of the groups that are not there."""
         if not entrances:
@@ -238,7 +267,7 @@ class Groups:
                 labels=entrance.labels,
                 route=entrance.route.key,
                 revision=table.revision,
-                flush_at=entrance.due(None, since),
+                flush_at=entrance.due(None),
                 generation=1,
                 ticks_from=None,
             )
@@ -256,24 +285,31 @@ class Groups:
         return {row["key"]: groups[row["key"]] for row in rows}
 
 
-def _entrances(table: RoutingTable, alerts: Iterable[Alert]) -> dict[str, _Entrance]:
+def _entrances(
+    table: RoutingTable, alerts: Iterable[Alert], of: Mapping[str, Changed], now: datetime
+) -> dict[str, _Entrance]:
+    """By key; each as old as the oldest of the changes, which `of` tells for each alert."""
     entrances: dict[str, _Entrance] = {}
     for alert in alerts:
+        change = of[alert.fingerprint]
         for key, labels, route in groups_of(table, alert.labels):
-            entrances.setdefault(key, _Entrance(route=route, labels=labels)).alerts.append(alert)
+            entrance = entrances.get(key)
+            if entrance is None:
+                entrance = entrances[key] = _Entrance(route=route, labels=labels, since=now, by=change.by)
+            entrance.since = min(entrance.since, change.since or now)
+            entrance.alerts.append(alert)
     return entrances
 
 
-def _parts(groups: Iterable[Group], sizes: Mapping[str, int]) -> Iterator[list[Group]]:
-    """The groups in parts that are looked at together; a group is never divided."""
-    part: list[Group] = []
+def _parts(keys: Iterable[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    part: list[str] = []
     size = 0
-    for group in groups:
-        if part and size + sizes[group.key] > ALERTS_A_LOOK:
+    for key in keys:
+        if part and size + sizes.get(key, 0) > ALERTS_A_LOOK:
             yield part
             part, size = [], 0
-        part.append(group)
-        size += sizes[group.key]
+        part.append(key)
+        size += sizes.get(key, 0)
     if part:
         yield part
 

@@ -87,11 +87,12 @@ class Looking:
         looks: Sequence[Look],
         now: datetime,
         *,
-        by: str | None,
+        by: Mapping[str, str],
     ) -> Sequence[Planned]:
         """Plan who is told, let go what concerns nobody, and set the timers of the next looks.
 
-        Returns what the task `by` is to tell at once; without one all deliveries have tasks of their own.
+        `by` names for each group the task that looks at it. Returns what these are to tell at once; where there are
+        none, all deliveries have tasks of their own.
         """
         silences = await self._silences.active(now, transaction)
         await hold(transaction, table, looks, now, silences=silences, alerts=self._alerts)
@@ -102,10 +103,10 @@ class Looking:
         await set_timers(transaction, self._producer, dues, ticks_from=now)
         return begun
 
-    async def resume(self, transaction: Transaction, keys: Collection[str], by: str) -> None:
-        """The task `by` may have looked at these groups before: see to what it has begun then."""
-        if keys:
-            await self._prompt.resume(transaction, keys, by)
+    async def resume(self, transaction: Transaction, keys: Collection[str], tasks: Collection[str]) -> None:
+        """These tasks may have looked at these groups before: see to what they have begun then."""
+        if keys and tasks:
+            await self._prompt.resume(transaction, keys, tasks)
 
     async def _let_go(self, transaction: Transaction, looks: Sequence[Look]) -> None:
         """Alerts that concern nobody any more leave their group; a group without alerts ends."""
@@ -116,13 +117,16 @@ class Looking:
             await transaction.execute(sql.remove_groups, ended)
 
     async def _plan(
-        self, transaction: Transaction, tells: Sequence[Tell], now: datetime, by: str | None
+        self, transaction: Transaction, tells: Sequence[Tell], now: datetime, by: Mapping[str, str]
     ) -> Sequence[Planned]:
-        """Plan deliveries; returns those that the task `by` has to begin."""
+        """Plan deliveries; returns those that the tasks `by` have to begin."""
         if not tells:
             return ()
-        plans = await self._prompt.sorted(transaction, tells, now) if by is not None else by_tasks(tells, now)
-        rows = [*((one.delivery, by) for one in plans.begun), *((delivery, None) for delivery in plans.by_task)]
+        plans = await self._prompt.sorted(transaction, tells, now) if by else by_tasks(tells, now)
+        rows = [
+            *((one.delivery, by[one.delivery.group_key]) for one in plans.begun),
+            *((delivery, None) for delivery in plans.by_task),
+        ]
         await transaction.execute(
             sql.add_deliveries,
             [delivery.id for delivery, _ in rows],

@@ -10,7 +10,7 @@ is late go by tasks at once. So does everything while this process has enough in
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -90,6 +90,24 @@ class Prompt:
                 begun.append(Planned(delivery=delivery, channel=channel, is_on=True, alerts=tell.alerts))
         return Plans(begun, by_task)
 
+    @contextlib.asynccontextmanager
+    async def telling(self, by: str) -> AsyncIterator[Callable[[Sequence[Planned]], None]]:
+        """Make first attempts beside the block, which plans more; all of them have been made at its end."""
+        under_way: list[asyncio.Task[None]] = []
+
+        def tell(planned: Sequence[Planned]) -> None:
+            if planned:
+                under_way.append(asyncio.create_task(self.tell(planned, by)))
+
+        try:
+            yield tell
+        finally:
+            # What was planned is told, whatever becomes of the rest.
+            ends = await asyncio.gather(*under_way, return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
+
     async def tell(self, planned: Sequence[Planned], by: str) -> None:
         """Make the first attempts at what the task `by` has planned."""
         size = sum(len(one.alerts) for one in planned)
@@ -106,9 +124,9 @@ class Prompt:
             if end is not None:
                 raise end
 
-    async def resume(self, transaction: Transaction, groups: Collection[str], by: str) -> None:
-        """The task `by` is run again: what it has begun in these groups and not ended goes on by tasks."""
-        rows = await transaction.fetch(sql.leave_begun_of_groups, list(groups), by)
+    async def resume(self, transaction: Transaction, groups: Collection[str], tasks: Collection[str]) -> None:
+        """These tasks are run again: what they have begun in these groups and not ended goes on by tasks of its own."""
+        rows = await transaction.fetch(sql.leave_begun_of_groups, list(groups), list(tasks))
         await self._producer.enqueue(transaction, *(deliver_task(row["id"]) for row in rows))
 
     async def _channels(self, transaction: Transaction, ids: Collection[str]) -> Mapping[str, Channel]:

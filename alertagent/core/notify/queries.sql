@@ -127,10 +127,9 @@ RETURNING key;
 -- In the order of their keys, so that two dispatchers cannot wait for each other.
 SELECT * FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
 
--- name: lock_due_groups
--- The same, each with how many alerts it has.
-SELECT *, (SELECT count(*) FROM notification_group_alerts WHERE group_key = key) AS size
-  FROM notification_groups WHERE key = ANY ($1) ORDER BY key FOR UPDATE;
+-- name: sizes_of_groups
+-- How many alerts are in each of them.
+SELECT group_key AS key, count(*) AS size FROM notification_group_alerts WHERE group_key = ANY ($1) GROUP BY group_key;
 
 -- name: hold_groups
 -- None of these goes before the transaction ends.
@@ -260,7 +259,7 @@ UPDATE notification_deliveries SET begun_by = NULL WHERE id = ANY ($1) AND begun
 
 -- name: leave_begun_of_groups
 UPDATE notification_deliveries SET begun_by = NULL
- WHERE group_key = ANY ($1) AND status = 'pending' AND begun_by = $2
+ WHERE group_key = ANY ($1) AND status = 'pending' AND begun_by = ANY ($2)
 RETURNING id;
 
 -- name: note_assigner

@@ -1,16 +1,28 @@
 """The tasks of telling: put alerts into groups, look at a group, deliver."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 
 from alertagent.core.alerts.kinds import DISPATCH
 from alertagent.core.notify.deliver import Deliveries
 from alertagent.core.notify.ends import Ends
-from alertagent.core.notify.groups import Groups
+from alertagent.core.notify.groups import Changed, Groups
 from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, RETRIES
 from alertagent.core.notify.prompt import Prompt
+from alertagent.core.notify.records import Planned
+from alertagent.kernel.together import Together
 from alertagent.queue.policy import Rule
 from alertagent.queue.task import Task
 from alertagent.queue.worker import Handler
+
+# So many tasks of few changed alerts are put into their groups together.
+DISPATCHES = 8
+FEW = 125
+
+# So long a look at groups waits for them.
+PATIENCE = timedelta(seconds=1)
 
 AfterChange = Callable[[Sequence[str]], Awaitable[None]]
 
@@ -20,18 +32,32 @@ def handlers(
 ) -> Mapping[str, Handler]:
     """`after_change` plans what else follows alerts that changed, before anybody is called."""
 
-    async def dispatch(task: Task) -> None:
-        changed = DISPATCH.read(task).alerts
-        await prompt.room()
-        begun = await groups.dispatch(changed, task.due, by=task.id)
+    async def dispatch_all(changes: Sequence[Changed]) -> list[Sequence[Planned]]:
+        begun = await groups.dispatch(changes)
+        changed = [fingerprint for change in changes for fingerprint in change.fingerprints]
         await ends.dispatch(changed)
         await after_change(changed)
+        return begun
+
+    # Tasks that wait for the same groups would wait for each other: those that come meanwhile share a transaction.
+    dispatched = Together(dispatch_all, most=DISPATCHES)
+    first = _First()
+
+    async def dispatch(task: Task) -> None:
+        await prompt.room()
+        change = Changed(fingerprints=DISPATCH.read(task).alerts, since=task.due, by=task.id)
+        with first.going():
+            begun = (
+                await dispatched.ask(change) if len(change.fingerprints) <= FEW else (await dispatch_all([change]))[0]
+            )
         await prompt.tell(begun, by=task.id)
 
     async def flush(task: Task) -> None:
-        await prompt.room()
-        begun = await groups.flush(FLUSH.read(task).groups, by=task.id)
-        await prompt.tell(begun, by=task.id)
+        await first.gone()
+        async with prompt.telling(by=task.id) as tell:
+            for part in await groups.parts(FLUSH.read(task).groups):
+                await prompt.room()
+                tell(await groups.flush(part, by=task.id))
 
     async def regroup(_task: Task) -> None:
         await groups.regroup()
@@ -40,6 +66,34 @@ def handlers(
         await deliveries.deliver(DELIVER.read(task).delivery, is_last_attempt=task.retry >= task.max_retry)
 
     return {DISPATCH.type: dispatch, FLUSH.type: flush, REGROUP.type: regroup, DELIVER.type: deliver}
+
+
+class _First:
+    """Alerts are put into their groups before these are looked at: else they would be told by a message of their own.
+
+    Whoever looks waits for that with `PATIENCE`, since more and more may come.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    @contextmanager
+    def going(self) -> Iterator[None]:
+        self._count += 1
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._none.set()
+
+    async def gone(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await self._none.wait()
 
 
 def rules() -> Mapping[str, Rule]:

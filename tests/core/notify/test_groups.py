@@ -10,6 +10,7 @@ import pytest
 
 from alertagent.core.audit.model import Actor
 from alertagent.core.notify import groups, timers
+from alertagent.core.notify.groups import Changed
 from alertagent.core.notify.model import Channel
 from alertagent.kernel.clock import rfc3339
 from alertagent.queue.ledger import entry
@@ -507,7 +508,9 @@ async def test_alerts_that_arrive_while_their_group_ends_are_not_lost(house: Hou
         other = await house.fire("A", ago=60, instance=str(turn))
         (task,) = (await flush_tasks(house))[-1:]
 
-        await asyncio.gather(house.parts.groups.flush(task), house.parts.groups.dispatch([other.fingerprint]))
+        await asyncio.gather(
+            house.parts.groups.flush(task), house.parts.groups.dispatch([Changed(fingerprints=[other.fingerprint])])
+        )
         await pass_time(house, timedelta(minutes=2), timedelta(minutes=1))
         assert firing(str(turn)) in messages(sink)
 
@@ -520,8 +523,8 @@ async def test_a_dispatch_may_run_twice(house: House, sink: Sink) -> None:
     await add_channel(house, sink)
     alert = await house.fire("A", severity="critical")
 
-    await house.parts.groups.dispatch([alert.fingerprint])
-    await house.parts.groups.dispatch([alert.fingerprint, "unknown"])
+    await house.parts.groups.dispatch([Changed(fingerprints=[alert.fingerprint])])
+    await house.parts.groups.dispatch([Changed(fingerprints=[alert.fingerprint, "unknown"])])
     house.clock.move(seconds=10)
     await house.work()
 
@@ -534,7 +537,7 @@ async def test_a_storm_shares_its_timers(house: House, sink: Sink) -> None:
     await add_channel(house, sink)
     names = [(await house.fire(f"A{number}", ago=60)).fingerprint for number in range(2 * timers.GROUPS_A_FLUSH + 1)]
 
-    await house.parts.groups.dispatch(names)
+    await house.parts.groups.dispatch([Changed(fingerprints=names)])
 
     assert sorted(len(task) for task in await flush_tasks(house)) == [1, timers.GROUPS_A_FLUSH, timers.GROUPS_A_FLUSH]
 
@@ -544,7 +547,7 @@ async def test_the_longest_names_travel_and_are_told(house: House, sink: Sink) -
     names = [f'{number}"\\北' * 2_000 for number in range(timers.GROUPS_A_FLUSH)]
     found = [(await house.fire(name, ago=60)).fingerprint for name in names]
 
-    await house.parts.groups.dispatch(found)
+    await house.parts.groups.dispatch([Changed(fingerprints=found)])
     await house.work()
 
     assert sorted(message["firing"][0] for message in messages(sink)) == sorted(names)
@@ -591,9 +594,12 @@ async def test_large_groups_that_are_due_together_are_looked_at_in_parts(house: 
     timers = {key: generation for task in await flush_tasks(house) for key, generation in task.items()}
     assert len(timers) == 3
 
-    await house.parts.groups.flush(timers)
+    parts = await house.parts.groups.parts(timers)
+    for part in parts:
+        await house.parts.groups.flush(part)
     await house.work("deliver")
 
+    assert [len(part) for part in parts] == [1, 1, 1]
     assert sorted(len(message["firing"]) for message in messages(sink)) == [size] * 3
 
 

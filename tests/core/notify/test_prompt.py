@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from alertagent.core.escalation.model import EscalationRule
+from alertagent.core.notify.groups import Changed
 from alertagent.core.notify.prompt import IN_HAND
 from alertagent.core.notify.tasks import rules
 from alertagent.kernel.ids import new_id
@@ -107,7 +108,7 @@ async def test_a_new_group_waits_where_one_with_its_key_is_still_being_told(hous
     await house.database.execute("DELETE FROM notification_groups")
     house.parts.prompt.most = IN_HAND
 
-    assert not await house.parts.groups.dispatch([alert.fingerprint], by=new_id())
+    assert await house.parts.groups.dispatch([Changed(fingerprints=[alert.fingerprint], by=new_id())]) == [[]]
 
     assert await states(house) == ["pending"]
     await house.work("deliver")

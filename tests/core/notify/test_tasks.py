@@ -1,28 +1,257 @@
-"""How long a provider may be away."""
+"""Tasks that come at the same moment: what they share, and who waits for whom."""
 
-from datetime import UTC, datetime, timedelta
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
 
-from alertagent.core.alerts.kinds import DISPATCH
-from alertagent.core.notify.kinds import DELIVER, FLUSH, REGROUP, Deliver
-from alertagent.core.notify.tasks import rules
-from alertagent.kernel.errors import External
-from alertagent.queue.policy import RetryIn, judge
-from tests.core.alerts.house import House
+import pytest
+
+from alertagent.core.alerts.model import Alert
+from alertagent.core.notify import groups
+from alertagent.core.notify import tasks as tasks_of_telling
+from alertagent.core.notify.groups import Changed
+from alertagent.core.notify.prompt import IN_HAND
+from alertagent.core.notify.tasks import FEW
+from alertagent.kernel.ids import new_id
+from alertagent.queue.ledger import entry
+from alertagent.queue.task import Task
+from tests.core.alerts.house import House, open_house, until
+from tests.core.notify.routed import route
+from tests.core.notify.test_groups import add_channel, firing, messages
+from tests.core.notify.test_prompt import EACH
+from tests.support.sink import Sink
+
+LOCK_ALL = "SELECT FROM notification_groups FOR UPDATE"
+LOCK_ONE = "SELECT FROM notification_groups WHERE labels @> $1 FOR UPDATE"
 
 
-async def test_every_task_of_telling_has_its_handler(house: House) -> None:
-    handled = house.parts.notification_handlers().keys()
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    async with Sink() as sink:
+        yield sink
 
-    assert handled >= {kind.type for kind in (DISPATCH, FLUSH, REGROUP, DELIVER)}
-    assert handled >= rules().keys()
+
+@pytest.fixture
+async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
+    async with open_house(database_url, redis_url) as house:
+        house.parts.prompt.most = IN_HAND
+        yield house
 
 
-def test_a_delivery_is_tried_for_about_a_day() -> None:
-    now, waited = datetime(2026, 11, 22, tzinfo=UTC), timedelta()
-    for retry in range(DELIVER.max_retry):
-        task = DELIVER.task(Deliver(delivery="d")).as_task(now)._replace(retry=retry)
-        verdict = judge(External("away"), task, 0.5, rules()[DELIVER.type])
-        assert isinstance(verdict, RetryIn)
-        waited += verdict.delay
+async def tasks(house: House, type: str) -> list[Task]:
+    found = await house.database.fetch(
+        "SELECT * FROM task_queue WHERE task_type = $1 AND status = 'pending' ORDER BY scheduled_at, id", type
+    )
+    return [entry(row).as_task() for row in found]
 
-    assert timedelta(hours=16) < waited < timedelta(hours=36)
+
+async def look_at(house: House, *names: str) -> Task:
+    """One look at all these groups."""
+    rows = await house.database.fetch(
+        "SELECT key, generation FROM notification_groups WHERE labels ->> 'alertname' = ANY ($1)", list(names)
+    )
+    generations = {row["key"]: row["generation"] for row in rows}
+    return (await tasks(house, "flush"))[0]._replace(payload={"groups": generations})
+
+
+async def waiting(house: House) -> int:
+    """How many wait for a lock."""
+    count: int = await house.database.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    return count
+
+
+async def fire(house: House, name: str, **labels: str) -> Alert:
+    return await house.fire(name, ago=60, severity="info", **labels)
+
+
+async def test_dispatches_that_come_together_share_a_transaction(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    await fire(house, "A", instance="0")
+    await house.work("dispatch")
+    for number in range(1, 5):
+        await fire(house, "A", instance=str(number))
+    handle = house.parts.notification_handlers()["dispatch"]
+    dispatches = await tasks(house, "dispatch")
+
+    async with house.database.transaction() as transaction:
+        await transaction.execute(LOCK_ALL)
+        running = [asyncio.ensure_future(handle(task)) for task in dispatches]
+        await until(lambda: waiting(house))
+        count = await waiting(house)
+    await asyncio.gather(*running)
+
+    assert (len(dispatches), count) == (4, 1)
+    assert await house.database.fetchval("SELECT count(*) FROM notification_group_alerts") == 5
+
+
+async def test_each_of_them_tells_what_it_has_begun(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    await route(house, EACH)
+    for name in "ABC":
+        await fire(house, name)
+    handle = house.parts.notification_handlers()["dispatch"]
+    dispatches = await tasks(house, "dispatch")
+
+    await asyncio.gather(*map(handle, dispatches))
+
+    assert sorted(messages(sink), key=str) == [firing("A"), firing("B"), firing("C")]
+    rows = await house.database.fetch("SELECT * FROM notification_deliveries ORDER BY group_labels ->> 'alertname'")
+    assert [str(row["begun_by"]) for row in rows] == [task.id for task in dispatches]
+    assert {row["status"] for row in rows} == {"sent"}
+
+
+async def test_one_that_runs_again_takes_up_what_it_began_and_nothing_of_its_neighbours(
+    house: House, sink: Sink
+) -> None:
+    await add_channel(house, sink)
+    await route(house, EACH)
+    again, others = await fire(house, "A"), await fire(house, "B")
+    first, second = new_id(), new_id()
+    changes = [
+        Changed(fingerprints=[again.fingerprint], by=first),
+        Changed(fingerprints=[others.fingerprint], by=second),
+    ]
+    begun = await house.parts.groups.dispatch(changes)
+    assert [len(some) for some in begun] == [1, 1]
+
+    assert await house.parts.groups.dispatch([changes[0], Changed(fingerprints=[others.fingerprint])]) == [[], []]
+
+    [taken_up] = await tasks(house, "deliver")
+    assert taken_up.id == begun[0][0].delivery.id
+
+
+async def test_an_old_change_hastens_no_newer_one(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    old, new = await house.fire("Old"), await house.fire("New")
+    now = house.clock.now()
+
+    await house.parts.groups.dispatch(
+        [
+            Changed(fingerprints=[old.fingerprint], since=now - timedelta(seconds=8)),
+            Changed(fingerprints=[new.fingerprint]),
+        ]
+    )
+
+    rows = await house.database.fetch("SELECT flush_at FROM notification_groups ORDER BY flush_at")
+    assert [row["flush_at"] - now for row in rows] == [timedelta(seconds=2), timedelta(seconds=10)]
+
+
+async def test_a_large_change_is_put_into_its_groups_by_itself(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    await fire(house, "A", instance="first")
+    await house.work("dispatch")
+    for post in range(2):
+        names = [f"{post}-{number}" for number in range(FEW + 1)]
+        await house.post(*({"labels": {"alertname": "A", "instance": name, "severity": "info"}} for name in names))
+    handle = house.parts.notification_handlers()["dispatch"]
+    dispatches = await tasks(house, "dispatch")
+
+    async def are_both_waiting() -> bool:
+        return await waiting(house) == 2
+
+    async with house.database.transaction() as transaction:
+        await transaction.execute(LOCK_ALL)
+        running = [asyncio.ensure_future(handle(task)) for task in dispatches]
+        await until(are_both_waiting)
+    await asyncio.gather(*running)
+
+    assert await house.database.fetchval("SELECT count(*) FROM notification_group_alerts") == 2 * (FEW + 1) + 1
+
+
+async def test_a_look_waits_until_what_has_come_is_in_its_groups(house: House, sink: Sink) -> None:
+    await add_channel(house, sink)
+    await fire(house, "A", instance="0")
+    await house.work("dispatch")
+    await fire(house, "A", instance="1")
+    handlers = house.parts.notification_handlers()
+    [dispatch], [look] = await tasks(house, "dispatch"), await tasks(house, "flush")
+
+    async with house.database.transaction() as transaction:
+        await transaction.execute(LOCK_ALL)
+        running = [
+            asyncio.ensure_future(handlers["dispatch"](dispatch)),
+            asyncio.ensure_future(handlers["flush"](look)),
+        ]
+        await until(lambda: waiting(house))
+        count = await waiting(house)
+    await asyncio.gather(*running)
+
+    assert count == 1
+    assert messages(sink) == [firing("0", "1")]
+
+
+async def test_a_look_does_not_wait_for_ever(house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks_of_telling, "PATIENCE", timedelta(milliseconds=20))
+    await add_channel(house, sink)
+    await fire(house, "A")
+    await fire(house, "B")
+    await house.work("dispatch")
+    await fire(house, "A", instance="1")
+    handlers = house.parts.notification_handlers()
+    [dispatch], look = await tasks(house, "dispatch"), await look_at(house, "B")
+
+    async with house.database.transaction() as transaction:
+        await transaction.execute(LOCK_ONE, {"alertname": "A"})
+        running = asyncio.ensure_future(handlers["dispatch"](dispatch))
+        await until(lambda: waiting(house))
+        looking = asyncio.ensure_future(handlers["flush"](look))
+        await until(lambda: told(sink))
+        assert not running.done()
+    await asyncio.gather(running, looking)
+
+    assert messages(sink) == [firing("B")]
+
+
+async def told(sink: Sink) -> bool:
+    return bool(sink.requests)
+
+
+async def test_who_is_looked_at_first_is_told_before_the_next_ones_are_looked_at(
+    house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "ALERTS_A_LOOK", 1)
+    await add_channel(house, sink)
+    for name in "ABC":
+        await fire(house, name)
+    await house.work("dispatch")
+    look = await look_at(house, "A", "B", "C")
+    handle = house.parts.notification_handlers()["flush"]
+    keys = [row["key"] for row in await house.database.fetch("SELECT key FROM notification_groups ORDER BY key")]
+
+    async with house.database.transaction() as transaction:
+        await transaction.execute("SELECT FROM notification_groups WHERE key = $1 FOR UPDATE", keys[-1])
+        looking = asyncio.ensure_future(handle(look))
+        await until(lambda: both(sink))
+        assert not looking.done()
+    await looking
+
+    assert len(messages(sink)) == 3
+
+
+async def both(sink: Sink) -> bool:
+    return len(sink.requests) == 2
+
+
+async def test_what_was_planned_is_told_though_the_next_look_fails(
+    house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "ALERTS_A_LOOK", 1)
+    await add_channel(house, sink)
+    for name in "AB":
+        await fire(house, name)
+    await house.work("dispatch")
+    look = await look_at(house, "A", "B", "C")
+    handle = house.parts.notification_handlers()["flush"]
+    keys = [row["key"] for row in await house.database.fetch("SELECT key FROM notification_groups ORDER BY key")]
+    broken = f"CHECK (generation = 1 OR key <> '{keys[1]}')"
+    await house.database.execute(f"ALTER TABLE notification_groups ADD CONSTRAINT broken {broken}")
+
+    with pytest.raises(Exception, match="broken"):
+        await handle(look)
+
+    assert len(messages(sink)) == 1
+    await house.database.execute("ALTER TABLE notification_groups DROP CONSTRAINT broken")
+    await handle(look)
+    assert sorted(messages(sink), key=str) == [firing("A"), firing("B")]
