@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from alertagent.kernel.durations import format_duration, parse_duration
 
@@ -39,6 +39,16 @@ class ListQuery(FilterQuery):
     sort: Annotated[
         str | None, Field(max_length=200, description="Fields in order, `-` for descending: `-updated_at,name`.")
     ] = None
+
+
+def _require_more_than_blanks(text: str) -> str:
+    if text and not text.strip():
+        raise ValueError("it has nothing but blanks")
+    return text
+
+
+Named = Annotated[str, AfterValidator(_require_more_than_blanks)]
+"""A text by which people know something."""
 
 
 def read_duration(value: object) -> timedelta:

@@ -450,6 +450,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
             ({"id": 5}, "id"),
             ({"id": ".."}, "id"),
             ({"name": ""}, "name"),
+            ({"name": " \t"}, "it has nothing but blanks"),
             ({"labels": {"a-b": "x"}}, "labels"),
             ({"labels": {"é": "x"}}, "labels"),
             ({"labels": {"a": 1}}, "labels"),
@@ -481,6 +482,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
         ("POST", "/analyzers", ANALYZER, change, name)
         for change, name in [
             ({"name": ""}, "name"),
+            ({"name": " \t"}, "it has nothing but blanks"),
             ({"name": "x" * 101}, "name"),
             ({"provider": "crystal ball"}, "provider"),
             ({"provider": 5}, "provider"),
@@ -517,6 +519,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
         ("POST", "/tokens", {"name": "t", "role": "viewer"}, change, name)
         for change, name in [
             ({"name": ""}, "name"),
+            ({"name": " \t"}, "it has nothing but blanks"),
             ({"name": "x" * 101}, "name"),
             ({"role": "root"}, "role"),
             ({"role": None}, "role"),
@@ -544,6 +547,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
         ("POST", "/clusters/c1/tokens", {}, change, name)
         for change, name in [
             ({"name": ""}, "name"),
+            ({"name": " \t"}, "it has nothing but blanks"),
             ({"expires_in": "soon"}, "expires_in"),
             ({"role": "admin"}, "role"),
             ({"scopes": ["ingest"]}, "scopes"),
@@ -553,6 +557,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
         ("POST", "/channels", CHANNEL, change, name)
         for change, name in [
             ({"name": ""}, "name"),
+            ({"name": " \t"}, "it has nothing but blanks"),
             ({"name": "user:alice"}, "user_id"),
             ({"plugin_name": "none"}, "none"),
             ({"config": []}, "config"),
@@ -691,6 +696,7 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
         ("POST", "/heartbeats", HEARTBEAT, change, name)
         for change, name in [
             ({"name": ""}, "name"),
+            ({"name": " \t"}, "it has nothing but blanks"),
             ({"name": "x" * 201}, "name"),
             ({"matchers": []}, "matchers"),
             ({"matchers": ["a"]}, "matchers.0"),

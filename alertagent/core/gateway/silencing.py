@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from alertagent.core.alerts.intake import Moment
 from alertagent.core.gateway.render import moment
-from alertagent.core.silences.model import Draft, Silence, SilenceMatcher, State
+from alertagent.core.silences.model import MAX_MATCHERS, Draft, Silence, SilenceMatcher, State
 from alertagent.kernel.errors import Invalid
 from alertagent.kernel.matchers import Matcher
 
@@ -56,7 +56,7 @@ class PostedSilence(_Posted):
     comment: Text
     createdBy: Text  # noqa: N815
     endsAt: Moment  # noqa: N815
-    matchers: Annotated[tuple[PostedMatcher, ...], Field(min_length=1)]
+    matchers: Annotated[tuple[PostedMatcher, ...], Field(min_length=1, max_length=MAX_MATCHERS)]
     startsAt: Moment  # noqa: N815
     id: Text = ""
 

@@ -82,6 +82,12 @@ def test_no_time_at_all_is_not_set() -> None:
             "matchers.0.name in body is required",
         ),
         (body(matchers=[]), 612, 422, "matchers in body should have at least 1 items"),
+        (
+            body(matchers=[{"isRegex": False, "name": "a", "value": "b"}] * 101),
+            400,
+            400,
+            'parsing silence body from "" failed, because matchers: Tuple should have at most 100 items',
+        ),
         (body(comment=None, createdBy=5), 400, 400, 'parsing silence body from "" failed, because createdBy: '),
         (body(startsAt="soon"), 400, 400, 'parsing silence body from "" failed, because startsAt: '),
         (body(comment="\x00"), 400, 400, "comment: holds the character U+0000, which cannot be stored"),
