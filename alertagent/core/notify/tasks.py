@@ -18,7 +18,7 @@ from alertagent.queue.task import Task
 from alertagent.queue.worker import Handler
 
 # So many tasks of few changed alerts are put into their groups together.
-DISPATCHES = 8
+DISPATCHES = 5
 FEW = 125
 
 # So long a look at groups waits for them.
