@@ -18,8 +18,8 @@ from alertagent.queue.task import Task
 from alertagent.queue.worker import Handler
 
 # So many tasks of few changed alerts are put into their groups together.
-DISPATCHES = 5
-FEW = 125
+DISPATCHES = 3
+FEW = 250
 
 # So long a look at groups waits for them.
 PATIENCE = timedelta(seconds=1)
