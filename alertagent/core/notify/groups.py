@@ -36,8 +36,8 @@ from alertagent.storage.queries import load_queries
 
 sql = load_queries("alertagent.core.notify")
 
-# So many tasks may look at alerts and groups at the same time, and each at groups of so many alerts together: that is
-# what a process has of them in memory. More tasks would only wait for each other.
+# So many transactions may look at alerts and groups at the same time, and each at groups of so many alerts together:
+# that is what a process has of them in memory. More would only wait for each other.
 AT_ONCE = 3
 ALERTS_A_LOOK = 1000
 
