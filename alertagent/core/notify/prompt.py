@@ -101,6 +101,10 @@ class Prompt:
 
         try:
             yield tell
+        except asyncio.CancelledError:
+            for one in under_way:
+                one.cancel()
+            raise
         finally:
             # What was planned is told, whatever becomes of the rest.
             ends = await asyncio.gather(*under_way, return_exceptions=True)

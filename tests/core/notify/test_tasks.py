@@ -19,7 +19,7 @@ from tests.core.alerts.house import House, open_house, until
 from tests.core.notify.routed import route
 from tests.core.notify.test_groups import add_channel, firing, messages
 from tests.core.notify.test_prompt import EACH
-from tests.support.sink import Sink
+from tests.support.sink import Answer, Sink
 
 LOCK_ALL = "SELECT FROM notification_groups FOR UPDATE"
 LOCK_ONE = "SELECT FROM notification_groups WHERE labels @> $1 FOR UPDATE"
@@ -232,6 +232,28 @@ async def test_who_is_looked_at_first_is_told_before_the_next_ones_are_looked_at
 
 async def both(sink: Sink) -> bool:
     return len(sink.requests) == 2
+
+
+async def test_who_is_cancelled_waits_for_no_answer(house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "ALERTS_A_LOOK", 1)
+    await add_channel(house, sink)
+    for name in "AB":
+        await fire(house, name)
+    await house.work("dispatch")
+    look = await look_at(house, "A", "B")
+    keys = [row["key"] for row in await house.database.fetch("SELECT key FROM notification_groups ORDER BY key")]
+    sink.answer_always(Answer(hold=True))
+
+    async with house.database.transaction() as transaction:
+        await transaction.execute("SELECT FROM notification_groups WHERE key = $1 FOR UPDATE", keys[-1])
+        looking = asyncio.ensure_future(house.parts.notification_handlers()["flush"](look))
+        await until(lambda: told(sink))
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+
+    # Nobody has waited for the answer that never comes: that would have made the attempt a task.
+    assert not await tasks(house, "deliver")
 
 
 async def test_what_was_planned_is_told_though_the_next_look_fails(
