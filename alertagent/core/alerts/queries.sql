@@ -107,7 +107,7 @@ SELECT * FROM alerts WHERE fingerprint = ANY ($1) ORDER BY fingerprint;
 SELECT alerts.*
   FROM (
         (SELECT fingerprint FROM firing_alerts
-          WHERE labels ->> 'instance' = $2 AND fingerprint <> $1
+          WHERE left(labels ->> 'instance', 100) = left($2, 100) AND labels ->> 'instance' = $2 AND fingerprint <> $1
           ORDER BY starts_at DESC
           LIMIT 20)
          UNION

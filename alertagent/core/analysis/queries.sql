@@ -152,7 +152,7 @@ SELECT run.result, run.ended_at,
               ORDER BY at DESC
               LIMIT 5) AS feedback
   FROM analysis_runs AS run
- WHERE alertname = $1 AND status = 'analyzed' AND id <> $2 AND ended_at > $3
+ WHERE left(alertname, 100) = left($1, 100) AND alertname = $1 AND status = 'analyzed' AND id <> $2 AND ended_at > $3
  ORDER BY EXISTS (SELECT FROM analysis_run_alerts AS about
                     JOIN analysis_feedback AS said USING (fingerprint, episode)
                    WHERE about.run_id = run.id) DESC, ended_at DESC
