@@ -119,7 +119,9 @@ class Groups:
         """
         async with self._room, self._database.transaction() as transaction:
             now = self._clock.now()
-            of = {fingerprint: change for change in changes for fingerprint in change.fingerprints}
+            # Of two changes of one alert the older one counts.
+            ordered = sorted(changes, key=lambda change: change.since or now, reverse=True)
+            of = {fingerprint: change for change in ordered for fingerprint in change.fingerprints}
             alerts = await self._alerts.find(of, transaction)
             table = await self._routing.table(transaction)
             await note_sources(transaction, table, alerts)

@@ -32,7 +32,7 @@ def handlers(
 ) -> Mapping[str, Handler]:
     """`after_change` plans what else follows alerts that changed, before anybody is called."""
 
-    async def dispatch_all(changes: Sequence[Changed]) -> list[Sequence[Planned]]:
+    async def put_into_groups(changes: Sequence[Changed]) -> list[Sequence[Planned]]:
         begun = await groups.dispatch(changes)
         changed = [fingerprint for change in changes for fingerprint in change.fingerprints]
         await ends.dispatch(changed)
@@ -40,16 +40,17 @@ def handlers(
         return begun
 
     # Tasks that wait for the same groups would wait for each other: those that come meanwhile share a transaction.
-    dispatched = Together(dispatch_all, most=DISPATCHES)
+    together = Together(put_into_groups, most=DISPATCHES)
     first = _First()
 
     async def dispatch(task: Task) -> None:
         await prompt.room()
         change = Changed(fingerprints=DISPATCH.read(task).alerts, since=task.due, by=task.id)
         with first.going():
-            begun = (
-                await dispatched.ask(change) if len(change.fingerprints) <= FEW else (await dispatch_all([change]))[0]
-            )
+            if len(change.fingerprints) <= FEW:
+                begun = await together.ask(change)
+            else:
+                [begun] = await put_into_groups([change])
         await prompt.tell(begun, by=task.id)
 
     async def flush(task: Task) -> None:

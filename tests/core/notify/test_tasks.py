@@ -138,6 +138,21 @@ async def test_an_old_change_hastens_no_newer_one(house: House, sink: Sink) -> N
     assert [row["flush_at"] - now for row in rows] == [timedelta(seconds=2), timedelta(seconds=10)]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_two_changes_of_one_alert_the_older_one_counts(house: House, sink: Sink, order: int) -> None:
+    await add_channel(house, sink)
+    alert, now = await house.fire("A"), house.clock.now()
+    changes = [
+        Changed(fingerprints=[alert.fingerprint], since=now - timedelta(seconds=8)),
+        Changed(fingerprints=[alert.fingerprint], since=now),
+    ]
+
+    await house.parts.groups.dispatch(changes[::order])
+
+    [row] = await house.database.fetch("SELECT flush_at FROM notification_groups")
+    assert row["flush_at"] - now == timedelta(seconds=2)
+
+
 async def test_a_large_change_is_put_into_its_groups_by_itself(house: House, sink: Sink) -> None:
     await add_channel(house, sink)
     await fire(house, "A", instance="first")
