@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from alertagent.app import Service, running
 from alertagent.storage.database import Database
-from tests.support.connections import noting_seconds
+from tests.support.connections import noting_further_ones
 from tests.support.directories import open_directory
 from tests.support.engines import Addresses, PrivatePostgres, PrivateValkey, SharedEngines, fresh_database
 from tests.support.processes import running_in
@@ -106,7 +106,7 @@ async def private_valkey() -> AsyncIterator[PrivateValkey]:
 def nobody_takes_a_second_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Under load each would wait for one that another holds."""
     places: list[str] = []
-    monkeypatch.setattr(Database, "_acquired", noting_seconds(Database._acquired, places.append))
+    monkeypatch.setattr(Database, "_acquired", noting_further_ones(Database._acquired, places.append))
     yield
     assert not places
 

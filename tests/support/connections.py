@@ -28,7 +28,7 @@ class _Hold:
 _held: ContextVar[_Hold | None] = ContextVar("_held", default=None)
 
 
-def noting_seconds(acquired: Acquired, note: Callable[[str], None]) -> Acquired:
+def noting_further_ones(acquired: Acquired, note: Callable[[str], None]) -> Acquired:
     """The same way to a connection; `note` is told where product code that has one already takes another."""
 
     @asynccontextmanager
