@@ -68,6 +68,15 @@ class House:
     async def resolve(self, name: str, **labels: str) -> Alert:
         return await self._posted(name, labels, starts_at=None, ends_at=self.clock.now())
 
+    async def waiting(self) -> int:
+        """How many wait for a lock, as soon as one does and the others have had the time to."""
+        count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        await until(lambda: self.database.fetchval(count))
+        for _ in range(50):  # as many answers of the database as the others would need to wait, too
+            await self.database.fetchval("SELECT 1")
+        found: int = await self.database.fetchval(count)
+        return found
+
     async def _posted(
         self, name: str, labels: Mapping[str, str], *, starts_at: datetime | None, ends_at: datetime
     ) -> Alert:

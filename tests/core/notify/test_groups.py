@@ -14,7 +14,7 @@ from alertagent.core.notify.groups import Changed
 from alertagent.core.notify.model import Channel
 from alertagent.kernel.clock import rfc3339
 from alertagent.queue.ledger import entry
-from tests.core.alerts.house import House, open_house, until
+from tests.core.alerts.house import House, open_house
 from tests.support.sink import Answer, Sink
 
 ANNA = Actor(name="anna")
@@ -608,18 +608,10 @@ async def test_no_more_than_a_few_look_at_groups_at_once_and_hold_their_alerts(h
     await house.fire("A", ago=60)
     await house.work("dispatch")
     [task] = await flush_tasks(house)
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-    async def are_waiting() -> bool:
-        return int(await house.database.fetchval(waiting)) >= groups.AT_ONCE
-
     async with house.database.transaction() as transaction:
         await transaction.execute("SELECT FROM notification_groups FOR UPDATE")
         looking = [asyncio.create_task(house.parts.groups.flush(task)) for _ in range(groups.AT_ONCE + 3)]
-        await until(are_waiting)
-        for _ in range(50):  # as many answers of the database as the others would need to wait, too
-            await house.database.fetchval("SELECT 1")
-        count = await house.database.fetchval(waiting)
+        count = await house.waiting()
     await asyncio.gather(*looking)
 
     assert count == groups.AT_ONCE

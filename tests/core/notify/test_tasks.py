@@ -11,7 +11,7 @@ from alertagent.core.notify import groups
 from alertagent.core.notify import tasks as tasks_of_telling
 from alertagent.core.notify.groups import Changed
 from alertagent.core.notify.prompt import IN_HAND
-from alertagent.core.notify.tasks import FEW
+from alertagent.core.notify.tasks import DISPATCHES, FEW
 from alertagent.kernel.ids import new_id
 from alertagent.queue.ledger import entry
 from alertagent.queue.task import Task
@@ -54,36 +54,22 @@ async def look_at(house: House, *names: str) -> Task:
     return (await tasks(house, "flush"))[0]._replace(payload={"groups": generations})
 
 
-async def waiting(house: House) -> int:
-    """How many wait for a lock."""
-    count: int = await house.database.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    return count
-
-
 async def fire(house: House, name: str, **labels: str) -> Alert:
     return await house.fire(name, ago=60, severity="info", **labels)
 
 
 async def test_dispatches_that_come_together_share_a_transaction(house: House, sink: Sink) -> None:
     await add_channel(house, sink)
-    await fire(house, "A", instance="0")
+    await fire(house, "A", instance="first")
     await house.work("dispatch")
-    for number in range(1, 5):
+    for number in range(DISPATCHES + 1):
         await fire(house, "A", instance=str(number))
     handle = house.parts.notification_handlers()["dispatch"]
-    dispatches = await tasks(house, "dispatch")
 
-    async with house.database.transaction() as transaction:
-        await transaction.execute(LOCK_ALL)
-        running = [asyncio.ensure_future(handle(task)) for task in dispatches]
-        await until(lambda: waiting(house))
-        count = await waiting(house)
-    await asyncio.gather(*running)
+    await asyncio.gather(*map(handle, await tasks(house, "dispatch")))
 
-    assert (len(dispatches), count) == (4, 1)
-    assert await house.database.fetchval("SELECT count(*) FROM notification_group_alerts") == 5
+    rows = await house.database.fetch("SELECT count(*) FROM notification_group_alerts GROUP BY xmin::text ORDER BY 1")
+    assert [row["count"] for row in rows] == [1, 1, DISPATCHES]
 
 
 async def test_each_of_them_tells_what_it_has_begun(house: House, sink: Sink) -> None:
@@ -163,15 +149,13 @@ async def test_a_large_change_is_put_into_its_groups_by_itself(house: House, sin
     handle = house.parts.notification_handlers()["dispatch"]
     dispatches = await tasks(house, "dispatch")
 
-    async def are_both_waiting() -> bool:
-        return await waiting(house) == 2
-
     async with house.database.transaction() as transaction:
         await transaction.execute(LOCK_ALL)
         running = [asyncio.ensure_future(handle(task)) for task in dispatches]
-        await until(are_both_waiting)
+        count = await house.waiting()
     await asyncio.gather(*running)
 
+    assert count == 2
     assert await house.database.fetchval("SELECT count(*) FROM notification_group_alerts") == 2 * (FEW + 1) + 1
 
 
@@ -189,8 +173,7 @@ async def test_a_look_waits_until_what_has_come_is_in_its_groups(house: House, s
             asyncio.ensure_future(handlers["dispatch"](dispatch)),
             asyncio.ensure_future(handlers["flush"](look)),
         ]
-        await until(lambda: waiting(house))
-        count = await waiting(house)
+        count = await house.waiting()
     await asyncio.gather(*running)
 
     assert count == 1
@@ -210,7 +193,7 @@ async def test_a_look_does_not_wait_for_ever(house: House, sink: Sink, monkeypat
     async with house.database.transaction() as transaction:
         await transaction.execute(LOCK_ONE, {"alertname": "A"})
         running = asyncio.ensure_future(handlers["dispatch"](dispatch))
-        await until(lambda: waiting(house))
+        await house.waiting()
         looking = asyncio.ensure_future(handlers["flush"](look))
         await until(lambda: told(sink))
         assert not running.done()
