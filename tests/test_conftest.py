@@ -1,5 +1,10 @@
 """The fixtures that every test with an engine builds on."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+
 import asyncpg
 import pytest
 from redis.asyncio import Redis
@@ -8,6 +13,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from alertagent.storage.database import Database
+from tests.support import connections
 from tests.support.engines import PrivatePostgres, PrivateValkey
 
 
@@ -74,3 +81,31 @@ async def test_a_frozen_postgres_holds_the_connections_it_has(private_postgres: 
     private_postgres.thaw()
     connection.terminate()
     await (await asyncpg.connect(private_postgres.url)).close()
+
+
+async def test_who_takes_a_further_connection_of_the_same_pool_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_PRODUCT", __file__)
+    pool, other = Database(cast("Any", None)), Database(cast("Any", None))
+    places: list[str] = []
+
+    @asynccontextmanager
+    async def acquired(_pool: Database) -> AsyncIterator[None]:
+        yield
+
+    take = connections.noting_further_ones(acquired, places.append)
+    async with take(pool), take(other):
+        pass
+    async with take(pool):
+        pass
+    assert not places
+
+    async with take(pool):
+        await asyncio.create_task(_taken(take(pool)))
+
+    [place] = places
+    assert place.startswith(f"{__file__}:")
+
+
+async def _taken(one: AbstractAsyncContextManager[Any]) -> None:
+    async with one:
+        pass
