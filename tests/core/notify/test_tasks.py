@@ -206,17 +206,24 @@ async def told(sink: Sink) -> bool:
     return bool(sink.requests)
 
 
+async def look_in_parts(
+    house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch, *names: str
+) -> tuple[Task, list[str]]:
+    """One look at these groups, each a part of its own, and their keys in the order of the parts."""
+    monkeypatch.setattr(groups, "ALERTS_A_LOOK", 1)
+    await add_channel(house, sink)
+    for name in names:
+        await fire(house, name)
+    await house.work("dispatch")
+    rows = await house.database.fetch("SELECT key FROM notification_groups ORDER BY key")
+    return await look_at(house, *names), [row["key"] for row in rows]
+
+
 async def test_who_is_looked_at_first_is_told_before_the_next_ones_are_looked_at(
     house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "ALERTS_A_LOOK", 1)
-    await add_channel(house, sink)
-    for name in "ABC":
-        await fire(house, name)
-    await house.work("dispatch")
-    look = await look_at(house, "A", "B", "C")
+    look, keys = await look_in_parts(house, sink, monkeypatch, *"ABC")
     handle = house.parts.notification_handlers()["flush"]
-    keys = [row["key"] for row in await house.database.fetch("SELECT key FROM notification_groups ORDER BY key")]
 
     async with house.database.transaction() as transaction:
         await transaction.execute("SELECT FROM notification_groups WHERE key = $1 FOR UPDATE", keys[-1])
@@ -233,13 +240,7 @@ async def both(sink: Sink) -> bool:
 
 
 async def test_who_is_cancelled_waits_for_no_answer(house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "ALERTS_A_LOOK", 1)
-    await add_channel(house, sink)
-    for name in "AB":
-        await fire(house, name)
-    await house.work("dispatch")
-    look = await look_at(house, "A", "B")
-    keys = [row["key"] for row in await house.database.fetch("SELECT key FROM notification_groups ORDER BY key")]
+    look, keys = await look_in_parts(house, sink, monkeypatch, *"AB")
     sink.answer_always(Answer(hold=True))
 
     async with house.database.transaction() as transaction:
@@ -257,14 +258,8 @@ async def test_who_is_cancelled_waits_for_no_answer(house: House, sink: Sink, mo
 async def test_what_was_planned_is_told_though_the_next_look_fails(
     house: House, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "ALERTS_A_LOOK", 1)
-    await add_channel(house, sink)
-    for name in "AB":
-        await fire(house, name)
-    await house.work("dispatch")
-    look = await look_at(house, "A", "B", "C")
+    look, keys = await look_in_parts(house, sink, monkeypatch, *"AB")
     handle = house.parts.notification_handlers()["flush"]
-    keys = [row["key"] for row in await house.database.fetch("SELECT key FROM notification_groups ORDER BY key")]
     broken = f"CHECK (generation = 1 OR key <> '{keys[1]}')"
     await house.database.execute(f"ALTER TABLE notification_groups ADD CONSTRAINT broken {broken}")
 
