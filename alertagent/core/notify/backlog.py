@@ -26,7 +26,7 @@ def refreshed(late: Late, known: Mapping[str, Alert]) -> Late:
 def _refreshed(planned: PlannedAlert, alert: Alert | None) -> PlannedAlert:
     if alert is None or alert.episode != planned.episode or alert.is_firing:
         return planned
-    return replace(planned, status=str(alert.status), ends_at=alert.ends_at)
+    return replace(planned, status=str(alert.status), ends_at=alert.ends_at, is_news=True)
 
 
 def digests_of(members: Sequence[Late], *, most: int = MOST_ALERTS) -> list[list[Late]]:

@@ -10,7 +10,7 @@ from alertagent.core.alerts.model import Alert
 from alertagent.core.notify.model import PlannedAlert
 from alertagent.core.notify.wishes import Wishes, wishes_of
 from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told
-from alertagent.core.routing.plan import group_of, is_settled, is_told_over, must_tell, next_look
+from alertagent.core.routing.plan import group_of, has_heard, is_settled, is_told_over, must_tell, next_look
 from alertagent.core.routing.stages import Drop, Stage
 from alertagent.kernel.labels import Labels
 from alertagent.kernel.record import record
@@ -66,11 +66,12 @@ class Audience:
 
 @record
 class Tell:
-    """One channel is to hear of these alerts of a group."""
+    """One channel is to hear of these alerts of a group. `known`: those of which it hears once more, by fingerprint."""
 
     group: Group
     channel_id: str
     alerts: list[Alert]
+    known: Collection[str] = ()
 
     def due(self, now: datetime) -> datetime:
         """When it should have heard of them; the look at the group may come late."""
@@ -154,7 +155,8 @@ class Look:
             own = self._heard_by(channel, members)
             alerts = [alert for alert in own if alert.is_firing or self.audience.send_resolved]
             if alerts and self._must_tell(channel, own, now):
-                tells.append(Tell(group=self.group, channel_id=channel, alerts=alerts))
+                known = self._known_to(channel, alerts)
+                tells.append(Tell(group=self.group, channel_id=channel, alerts=alerts, known=known))
         self.telling.update(tell.channel_id for tell in tells)
         self.open |= self.telling
         return tells
@@ -193,6 +195,14 @@ class Look:
             others=self._known,
             held=self._was_held_from(channel),
         )
+
+    def _known_to(self, channel: str, alerts: Collection[Alert]) -> Collection[str]:
+        """None where there is nothing new: then it is reminded of all of them."""
+        told = self.told.get(channel)
+        if told is None:
+            return ()
+        known = {alert.fingerprint for alert in alerts if has_heard(told, alert)}
+        return known if len(known) < len(alerts) else ()
 
     def _heard_by(self, channel: str, members: list[Alert]) -> list[Alert]:
         if channel not in self.audience.wishes:
@@ -261,7 +271,7 @@ def listener_of(row: Any) -> Listener:
     return Listener(id=row["id"], name=row["name"], is_default=row["is_default"], user_id=row["user_id"], wishes=wishes)
 
 
-def planned(alert: Alert) -> PlannedAlert:
+def planned(alert: Alert, *, is_news: bool = True) -> PlannedAlert:
     """An alert as a delivery remembers it."""
     return PlannedAlert(
         fingerprint=alert.fingerprint,
@@ -269,6 +279,7 @@ def planned(alert: Alert) -> PlannedAlert:
         status=alert.status,
         starts_at=alert.starts_at,
         ends_at=None if alert.is_firing else alert.ends_at,
+        is_news=is_news,
     )
 
 
@@ -281,4 +292,5 @@ def planned_alert(document: Mapping[str, Any]) -> PlannedAlert:
         status=document["status"],
         starts_at=datetime.fromisoformat(document["starts_at"]),
         ends_at=datetime.fromisoformat(ends_at) if ends_at is not None else None,
+        is_news=document.get("is_news", True),
     )

@@ -58,7 +58,10 @@ class Looking:
             looks[row["group_key"]].open.add(row["channel_id"])
         for row in await transaction.fetch(sql.told, keys):
             looks[row["group_key"]].told[row["channel_id"]] = Told(
-                firing=frozenset(row["firing"]), resolved=frozenset(row["resolved"]), at=row["told_at"]
+                firing=frozenset(row["firing"]),
+                resolved=frozenset(row["resolved"]),
+                at=row["told_at"],
+                has_failed=row["failed"],
             )
         return list(looks.values())
 

@@ -58,13 +58,17 @@ class DeliveryStatus(StrEnum):
 
 @record
 class PlannedAlert:
-    """One alert of a delivery, as it was when the delivery was planned."""
+    """One alert of a delivery, as it was when the delivery was planned.
+
+    It is no news where it is only repeated beside something new, because messages tell of a group as a whole.
+    """
 
     fingerprint: str
     episode: int
     status: str
     starts_at: datetime
     ends_at: datetime | None
+    is_news: bool = True
 
     @property
     def key(self) -> str:
@@ -78,6 +82,7 @@ class PlannedAlert:
             "status": self.status,
             "starts_at": rfc3339(self.starts_at),
             "ends_at": None if self.ends_at is None else rfc3339(self.ends_at),
+            **({} if self.is_news else {"is_news": False}),
         }
 
 

@@ -175,7 +175,7 @@ def delivery_to_make(tell: Tell, now: datetime) -> Delivery:
         group_key=tell.group.key,
         receiver=tell.group.receiver,
         group_labels=tell.group.labels,
-        alerts=tuple(map(planned, tell.alerts)),
+        alerts=tuple(planned(alert, is_news=alert.fingerprint not in tell.known) for alert in tell.alerts),
         due_at=tell.due(now),
         created_at=now,
         updated_at=now,
@@ -198,11 +198,13 @@ def _thread(row: Any, delivery: Delivery) -> Thread | None:
 
 
 def _notices(ending: Ending) -> list[Notice]:
+    """A group that grows is told again and again as a whole; what was sent of an alert before is no line once more."""
     status, detail = _NOTIFIED.get(ending.status), _detail(ending)
-    kind = f"notification.{ending.status}"
+    kind, is_sent = f"notification.{ending.status}", ending.status is DeliveryStatus.SENT
     return [
         Notice(fingerprint=alert.fingerprint, episode=alert.episode, kind=kind, status=status, detail=detail)
         for alert in ending.delivery.alerts
+        if alert.is_news or not is_sent
     ]
 
 

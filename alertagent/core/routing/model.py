@@ -156,8 +156,12 @@ class GroupId:
 
 @record
 class Told:
-    """What a channel was last told about a group: the alerts ("fingerprint/episode") in each state."""
+    """What a channel was last told about a group: the alerts ("fingerprint/episode") in each state.
+
+    `has_failed`: it should have been told, and nobody got through.
+    """
 
     firing: frozenset[str]
     resolved: frozenset[str]
     at: datetime
+    has_failed: bool = False

@@ -128,6 +128,11 @@ def was_missed(route: Route, alert: Alert, *, is_new: bool = True) -> bool:
     return not alert.is_firing and alert.updated_at - alert.fired_at >= wait
 
 
+def has_heard(told: Told, alert: Alert) -> bool:
+    """Whether this channel was told of an alert in the state in which it is."""
+    return not told.has_failed and alert.key in (told.firing if alert.is_firing else told.resolved)
+
+
 def is_told_over(alert: Alert, told: Collection[Told | None]) -> bool:
     """Whether each of these channels was told that this alert is over: another message need not name it again."""
     knows = (known is not None and alert.key in known.resolved for known in told)
