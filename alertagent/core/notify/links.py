@@ -10,6 +10,7 @@ Matchers are written as everywhere and percent-encoded whole, so that no label c
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from alertagent.kernel.labels import Labels
@@ -46,6 +47,7 @@ def page_links(page: str, alerts: Sequence[MessageAlert], common: Labels) -> Pag
     )
 
 
+@lru_cache(maxsize=8)
 def _is_usable(root: str) -> bool:
     try:
         parsed = parse_url(root)

@@ -145,4 +145,5 @@ def _contents(annotations: Mapping[str, str]) -> Iterator[str]:
 
 def _common(sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """What all of them say alike."""
-    return reduce(lambda left, right: dict(left.items() & right.items()), map(dict, sets))
+    first, *others = sets
+    return reduce(lambda left, right: dict(left.items() & right.items()), others, dict(first))
