@@ -41,6 +41,8 @@ def configure(*, level: str, format: str) -> None:
     foreign = [*shared, _on_one_line]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=_foreign(ending)))
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, logging.getLevelName(level.upper())), force=True)
+    # It warns with a traceback for each second of an outage, of which our own lines say more.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.get_logger().debug("log.configured", version=__version__)
 
 

@@ -99,6 +99,15 @@ def test_the_standard_librarys_loggers_end_in_the_same_stream_from_warning_on(wr
     assert [(r["event"], r["level"]) for r in records(written)][1:] == [("slow: callback", "warning")]
 
 
+def test_what_our_own_lines_say_is_not_said_with_a_traceback_by_the_driver_too(written: Written) -> None:
+    log.configure(level="debug", format="json")
+
+    logging.getLogger("asyncpg.pool").warning("no connection", exc_info=OSError("away"))
+    logging.getLogger("asyncpg.pool").error("something else")
+
+    assert [record["event"] for record in records(written)][1:] == ["something else"]
+
+
 def test_a_traceback_stays_inside_its_line(written: Written) -> None:
     log.configure(level="info", format="json")
     structlog.get_logger().error("request.crashed", exc_info=KeyError("missing"))

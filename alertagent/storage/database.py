@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import asyncpg
 import orjson
-import structlog
 
 from alertagent.kernel.errors import Unavailable
+from alertagent.storage.outage import Outage, reason_of
 
 ACQUIRE_TIMEOUT = timedelta(seconds=2)
 COMMAND_TIMEOUT = timedelta(seconds=10)
@@ -36,8 +36,6 @@ AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,  # password rotated, role not made yet
     asyncpg.InvalidCatalogNameError,  # database not made yet
 )
-
-log = structlog.get_logger()
 
 
 class Executor(Protocol):
@@ -96,13 +94,14 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._outage = Outage()
         self._listeners: list[tuple[Sequence[str], Callable[[str, str], None]]] = []
 
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(cls, url: str, *, connections: int = 10) -> AsyncIterator["Database"]:
         """Open a pool of at most `connections`. Raises Unavailable when the server does not answer."""
-        with translated():
+        with translated(Outage()):
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
@@ -188,14 +187,15 @@ class Database:
             finally:
                 if listener in self._listeners:
                     self._listeners.remove(listener)
-                connection.remove_termination_listener(ended)
+                with contextlib.suppress(asyncpg.InterfaceError):  # it was lost, and then has none any more
+                    connection.remove_termination_listener(ended)
                 # Not UNLISTEN: a server that is frozen would hold up the end of the process.
                 connection.terminate()
         raise Unavailable("the database connection that listens for changes was lost", retry_after=RETRY_AFTER)
 
     @contextlib.asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:
-        with translated():
+        with translated(self._outage):
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT.total_seconds()) as connection:
                 yield connection
 
@@ -232,7 +232,7 @@ async def _leave(_connection: object) -> None:
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
+def translated(outage: Outage) -> Iterator[None]:
     """Turn "the server is away" in all its forms into Unavailable."""
     try:
         yield
@@ -241,8 +241,8 @@ def translated() -> Iterator[None]:
             raise  # asyncpg's word for an argument of the wrong type: a defect of ours, not an outage
         if _is_cancelled():
             raise asyncio.CancelledError from error
-        reason = str(error) or type(error).__name__
-        log.warning("database.unavailable", reason=reason)
+        reason = reason_of(error)
+        outage.note(reason)
         raise Unavailable(
             f"the database is not available: {reason}", code="database.unavailable", retry_after=RETRY_AFTER
         ) from error

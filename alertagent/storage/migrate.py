@@ -15,6 +15,7 @@ import structlog
 
 from alertagent.kernel.errors import Fatal
 from alertagent.storage.database import AWAY, translated
+from alertagent.storage.outage import Outage
 
 LOCK = 0x616C657274  # "alert": one lock of its own for migrations
 
@@ -54,7 +55,7 @@ def migrations() -> list[Migration]:
 
 async def migrate(url: str) -> list[Migration]:
     """Apply what is missing and return it. Raises Fatal when an applied migration was changed afterwards."""
-    with translated():
+    with translated(Outage()):
         connection = await asyncpg.connect(url, timeout=10)
         try:
             await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
@@ -68,7 +69,7 @@ async def migrate(url: str) -> list[Migration]:
 
 async def status(url: str) -> Status:
     """Compare without changing anything."""
-    with translated():
+    with translated(Outage()):
         connection = await asyncpg.connect(url, timeout=10)
         try:
             return await _status(connection)
