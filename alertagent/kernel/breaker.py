@@ -6,7 +6,8 @@
 
 The first opening lasts 30 s and each one after a failed probe twice as long, up to 5 min, less up to a quarter by
 chance: many processes must not come back at the same moment. A probe of which nothing is heard counts as lost after
-what who asks says that it may take, else after `PROBE_LOST_AFTER`, and the next one may go.
+what who asks says that it may take, and the next one may go. Who cannot say that says again and again, within
+`PROBE_LOST_AFTER`, that it still waits.
 
 "Too many requests" is no failure: the other side works and says when to come back. It pauses a breaker, open or
 closed, and is not counted.
@@ -20,7 +21,7 @@ WINDOW = 20
 LEAST_FAILURES = 5
 FIRST_OPEN = timedelta(seconds=30)
 LONGEST_OPEN = timedelta(minutes=5)
-PROBE_LOST_AFTER = timedelta(minutes=10)
+PROBE_LOST_AFTER = timedelta(seconds=10)
 JITTER = 0.25
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,6 +22,9 @@ sql = load_queries("alertagent.storage")
 # Of whom nobody has heard for so long is forgotten.
 KEPT_FOR = timedelta(days=7)
 SHOWN_EVERY = timedelta(seconds=5)
+
+# Three chances to say that a probe goes on before it counts as lost.
+RENEWED_EVERY = breakers.PROBE_LOST_AFTER / 3
 
 log = structlog.get_logger()
 
@@ -64,20 +67,59 @@ class Breakers:
 
     async def admit(self, key: str, *, lost_after: timedelta = breakers.PROBE_LOST_AFTER) -> Wait | None:
         """None: call, and tell what became of it. Whoever is let through half-open is the only one for `lost_after`."""
+        answer = await self._admit(key, lost_after)
+        return answer if isinstance(answer, Wait) else None
+
+    @contextlib.asynccontextmanager
+    async def admitted(self, key: str) -> AsyncIterator[Wait | None]:
+        """None: call within the block, however long that takes, and tell there what became of it.
+
+        Whoever is let through half-open is the only one until the block ends, or its process does.
+        """
+        answer = await self._admit(key, breakers.PROBE_LOST_AFTER)
+        if isinstance(answer, Wait):
+            yield answer
+        elif answer.breaker.probe_until is None:
+            yield None
+        else:
+            async with self._probing(key, answer.breaker.probe_until):
+                yield None
+
+    async def _admit(self, key: str, lost_after: timedelta) -> Go | Wait:
         now = self._clock.now()
         answer = breakers.admit((await self.look([key])).get(key, Breaker()), now)
-        if isinstance(answer, Wait):
+        if isinstance(answer, Wait) or answer.breaker.open_until is None:
             return answer
-        if answer.breaker.open_until is None:
-            return None
         async with self._database.transaction() as transaction:
             row = await transaction.fetchrow(sql.lock_breaker, key)
             known = _read(row["document"]) if row is not None else Breaker()
             answer = breakers.admit(known, now, lost_after=lost_after)
             if isinstance(answer, Go):
                 await transaction.execute(sql.keep_breaker, key, _document(answer.breaker))
-                return None
         return answer
+
+    @contextlib.asynccontextmanager
+    async def _probing(self, key: str, until: datetime) -> AsyncIterator[None]:
+        """Hold a probe until the block has ended. Of whom nothing was told by then, the next one may go."""
+        held = [rfc3339(until)]
+        renewing = asyncio.create_task(self._renewing(key, held))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+            with contextlib.suppress(Problem):  # then it is lost a little later
+                await self._database.execute(sql.release_probe, key, held)
+
+    async def _renewing(self, key: str, held: list[str]) -> None:
+        """Until it is answered, or taken for lost. `held`: the times that may stand in the row, the last first."""
+        while True:
+            await asyncio.sleep(RENEWED_EVERY.total_seconds())
+            held[:0] = [rfc3339(self._clock.now() + breakers.PROBE_LOST_AFTER)]
+            with contextlib.suppress(Problem):
+                if await self._database.fetchval(sql.renew_probe, key, held, held[0]) is None:
+                    return
+                del held[1:]
 
     async def passed(self, key: str) -> None:
         await self.record(key, [False])

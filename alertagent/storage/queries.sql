@@ -36,6 +36,16 @@ SELECT document FROM breakers WHERE key = $1 FOR UPDATE;
 -- name: keep_breaker
 UPDATE breakers SET document = $2, updated_at = now() WHERE key = $1;
 
+-- name: renew_probe
+-- As long as the row speaks of this probe.
+UPDATE breakers SET document = document || jsonb_build_object('probe_until', $3::text), updated_at = now()
+ WHERE key = $1 AND document ->> 'probe_until' = ANY ($2::text[])
+RETURNING key;
+
+-- name: release_probe
+UPDATE breakers SET document = document - 'probe_until', updated_at = now()
+ WHERE key = $1 AND document ->> 'probe_until' = ANY ($2::text[]);
+
 -- name: remove_breaker
 DELETE FROM breakers WHERE key = $1;
 

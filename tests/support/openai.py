@@ -1,5 +1,6 @@
 """An OpenAI-compatible server: chat completions, and the errors that it has."""
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -57,6 +58,8 @@ class ChatModel:
         self.takes_response_format = True
         self.requests: list[dict[str, Any]] = []
         self._next: deque[web.Response] = deque()
+        self._open = asyncio.Event()
+        self._open.set()
         self._stack = AsyncExitStack()
         self._origin = ""
 
@@ -71,6 +74,13 @@ class ChatModel:
     def answer_next(self, body: bytes, status: int = 200) -> None:
         self._next.append(web.Response(body=body, status=status))
 
+    def hold(self) -> None:
+        """Answer nobody before `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._complete)
@@ -83,6 +93,7 @@ class ChatModel:
     async def _complete(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.requests.append(body)
+        await self._open.wait()
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             self.refuse_next("invalid_api_key")
         if self._next:

@@ -160,9 +160,12 @@ class Analyses:
         if circuit is None:
             return await chosen.plugin.analyze(config, context, self._transport, kept)
         # What runs at the provider already is fetched, however it fares.
-        if not run.notes.get("asked") and (wait := await self._breakers.admit(circuit)) is not None:
-            raise _shut(chosen.name, wait, self._clock.now())
-        return await self._guarded(circuit, chosen, config, context, kept)
+        if run.notes.get("asked"):
+            return await self._guarded(circuit, chosen, config, context, kept)
+        async with self._breakers.admitted(circuit) as wait:
+            if wait is not None:
+                raise _shut(chosen.name, wait, self._clock.now())
+            return await self._guarded(circuit, chosen, config, context, kept)
 
     async def _guarded(
         self, circuit: str, chosen: Chosen, config: Any, context: AnalysisContext, run: "_KeptRun"

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from contextvars import Context
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,9 +15,11 @@ from alertagent.core.alerts.model import Alert
 from alertagent.core.analysis.model import RunStatus
 from alertagent.core.audit.model import Actor
 from alertagent.core.rules.model import RuleContent
+from alertagent.kernel.breaker import State
 from alertagent.kernel.errors import Conflict, NotFound, Unauthorized
+from alertagent.storage import breakers
 from alertagent.storage.pages import PageRequest
-from tests.core.alerts.house import House
+from tests.core.alerts.house import House, until
 from tests.core.analysis.provided import alert_of, analyzer, events, policy, runs
 from tests.support.dify import KEY, DifyApp
 from tests.support.n8n import N8nWebhook
@@ -194,6 +198,43 @@ async def test_an_open_breaker_asks_nobody_and_holds_nobody(house: House, model:
     assert (after.analysis_status, model.requests) == ("failed", [])
     assert after.analysis_result is not None
     assert after.analysis_result["code"] == "analyzer.open"
+
+
+async def test_a_provider_that_is_tried_for_minutes_is_tried_by_one(
+    house: House, model: ChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breakers, "RENEWED_EVERY", timedelta(milliseconds=10))
+    await use_model(house, model)
+    circuit = (await house.parts.analyzers.default()).circuit or ""
+    for _ in range(5):
+        await house.parts.breakers.failed(circuit)
+    house.clock.move(seconds=30)
+
+    async def is_renewed() -> bool:
+        held = (await house.parts.breakers.look([circuit]))[circuit].probe_until
+        return held is not None and held > house.clock.now()
+
+    async def is_asked() -> bool:
+        return bool(model.requests)
+
+    model.hold()
+    first = await house.fire("A", severity="critical")
+    await house.work("dispatch")
+    trying = asyncio.create_task(house.work("ai_analysis"), context=Context())
+    await until(is_asked)
+    for _ in range(15):
+        house.clock.move(seconds=10)
+        await until(is_renewed)
+    second = await house.fire("B", severity="critical")
+    await house.work("dispatch")
+    id = (await alert_of(house, second)).task_id or ""
+    await house.parts.analyses.analyze(id, is_last_attempt=False)
+    model.release()
+    await trying
+
+    assert [(await alert_of(house, alert)).analysis_status for alert in (first, second)] == ["analyzed", "failed"]
+    assert len(model.requests) == 1
+    assert (await house.parts.breakers.look([circuit]))[circuit].state(house.clock.now()) is State.CLOSED
 
 
 async def test_too_many_requests_pause_the_provider_and_do_not_open_its_breaker(house: House, model: ChatModel) -> None:
