@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn, assert_never
 
 import structlog
@@ -27,7 +28,7 @@ from alertagent.plugins.base import NotificationPlugin
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
 from alertagent.queue.producer import Producer
-from alertagent.storage.database import Database
+from alertagent.storage.database import Database, Transaction
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
 from alertagent.storage.queries import load_queries
 from alertagent.storage.seals import Seals
@@ -88,15 +89,20 @@ class Deliveries:
         page = await fetch_page(self._database, LISTING, request)
         return [delivery_of(row) for row in page.rows], page.next_cursor, page.total
 
-    async def cancelled(self, actor: Actor, id: str) -> None:
-        """Somebody cancelled its task: the channel is not told, and no other in its place.
+    async def cancelled(self, transaction: Transaction, actor: Actor, id: str) -> None:
+        """Somebody cancels its task: the channel is not told, and no other in its place.
 
         It counts as failed, so that its group does not plan the same anew and a person may take it up again.
         """
-        planned = await self._records.find(id)
-        if planned is not None:
-            said = Refused(code="cancelled", text=f"cancelled by {actor.name}")
-            await self._end(planned, DeliveryStatus.FAILED, said, fallback=())
+        found = await self._records.find_in(transaction, id)
+        if found is None:
+            return
+        delivery, plugin_name = found
+        said = Refused(code="cancelled", text=f"cancelled by {actor.name}")
+        ending = Ending(delivery=delivery, status=DeliveryStatus.FAILED, outcome=said, latency=timedelta())
+        [has_ended] = await self._records.end_in(transaction, [ending])
+        if has_ended:
+            transaction.after_commit(partial(self._ended, ending, plugin_name))
 
     async def deliver(self, id: str, *, is_last_attempt: bool) -> None:
         """Find a delivery and make one attempt, as `attempt` does."""
@@ -265,8 +271,6 @@ class Deliveries:
         outcome: Outcome,
         latency: timedelta = timedelta(),
         robot: Channel | None = None,
-        *,
-        fallback: tuple[str, ...] | None = None,
     ) -> None:
         delivery, channel = planned.delivery, planned.channel
         ending = Ending(
@@ -274,13 +278,17 @@ class Deliveries:
             status=status,
             outcome=outcome,
             latency=latency,
-            fallback=left_of(delivery, channel) if fallback is None else fallback,
+            fallback=left_of(delivery, channel),
             sent_by=robot.id if robot is not None and robot.id != channel.id else None,
         )
         if await self._records.end(ending):
-            self._observer.delivery_ended(channel.plugin_name, status)
-            about = {"delivery": delivery.id, "code": outcome.code, "alerts": len(delivery.alerts)}
-            if status is DeliveryStatus.SENT:  # no line for each unless somebody asks: its row and the timeline tell
-                log.debug("delivery.sent", **about)
-            else:
-                log.info("delivery.ended", **about, status=status)
+            self._ended(ending, channel.plugin_name)
+
+    def _ended(self, ending: Ending, plugin_name: str) -> None:
+        self._observer.delivery_ended(plugin_name, ending.status)
+        delivery = ending.delivery
+        about = {"delivery": delivery.id, "code": ending.outcome.code, "alerts": len(delivery.alerts)}
+        if ending.status is DeliveryStatus.SENT:  # no line for each unless somebody asks: its row and the timeline tell
+            log.debug("delivery.sent", **about)
+        else:
+            log.info("delivery.ended", **about, status=ending.status)

@@ -84,6 +84,12 @@ class Records:
         """None when there is nothing to do any more."""
         return await self._found.ask(id)
 
+    async def find_in(self, transaction: Transaction, id: str) -> tuple[Delivery, str] | None:
+        """One that has not ended, and the name of its channel's plugin."""
+        row = await transaction.fetchrow(sql.find_deliveries, [id])
+        channel = await transaction.fetchrow(sql.channels_to_tell, [row["channel_id"]]) if row is not None else None
+        return (delivery_of(row), channel["plugin_name"]) if channel is not None else None
+
     async def end(self, ending: Ending) -> bool:
         """Store how it ended, what the channel knows now, and the line in each alert's timeline.
 
@@ -112,19 +118,23 @@ class Records:
         return [found.get(id) for id in ids]
 
     async def _end(self, endings: Sequence[Ending]) -> list[bool]:
-        digests = {one.delivery.id: one for one in endings if one.delivery.is_digest}
         async with self._database.transaction() as transaction:
-            rows = await transaction.fetch(sql.members_of_digests, list(digests)) if digests else []
-            members = [replace(digests[row["digest_id"]], delivery=delivery_of(row)) for row in rows]
-            ones = {one.delivery.id: one for one in (*endings, *members)}
-            await self._lock(transaction, list(ones.values()), list(digests.values()))
-            ended = await self._written(transaction, list(ones.values()))
-            if ended:
-                notices = [notice for id in ended if id not in digests for notice in _notices(ones[id])]
-                stand_ins = await self._stand_in(transaction, [ones[id] for id in ended])
-                await self._alerts.notified(transaction, notices + stand_ins)
-                await self._tell_ends(transaction, [ones[id] for id in ended if ones[id].delivery.is_on_its_own])
-                await self._go_on(transaction, [one for id, one in digests.items() if id in ended])
+            return await self.end_in(transaction, endings)
+
+    async def end_in(self, transaction: Transaction, endings: Sequence[Ending]) -> list[bool]:
+        """As `end`, in a transaction that has locked no group or channel yet."""
+        digests = {one.delivery.id: one for one in endings if one.delivery.is_digest}
+        rows = await transaction.fetch(sql.members_of_digests, list(digests)) if digests else []
+        members = [replace(digests[row["digest_id"]], delivery=delivery_of(row)) for row in rows]
+        ones = {one.delivery.id: one for one in (*endings, *members)}
+        await self._lock(transaction, list(ones.values()), list(digests.values()))
+        ended = await self._written(transaction, list(ones.values()))
+        if ended:
+            notices = [notice for id in ended if id not in digests for notice in _notices(ones[id])]
+            stand_ins = await self._stand_in(transaction, [ones[id] for id in ended])
+            await self._alerts.notified(transaction, notices + stand_ins)
+            await self._tell_ends(transaction, [ones[id] for id in ended if ones[id].delivery.is_on_its_own])
+            await self._go_on(transaction, [one for id, one in digests.items() if id in ended])
         return [one.delivery.id in ended for one in endings]
 
     async def _lock(self, transaction: Transaction, ones: Sequence[Ending], digests: Sequence[Ending]) -> None:

@@ -31,8 +31,8 @@ log = structlog.get_logger()
 Reopened = Callable[[Transaction, Actor, Sequence[str]], Awaitable[None]]
 """Tasks with these ids are to be tried again. Raises Conflict where that cannot help for any of them."""
 
-Cancelled = Callable[[Actor, str], Awaitable[None]]
-"""A task with this id has been cancelled."""
+Cancelled = Callable[[Transaction, Actor, str], Awaitable[None]]
+"""A task with this id is cancelled."""
 
 Which = Sequence[str] | Match
 """Dead letters by their ids, or all that match."""
@@ -74,7 +74,7 @@ class Queues:
         self._reopened[type] = reopened
 
     def on_cancel(self, type: str, cancelled: Cancelled) -> None:
-        """Call this when a task of this type was cancelled: what it worked on ends with it."""
+        """Call this in the transaction that cancels a task of this type: what it works on ends with it, or neither."""
         self._cancelled[type] = cancelled
 
     async def all(self) -> list[QueueStatistics]:
@@ -125,10 +125,14 @@ class Queues:
 
     async def cancel(self, actor: Actor, id: str) -> Entry:
         """End a task that has not ended. Raises NotFound, and Conflict when it has."""
-        cancelled = await self._tasks.cancel(id, by=actor.name, also=self._noted(actor, "task.cancelled"))
-        if (hear := self._cancelled.get(cancelled.type)) is not None:
-            await hear(actor, cancelled.id)
-        return cancelled
+        note = self._noted(actor, "task.cancelled")
+
+        async def also(transaction: Transaction, entry: Entry) -> None:
+            await note(transaction, entry)
+            if (hear := self._cancelled.get(entry.type)) is not None:
+                await hear(transaction, actor, entry.id)
+
+        return await self._tasks.cancel(id, by=actor.name, also=also)
 
     async def dead(self, queue: str, match: Match, *, before: str | None, limit: int) -> list[DeadLetter]:
         """The last dead letters, newest first. Raises NotFound, and Unavailable without Redis."""

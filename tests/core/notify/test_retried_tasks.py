@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from asyncpg import RaiseError
 
 from alertagent.core.notify.model import Channel
 from alertagent.core.notify.prompt import IN_HAND
@@ -110,6 +111,25 @@ async def test_of_two_messages_about_a_group_the_newer_one_is_sent(house: House,
     await house.database.execute("UPDATE notification_deliveries SET status = 'sent' WHERE id = $1", newer)
     with pytest.raises(Conflict, match="has been sent"):
         await house.parts.retries.retry(ANNA, first)
+
+
+@pytest.mark.usefixtures("channel")
+async def test_a_task_is_not_cancelled_without_its_delivery(house: House, sink: Sink) -> None:
+    (id,) = await plan(house, 1)
+    await house.database.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$;"
+        "CREATE TRIGGER refusing BEFORE UPDATE ON notification_deliveries EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(RaiseError, match="disk"):
+        await house.parts.queues.cancel(ANNA, id)
+    before = (await house.parts.queues.task(id)).status, await states(house)
+    await house.database.execute("DROP TRIGGER refusing ON notification_deliveries")
+    await house.parts.queues.cancel(ANNA, id)
+    await house.work("deliver")
+
+    assert before == ("pending", ["pending"])
+    assert ((await house.parts.queues.task(id)).status, await states(house)) == ("failed", ["failed"])
+    assert sink.requests == []
 
 
 async def test_a_delivery_whose_task_is_cancelled_ends_and_is_not_planned_anew(house: House, sink: Sink) -> None:
