@@ -82,7 +82,7 @@ def requeue(*, client: Client, out: Output, **chosen: Any) -> None:
     """Try dead tasks again, with all their retries."""
     done = _each(client, "requeue", **chosen)
     left = [id for answer in done for id in answer["left"]]
-    told = [f"{answer['queue']}: {len(answer['requeued'])} requeued" for answer in done]
+    told = [f"{answer['queue']}: {_requeued(answer)}" for answer in done]
     out.said("\n".join(told), done)
     if left:
         click.echo(f"not requeued, because they are gone or are no tasks: {', '.join(left)}", err=True)
@@ -121,6 +121,13 @@ def _each(
     if queue is not None and ids:
         return [ask(queue, {"ids": ids[start : start + AT_ONCE]}) for start in range(0, len(ids), AT_ONCE)]
     return [ask(name, {"filter": filter or [EVERYTHING]}) for name in _queues(client, queue)]
+
+
+def _requeued(answer: dict[str, Any]) -> str:
+    told = f"{len(answer['requeued'])} requeued"
+    # A server of the release before does not say.
+    overtaken = len(answer.get("overtaken", ()))
+    return f"{told}, {overtaken} overtaken by newer messages" if overtaken else told
 
 
 def _queues(client: Client, queue: str | None) -> list[str]:

@@ -93,9 +93,9 @@ class DeadLetters:
         found: Any = await self._redis.xrange(self._keys.dead, id, id, 1)
         return _letter(*found[0]) if found else None
 
-    async def requeue(self, which: Sequence[str] | Match, *, also: AlsoAll | None = None) -> list[str]:
+    async def requeue(self, which: Sequence[str] | Match, *, also: AlsoAll | None = None) -> list[DeadLetter]:
         """Try these again, with all their retries. Returns those that could be: what is no task stays here."""
-        requeued: list[str] = []
+        requeued: list[DeadLetter] = []
         async for letters in self._chosen(which):
             reopened = await self._reopened(letters, also)
             for letter in letters:
@@ -103,7 +103,7 @@ class DeadLetters:
                     level, envelope = reopened[letter.task]
                     # Should we end here, the row is open all the same and the reconciler goes on.
                     await streams.requeue(self._redis, [self._keys.dead, self._keys.stream(level)], letter.id, envelope)
-                    requeued.append(letter.id)
+                    requeued.append(letter)
         return requeued
 
     async def purge(self, which: Sequence[str] | Match) -> int:

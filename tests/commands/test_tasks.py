@@ -9,6 +9,7 @@ import yaml
 
 from alertagent.app import Service
 from alertagent.commands.tasks import WHYS
+from alertagent.kernel.ids import new_id
 from alertagent.queue.policy import Why
 from alertagent.queue.task import NewTask
 from tests.core.alerts.house import until
@@ -87,6 +88,31 @@ async def test_they_are_requeued_and_purged(service: Service, api: Api, dead: De
     assert purged.stdout.splitlines() == ["notification: 0 purged", "ai_analysis: 0 purged", "config_sync: 1 purged"]
     assert rest.status == 0
     assert [answer["queue"] for answer in json.loads(rest.stdout)] == ["notification", "ai_analysis", "config_sync"]
+
+
+async def test_what_newer_messages_have_overtaken_is_told_apart(service: Service, api: Api, dead: Dead) -> None:
+    channel = (await api.post("/channels", {"name": "ops", "plugin_name": "console", "config": {}})).data["id"]
+    task = NewTask(queue="notification", type="deliver", payload={})
+    await service.parts.database.execute(
+        "INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts, status)"
+        " SELECT id, $1, 'g', 'ops', '{}', '[]', status"
+        " FROM unnest($2::text[], '{failed,pending}'::text[]) AS new (id, status)",
+        channel,
+        [task.id, new_id()],
+    )
+    async with service.parts.database.transaction() as transaction:
+        await service.parts.producer.enqueue(transaction, task)
+
+    async def letters() -> Any:
+        return (await api.get("/queues/notification/dead")).data
+
+    await until(letters)
+    requeued = await dead("requeue", "--queue", "notification", "--type", "deliver")
+
+    assert (requeued.status, requeued.stdout) == (
+        0,
+        "notification: 0 requeued, 1 overtaken by newer messages\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ async def test_a_requeued_task_runs_again_with_all_its_retries(bench: Bench) -> 
     await buried(bench, new)
     [letter] = await bench.dead.newest()
 
-    assert await bench.dead.requeue([letter.id]) == [letter.id]
+    assert await bench.dead.requeue([letter.id]) == [letter]
     assert await bench.dead.requeue([letter.id, "1-1"]) == []
 
     async with bench.workers({"note": nothing}):
@@ -75,7 +75,7 @@ async def test_they_are_listed_requeued_and_purged_by_what_they_are(bench: Bench
     assert await bench.dead.newest(Match(type="page", why=Why.UNREADABLE)) == []
 
     assert await bench.dead.purge(Match(why=Why.UNREADABLE)) == 1
-    assert sorted(await bench.dead.requeue(Match(type="page"))) == sorted(letter.id for letter in pages)
+    assert [letter.id for letter in await bench.dead.requeue(Match(type="page"))] == [letter.id for letter in pages]
     assert {letter.type for letter in await bench.dead.newest()} == {"note"}
     assert await bench.dead.purge(Match()) == 2
 

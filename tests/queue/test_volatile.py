@@ -53,7 +53,7 @@ async def test_they_are_buried_and_requeued_like_others(bench: Bench) -> None:
         fails = False
         [letter] = await bench.letters(1)
         assert letter.task == new.id
-        assert await bench.dead.requeue([letter.id]) == [letter.id]
+        assert await bench.dead.requeue([letter.id]) == [letter]
         assert await bench.finished(2) == ["buried", "completed"]
 
 

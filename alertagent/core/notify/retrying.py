@@ -1,6 +1,6 @@
 """Trying a delivery again that has failed for good, because somebody says so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from alertagent.core.alerts.service import Alerts, Notice
 from alertagent.core.audit.model import Actor
@@ -28,7 +28,8 @@ class Retries:
         await self._failed(id)
 
         async def also(transaction: Transaction, _: Entry) -> None:
-            await self.take_up(transaction, actor, [id])
+            for problem in (await self.take_up(transaction, actor, [id])).values():
+                raise problem
 
         try:
             await self._tasks.retry(id, also=also)
@@ -38,11 +39,11 @@ class Retries:
             ) from problem
         return await self._get(id)
 
-    async def take_up(self, transaction: Transaction, actor: Actor, ids: Sequence[str]) -> None:
+    async def take_up(self, transaction: Transaction, actor: Actor, ids: Sequence[str]) -> Mapping[str, Conflict]:
         """Tasks of these are reopened in this transaction: what has failed is to be told after all.
 
-        Raises Conflict where something newer is on its way to the channels of all of them; of several, those that are
-        overtaken stay as they are. Of any other delivery nothing changes.
+        Those whose channel was told something newer, or is about to be, stay as they are; answers which. Of any other
+        delivery nothing changes.
         """
         failed = [delivery_of(row) for row in await transaction.fetch(sql.failed_deliveries, ids)]
         members = await transaction.fetch(sql.failed_members, [delivery.id for delivery in failed])
@@ -53,16 +54,11 @@ class Retries:
             rows = await transaction.fetch(sql.take_up_deliveries, delivery.id)
             if delivery.id in {row["id"] for row in rows}:
                 taken.append(delivery)
-        if failed and not taken:
-            raise Conflict(
-                f"a newer message about the same group has been sent to the channel of delivery {failed[0].id}, "
-                "or is on its way",
-                code="delivery.overtaken",
-            )
         await transaction.execute(sql.await_ends, [delivery.id for delivery in taken if delivery.is_on_its_own])
         for delivery in taken:
             await self._audit.record(transaction, actor, "delivery.retried", ("delivery", delivery.id))
         await self._alerts.notified(transaction, [notice for each in taken for notice in _notices(each, actor)])
+        return {delivery.id: _overtaken(delivery) for delivery in failed if delivery not in taken}
 
     async def _failed(self, id: str) -> Delivery:
         delivery = await self._get(id)
@@ -80,6 +76,14 @@ class Retries:
         if row is None:
             raise NotFound(f'there is no delivery "{id}"', code="delivery.not_found")
         return delivery_of(row)
+
+
+def _overtaken(delivery: Delivery) -> Conflict:
+    return Conflict(
+        f"a newer message about the same group has been sent to the channel of delivery {delivery.id}, "
+        "or is on its way",
+        code="delivery.overtaken",
+    )
 
 
 def _notices(delivery: Delivery, actor: Actor) -> list[Notice]:

@@ -139,9 +139,13 @@ class Chosen(Model):
 
 
 class RequeuedView(Model):
-    """The letters whose tasks are tried again; `left` are those asked for by id that are gone or are no tasks."""
+    """The letters whose tasks are tried again; `left` are those asked for by id that are gone or are no tasks.
+
+    `overtaken` are gone too, but nothing is told: a newer message about the same group was sent or is on its way.
+    """
 
     requeued: tuple[str, ...]
+    overtaken: tuple[str, ...]
     left: tuple[str, ...]
 
 
@@ -207,9 +211,9 @@ class TasksApi:
 
     @post("/queues/{name}/dead/requeue", access=editor("tasks:write"))
     async def requeue(self, call: Call, name: str, body: Chosen) -> RequeuedView:
-        """Try dead tasks again, with all their retries; what is no task stays where it is. Messages are sent."""
+        """Try dead tasks again, with all their retries; what is no task stays. Messages are sent unless overtaken."""
         done = await self._queues.requeue(actor_of(call), name, body.which)
-        return RequeuedView(requeued=tuple(done.requeued), left=tuple(done.left))
+        return RequeuedView(requeued=tuple(done.requeued), overtaken=tuple(done.overtaken), left=tuple(done.left))
 
     @post("/queues/{name}/dead/purge", access=admin())
     async def purge(self, call: Call, name: str, body: Chosen) -> PurgedView:

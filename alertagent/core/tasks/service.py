@@ -28,8 +28,8 @@ RETRY_AFTER = timedelta(seconds=5)
 
 log = structlog.get_logger()
 
-Reopened = Callable[[Transaction, Actor, Sequence[str]], Awaitable[None]]
-"""Tasks with these ids are to be tried again. Raises Conflict where that cannot help for any of them."""
+Reopened = Callable[[Transaction, Actor, Sequence[str]], Awaitable[Mapping[str, Conflict]]]
+"""Tasks with these ids are to be tried again. Answers which of them will find nothing to do, and why."""
 
 Cancelled = Callable[[Transaction, Actor, str], Awaitable[None]]
 """A task with this id is cancelled."""
@@ -40,9 +40,11 @@ Which = Sequence[str] | Match
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeued:
-    """The ids of the letters that are tried again. `left` are those of the ids asked for that could not be."""
+    """The ids of the letters that are tried again. `overtaken` are gone as well, but nothing comes of them, because
+    something newer does their work. `left` are those of the ids asked for that could not be."""
 
     requeued: Sequence[str]
+    overtaken: Sequence[str]
     left: Sequence[str]
 
 
@@ -114,12 +116,16 @@ class Queues:
         return await self._tasks.get(id)
 
     async def retry(self, actor: Actor, id: str) -> Entry:
-        """Try a failed task again, with all its retries. Raises NotFound, and Conflict when it has not failed."""
+        """Try a failed task again, with all its retries.
+
+        Raises NotFound, and Conflict when it has not failed or nothing would come of it.
+        """
         note = self._noted(actor, "task.retried")
 
         async def also(transaction: Transaction, entry: Entry) -> None:
             await note(transaction, entry)
-            await self._tell_reopened(transaction, actor, [entry])
+            for problem in (await self._tell_reopened(transaction, actor, [entry])).values():
+                raise problem
 
         return await self._tasks.retry(id, also=also)
 
@@ -140,22 +146,21 @@ class Queues:
             return await self._letters(queue).newest(match, before=before, limit=limit)
 
     async def requeue(self, actor: Actor, queue: str, which: Which) -> Requeued:
-        """Try the tasks of these letters again, with all their retries. Raises NotFound, and Unavailable.
-
-        A task that cannot help, because something newer is under way, finds nothing to do.
-        """
+        """Try the tasks of these letters again, with all their retries. Raises NotFound, and Unavailable."""
+        in_vain: dict[str, Conflict] = {}
 
         async def also(transaction: Transaction, entries: Sequence[Entry]) -> None:
-            with contextlib.suppress(Conflict):
-                await self._tell_reopened(transaction, actor, entries)
+            in_vain.update(await self._tell_reopened(transaction, actor, entries))
 
         with _answering():
-            requeued = await self._letters(queue).requeue(which, also=also)
-        after = {**_told(which), "count": len(requeued)}
+            letters = await self._letters(queue).requeue(which, also=also)
+        requeued = [letter.id for letter in letters if letter.task not in in_vain]
+        overtaken = [letter.id for letter in letters if letter.task in in_vain]
+        after = {**_told(which), "count": len(requeued), "overtaken": len(overtaken)}
         await self._audit.record(self._database, actor, "dead_letters.requeued", ("queue", queue), after=after)
-        log.info("dead_letters.requeued", queue=queue, count=len(requeued), by=actor.name)
-        left = [] if isinstance(which, Match) else sorted(set(which) - set(requeued))
-        return Requeued(requeued=requeued, left=left)
+        log.info("dead_letters.requeued", queue=queue, count=len(requeued), overtaken=len(overtaken), by=actor.name)
+        left = [] if isinstance(which, Match) else sorted(set(which) - {letter.id for letter in letters})
+        return Requeued(requeued=requeued, overtaken=overtaken, left=left)
 
     async def purge(self, actor: Actor, queue: str, which: Which) -> int:
         """Remove these letters for good; how many there were. Raises NotFound, and Unavailable."""
@@ -169,10 +174,15 @@ class Queues:
         log.info("dead_letters.purged", queue=queue, count=purged, by=actor.name)
         return purged
 
-    async def _tell_reopened(self, transaction: Transaction, actor: Actor, entries: Sequence[Entry]) -> None:
+    async def _tell_reopened(
+        self, transaction: Transaction, actor: Actor, entries: Sequence[Entry]
+    ) -> Mapping[str, Conflict]:
+        """Those that will find nothing to do, and why."""
+        in_vain: dict[str, Conflict] = {}
         for type, hear in self._reopened.items():
             if ids := [entry.id for entry in entries if entry.type == type]:
-                await hear(transaction, actor, ids)
+                in_vain.update(await hear(transaction, actor, ids))
+        return in_vain
 
     def _letters(self, queue: str) -> DeadLetters:
         self._require(queue)

@@ -73,7 +73,10 @@ async def test_dead_letters_that_are_requeued_are_sent(house: House, sink: Sink)
 
 @pytest.mark.usefixtures("channel")
 async def test_what_something_newer_has_overtaken_is_not_sent_and_keeps_nothing_back(house: House, sink: Sink) -> None:
-    first, _ = await refused(house, sink, 2)
+    first, second = await refused(house, sink, 2)
+    letters = {
+        letter.task: letter.id for letter in await house.parts.queues.dead("notification", EVERY, before=None, limit=9)
+    }
     await house.database.execute(
         "INSERT INTO notification_deliveries (id, channel_id, group_key, receiver, group_labels, alerts)"
         " SELECT gen_random_uuid(), channel_id, group_key, receiver, group_labels, alerts"
@@ -88,7 +91,8 @@ async def test_what_something_newer_has_overtaken_is_not_sent_and_keeps_nothing_
     await house.work("deliver")
 
     assert (overtaken.value.code, task.status) == ("delivery.overtaken", "failed")
-    assert len(answer.requeued) == 2
+    assert (answer.requeued, answer.overtaken) == ([letters[second]], [letters[first]])
+    assert await house.parts.queues.dead("notification", EVERY, before=None, limit=9) == []
     assert sorted(await states(house)) == ["failed", "pending", "sent"]
     assert len(sink.requests) == 3
 
@@ -104,9 +108,10 @@ async def test_of_two_messages_about_a_group_the_newer_one_is_sent(house: House,
         new_id(),
     )
     async with house.database.transaction() as transaction:
-        await house.parts.retries.take_up(transaction, ANNA, [first, newer])
+        overtaken = await house.parts.retries.take_up(transaction, ANNA, [first, newer])
     taken = "SELECT id FROM notification_deliveries WHERE status = 'pending'"
     assert [row["id"] for row in await house.database.fetch(taken)] == [newer]
+    assert list(overtaken) == [first]
 
     await house.database.execute("UPDATE notification_deliveries SET status = 'sent' WHERE id = $1", newer)
     with pytest.raises(Conflict, match="has been sent"):

@@ -199,7 +199,7 @@ async def test_bytes_that_are_no_task_are_shown_all_the_same(service: Service, a
     assert base64.b64decode(letter["raw"]["base64"]) == b"\xff\x00garbage"
     assert letter["raw"]["text"] is None
     requeued = await api.post(f"{DEAD}/requeue", {"ids": [letter["id"], "1-1"]})
-    assert requeued.data == {"requeued": [], "left": sorted([letter["id"], "1-1"])}
+    assert requeued.data == {"requeued": [], "overtaken": [], "left": sorted([letter["id"], "1-1"])}
 
 
 async def _letters(api: Api) -> Any:
@@ -232,13 +232,13 @@ async def test_dead_letters_are_requeued_and_purged_by_id_and_by_filter(service:
     purged = await api.post(f"{DEAD}/purge", {"ids": [others[0], "1-1"]})
     rest = await api.post(f"{DEAD}/purge", {"filter": ['why="permanent"', 'error=~".*payload.*"']})
 
-    assert requeued.data == {"requeued": [one], "left": []}
+    assert requeued.data == {"requeued": [one], "overtaken": [], "left": []}
     assert {letter["id"] for letter in again} > set(others)
     assert (purged.data, rest.data, (await api.get(DEAD)).data) == ({"purged": 1}, {"purged": 2}, [])
     assert (await api.get("/tasks", params={"filter": 'status="failed"'})).json["page"]["total"] == 3
     told = await audits(service, "dead_letters.requeued", "dead_letters.purged")
     assert [(action, after) for _, action, _, _, after in told] == [
-        ("dead_letters.requeued", {"ids": [one], "count": 1}),
+        ("dead_letters.requeued", {"ids": [one], "count": 1, "overtaken": 0}),
         ("dead_letters.purged", {"ids": [others[0], "1-1"], "count": 1}),
         ("dead_letters.purged", {"filter": ['why="permanent"', 'error=~".*payload.*"'], "count": 2}),
     ]
