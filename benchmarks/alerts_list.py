@@ -52,6 +52,8 @@ LISTS = {
     "… of one severity": '/alerts?filter=status="firing"&filter=severity="critical"',
     "… of one instance": '/alerts?filter=status="firing"&filter=instance="10.1.150.0:9100"',
     "… by a pattern": '/alerts?filter=status="firing"&filter=alertname=~"Alert(1|2).*"&filter=team!="db"',
+    "… by a pattern that nothing fits": '/alerts?filter=status="firing"&filter=alertname=~"Nothing.*"',
+    "… by an expression that nothing fits": '/alerts?filter=status="firing"&filter=alertname=~"[A-Z][a-z]%2Bx.*"',
     "… oldest first": '/alerts?filter=status="firing"&sort=starts_at',
     "… that nobody acknowledged": '/alerts?filter=status="firing"&filter=acknowledged="false"',
     "… with a text": '/alerts?filter=status="firing"&q=prod-11',

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alertagent.kernel.errors import Invalid
+from alertagent.kernel.matchers import Operator, parse_matcher, written
 from alertagent.storage import pages
 from alertagent.storage.database import Database
 from alertagent.storage.pages import Column, Listing, PageRequest, fetch_page
+from tests.support.expressions import EXPRESSIONS, VALUES
 
 LISTING = Listing(
     source="SELECT * FROM things",
@@ -198,6 +200,23 @@ FILTERS: list[tuple[str, Callable[[Any], bool]]] = [
 async def test_a_filter_finds_what_it_says(database: Database) -> None:
     for text, holds in FILTERS:
         assert await ids(database, text) == having(holds), text
+
+
+WORDS = Listing(
+    source="SELECT word FROM unnest($1::text[]) AS word", columns={"word": Column("t.word")}, sort="word", key="t.word"
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pattern=EXPRESSIONS, operator=st.sampled_from(["=~", "!~"]))
+async def test_whatever_comparison_an_expression_becomes_finds_the_same(
+    database: Database, pattern: str, operator: str
+) -> None:
+    filter = written("word", Operator(operator), pattern)
+    matcher = parse_matcher(filter)
+    page = await fetch_page(database, WORDS, PageRequest(limit=500, filter=[filter]), VALUES)
+
+    assert {row["word"] for row in page.rows} == {word for word in VALUES if matcher.matches({"word": word})}
 
 
 async def test_all_filters_must_hold_and_the_total_counts_what_is_left(database: Database) -> None:

@@ -5,6 +5,8 @@ import pytest
 from alertagent.core.silences.demand import Demand, demand_of
 from alertagent.kernel.matchers import parse_matcher
 
+MANY = [f"db-{number}" for number in range(100)]
+
 
 @pytest.mark.parametrize(
     ("text", "values", "prefix"),
@@ -24,11 +26,13 @@ from alertagent.kernel.matchers import parse_matcher
         ('a=~"ab{2}"', [], "a"),
         (r'a=~"ab\\.?"', [], "ab"),
         ('a=~"prod-.*|test"', [], ""),
-        ('a=~"(a)|(b)"', [], ""),
+        ('a=~"(a)|(b)"', ["a", "b"], ""),
+        ('a=~"(a|b)-[0-9]"', [], ""),
+        (f'a=~"{"|".join(MANY)}"', MANY, ""),
         ('a=~"(?i)prod"', [], ""),
         (r'a=~"\\d+"', [], ""),
         (r'a=~"a\\d"', [], "a"),
-        (r'a=~"a\\$"', [], "a$"),
+        (r'a=~"a\\$"', ["a$"], ""),
         ('a=~".+"', [], ""),
     ],
 )
