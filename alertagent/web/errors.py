@@ -80,8 +80,9 @@ def refusal(error: ValidationError, model: type[BaseModel] | None = None) -> Inv
 
 
 def clip(text: str, longest: int) -> str:
-    """The text, or its beginning when it is longer."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    """The text, or its beginning when it is longer; what a header had that is no UTF-8 becomes question marks."""
+    shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return shown.encode(errors="replace").decode()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

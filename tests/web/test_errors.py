@@ -190,3 +190,12 @@ def test_what_was_sent_is_not_sent_back() -> None:
 )
 def test_a_near_miss_is_recognised(name: str, said: str) -> None:
     assert did_you_mean(name, ["expression", "duration"]) == said
+
+
+def test_what_is_no_text_does_not_hide_what_was_wrong() -> None:
+    problem = Invalid('content encoding "\udcff" is not read', details=[Detail(("\udcff",), "\udcff")])
+
+    error = shown(problem)["error"]
+    assert error["message"] == 'content encoding "?" is not read'
+    assert error["details"] == [{"loc": ["?"], "message": "?"}]
+    assert bare(problem).body == b'"content encoding \\"?\\" is not read"'

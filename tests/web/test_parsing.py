@@ -209,3 +209,9 @@ async def test_a_parameter_goes_by_the_name_that_callers_know(address: str) -> N
 
         assert (told.status, (await told.json())["data"]) == (200, {"would": "here"})
         assert (unknown.status, "from_" in await unknown.text()) == (400, True)
+
+
+async def test_a_header_that_is_no_text_is_refused_as_any_other(address: str) -> None:
+    answer = await exchange(address, request("POST", NOTES, b"Content-Encoding: \xff", body=b"{}"))
+
+    assert (answer.status, answer.error["message"][:20]) == (415, 'content encoding "?"')
