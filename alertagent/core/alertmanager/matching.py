@@ -42,6 +42,16 @@ def parse_matchers(text: str, *, utf8: bool = True) -> tuple[Matcher, ...]:
     return _modern(text)
 
 
+def parse_matcher(text: str) -> tuple[Matcher, ...]:
+    """What a filter of the API says, which is one matcher: commas and braces belong to its value. Raises ValueError.
+
+    Only the later grammar, which comes second here too, can find several. Source: prometheus/alertmanager,
+    `matcher/compat/parse.go`.
+    """
+    found = _attempt(lambda one: (_classic_matcher(one),), text)
+    return _modern(text) if found is None else found
+
+
 def _attempt(grammar: Callable[[str], tuple[Matcher, ...]], text: str) -> tuple[Matcher, ...] | None:
     try:
         return grammar(text)

@@ -147,13 +147,18 @@ def _matcher(index: int, posted: PostedMatcher) -> SilenceMatcher:
         raise Invalid(f"silence invalid: invalid label matcher {index}: {error}") from error
 
 
-def _refusal(error: ValidationError) -> Refusal:
-    """The first thing that is malformed, or else the first that is missing."""
+def _refusal(error: ValidationError) -> Refusal | Invalid:
+    """The first thing that is malformed, or else the first that is missing.
+
+    A limit of ours is told as Alertmanager tells what it does not accept, a bare text: amtool cannot print the rest.
+    """
     findings = error.errors(include_url=False, include_context=False, include_input=False)
     first = min(findings, key=lambda finding: finding["type"] in {"missing", "too_short"})
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
         return Refusal(REQUIRED, f"{place} in body is required")
+    if first["type"] == "too_long":
+        return Invalid(f"silence invalid: at most {MAX_MATCHERS} matchers")
     if first["type"] == "too_short":
         return Refusal(TOO_FEW, f"{place} in body should have at least 1 items")
     reason = first["msg"].removeprefix("Value error, ")
