@@ -24,7 +24,8 @@ from alertagent.web.routes import get, post
 
 
 def _stream_id(text: str) -> str:
-    if text == "0-0" or any(int(part) >= 2**64 for part in text.split("-")):
+    numbers = [int(part) for part in text.split("-")]
+    if not any(numbers) or any(number >= 2**64 for number in numbers):
         raise ValueError("there is no such id")
     return text
 
