@@ -208,8 +208,9 @@ class AlertsApi:
             first = received.refused[0]
             place = ".".join(map(str, first.loc))
             more = f" (and {len(received.refused) - 1} more)" if len(received.refused) > 1 else ""
+            rest = f"; the other {count} alerts are stored" if (count := len(received.alerts)) else ""
             raise Invalid(
-                f"{place}: {first.message}{more}; the other {len(received.alerts)} alerts are stored",
+                f"{place}: {first.message}{more}{rest}",
                 code="alerts.partly_invalid",
                 details=received.refused[:100],
             )
