@@ -58,10 +58,18 @@ def day_bounds(value: Any) -> Bounds:
         raise ValueError(f"must be {what}")
     if begin < 0 < end:
         raise ValueError("a range that begins at the end of the month cannot end at its beginning")
-    # The shortest month decides what surely comes first.
     if (begin > 0) == (end > 0) and begin > end:
         raise ValueError("the end of the range is before its beginning")
     return begin, end
+
+
+def is_backwards(bounds: Bounds) -> bool:
+    """Whether Alertmanager takes these days for a range that ends before it begins: for this it counts -1 as day 27.
+
+    Source: prometheus/alertmanager, `timeinterval/timeinterval.go`.
+    """
+    begin, end = (28 + day if day < 0 else day for day in bounds)
+    return begin > end
 
 
 def minutes(clock: str) -> int:
@@ -144,6 +152,9 @@ class TimeRange(Section):
 
     def problems(self) -> Iterator[tuple[str | None, str]]:
         yield from super().problems()
+        for name, time in (("start_time", self.start_time), ("end_time", self.end_time)):
+            if time and len(time) < len("00:00"):
+                yield name, f"must be a time as HH:MM; write it as 0{time}"
         if self.start_time and self.end_time and minutes(self.start_time) >= minutes(self.end_time):
             yield "end_time", "must be after start_time"
 
@@ -157,6 +168,15 @@ class TimeSpan(Section):
     months: tuple[Annotated[str, _readable_by(month_bounds)], ...] | None = None
     years: tuple[Annotated[str, _readable_by(year_bounds)], ...] | None = None
     location: Annotated[Annotated[str, BeforeValidator(_zone)] | None, Since("0.25")] = None
+
+    def problems(self) -> Iterator[tuple[str | None, str]]:
+        yield from super().problems()
+        for days in self.days_of_month or ():
+            if is_backwards(day_bounds(days)):
+                yield (
+                    "days_of_month",
+                    f"{days} may end before it begins; Alertmanager counts -1 as day 27",
+                )
 
 
 class TimeInterval(Section):

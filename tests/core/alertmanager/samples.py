@@ -297,6 +297,21 @@ BAD = {
         ),
         "config.time_intervals.0.time_intervals.0.times.0.end_time",
     ),
+    "an hour of one digit": (
+        with_route(
+            "receiver: r",
+            "time_intervals: [{name: a, time_intervals: [{times: [{start_time: '9:00', end_time: '17:00'}]}]}]",
+        ),
+        "config.time_intervals.0.time_intervals.0.times.0.start_time",
+    ),
+    "days that end before they begin": (
+        with_route("receiver: r", "time_intervals: [{name: a, time_intervals: [{days_of_month: ['5:-30']}]}]"),
+        "config.time_intervals.0.time_intervals.0.days_of_month",
+    ),
+    "days that begin where the shortest month ends": (
+        with_route("receiver: r", "time_intervals: [{name: a, time_intervals: [{days_of_month: ['28:-1']}]}]"),
+        "config.time_intervals.0.time_intervals.0.days_of_month",
+    ),
     "half a time": (
         with_route("receiver: r", "time_intervals: [{name: a, time_intervals: [{times: [{start_time: '17:00'}]}]}]"),
         "config.time_intervals.0.time_intervals.0.times.0",
