@@ -40,6 +40,8 @@ MAX_MESSAGE = 4096
 MAX_PLACE = 200
 
 _DEFAULT_RETRY = timedelta(seconds=5)
+_NO_TIME = {"datetime_from_date_parsing", "datetime_parsing", "datetime_type"}
+_A_TIME = "2026-12-24T18:00:00+08:00"
 _OF_MANY = {"too_short", "too_long"}
 _PYTHONS = re.compile(r"datetime\.timedelta\((?:0|(?:days=(\d+))?(?:, )?(?:seconds=(\d+))?)\)")
 _POSITION = re.compile(r" at line (\d+) column (\d+)$")
@@ -109,6 +111,11 @@ def _detail(finding: Any, model: type[BaseModel] | None) -> Detail:
         return Detail((*loc, finding["ctx"]["discriminator"].strip("'")), "Field required")
     elif finding["type"] == "json_invalid" and (position := _POSITION.search(message)):
         return Detail(loc, message, line=int(position[1]), column=int(position[2]))
+    elif finding["type"] in _NO_TIME:
+        reason = message.partition(", ")[2]
+        message = f"not a time{reason and f' ({reason})'}; write it as {_A_TIME}"
+    elif finding["type"] == "timezone_aware":
+        message = f"its time zone is missing; write the time as {_A_TIME}"
     elif finding["type"] in _OF_MANY:
         message = message.replace("Tuple", "Array").replace("Dictionary", "Object")
     if loc[-1:] == ("[key]",):

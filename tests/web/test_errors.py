@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from alertagent.kernel import errors
 from alertagent.kernel.errors import Detail, Invalid, Problem
@@ -150,6 +150,7 @@ class Drawing(BaseModel):
     colours: Annotated[dict[str, str], Field(max_length=1)] = {}
     every: Annotated[Duration, Field(gt=timedelta(), le=timedelta(days=1, minutes=1))] = timedelta(hours=1)
     names: dict[Annotated[str, Field(min_length=1)], str] = {}
+    at: AwareDatetime | None = None
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,12 @@ class Drawing(BaseModel):
         ({"shapes": [{"shape": "square"}], "every": "2d"}, "every: Input should be less than or equal to 1d1m"),
         ({"shapes": [{"shape": "square"}], "every": "0"}, "every: Input should be greater than 0s"),
         ({"shapes": [{"shape": "square"}], "names": {"": "x"}}, "names.: as a name: String should have at least 1"),
+        (
+            {"shapes": [{"shape": "square"}], "at": "tomorrow"},
+            "at: not a time (input is too short); write it as 2026-12-24T18:00:00+08:00",
+        ),
+        ({"shapes": [{"shape": "square"}], "at": []}, "at: not a time; write it as 2026-12-24T18:00:00+08:00"),
+        ({"shapes": [{"shape": "square"}], "at": "2026-12-24T18:00:00"}, "at: its time zone is missing; write the"),
         ({"shapes": {}}, "shapes: Input should be a valid array"),
         ({"shapes": [{"shape": "square"}] * 3}, "shapes: Array should have at most 2 items after validation, not 3"),
     ],
