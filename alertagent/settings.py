@@ -426,7 +426,7 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _complaints(error: ValidationError, origins: Mapping[str, str]) -> str:
-    return "; ".join(_complaint(finding, origins) for finding in error.errors(include_url=False))
+    return "\n".join(_complaint(finding, origins) for finding in error.errors(include_url=False))
 
 
 def _complaint(finding: Any, origins: Mapping[str, str]) -> str:

@@ -68,7 +68,8 @@ def apply(
     --dry-run something would change; 2 it could not run.
     """
     paths = [*files, *more]
-    body = import_of(find_files(paths))
+    with told_by_place():
+        body = import_of(find_files(paths))
     terms["targets"] = targets
     plan = _sent(client, body, dry_run=True, **terms)
     if dry_run:
@@ -107,7 +108,8 @@ def import_(
     """
     if bool(files) == (from_cluster is not None):
         raise click.UsageError("give either files or --from-cluster")
-    body = import_of(find_files(files)) if files else None
+    with told_by_place():
+        body = import_of(find_files(files)) if files else None
     terms |= {"targets": targets, "from_cluster": from_cluster}
     done = _sent(client, body, dry_run=dry_run, **terms)
     if dry_run:

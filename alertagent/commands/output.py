@@ -59,11 +59,11 @@ class Output:
             self._document(thing)
 
     def said(self, text: str, data: Any) -> None:
-        """What was done: lines for people, the data for programs."""
-        if self._format is Format.TABLE:
-            click.echo("\n".join(map(clean, text.split("\n"))))
-        else:
+        """What was done: lines for people, none where there is no text; the data for programs."""
+        if self._format is not Format.TABLE:
             self._document(data)
+        elif text:
+            click.echo("\n".join(map(clean, text.split("\n"))))
 
     def _document(self, data: Any) -> None:
         if self._format is Format.JSON:

@@ -84,7 +84,12 @@ def add(
         "recurrence": {"rrule": rrule, "timezone": timezone, "duration": window} if rrule is not None else None,
         "mute_all": mute_all,
     }
-    made = client.post("silences", body={name: value for name, value in asked.items() if value is not None})
+    try:
+        made = client.post("silences", body={name: value for name, value in asked.items() if value is not None})
+    except Refused as refused:
+        if refused.code != "silence.mutes_everything":
+            raise
+        raise Refused(refused.message.replace('say "mute_all": true', "add --mute-all")) from refused
     out.said(made["id"], made)
 
 

@@ -163,6 +163,15 @@ async def test_one_mistake_refuses_all_files_and_is_told_with_its_place(api: Api
     assert await names(api) == []
 
 
+async def test_a_file_that_is_no_text_is_told_with_its_place(rules: Rules, home: Path) -> None:
+    (home / "binary.yml").write_bytes(b"\xff")
+
+    refused = await apply(rules, home)
+
+    told = f"{home}/binary.yml:1:1: this is not UTF-8 (invalid start byte)"
+    assert (refused.status, refused.stderr.splitlines()) == (1, [told, "alertagent: nothing was changed"])
+
+
 async def test_what_cannot_run_ends_with_2(rules: Rules, home: Path) -> None:
     empty = home / "empty"
     empty.mkdir()

@@ -69,9 +69,10 @@ async def test_what_the_server_refuses_is_told(silence: SilenceCommand) -> None:
     unknown = await silence("expire", "none", meant.stdout.strip(), "nothing")
 
     assert (everything.status, meant.status, no_matcher.status) == (1, 0, 1)
-    assert "mute_all" in everything.stderr
+    assert "more closely, or add --mute-all" in everything.stderr
     assert "not a matcher" in no_matcher.stderr
     assert (unknown.status, unknown.stdout) == (1, f"{meant.stdout.strip()} expired\n")
+    assert (await silence("expire", "none")).stdout == ""
     assert ['"none"' in unknown.stderr, '"nothing"' in unknown.stderr] == [True, True]
 
 
