@@ -12,7 +12,7 @@ from alertagent.core.notify.circuits import Circuits
 from alertagent.core.notify.groups import groups_from
 from alertagent.core.notify.holding import held_everywhere
 from alertagent.core.notify.look import groups_of
-from alertagent.core.notify.reasons import Hearer, Path, answers
+from alertagent.core.notify.reasons import Hearer, Path, alert_in_words, answers, silence_in_words
 from alertagent.core.notify.wishes import wishes_of
 from alertagent.core.routing.model import Receiver, Route, RoutingTable, Told, user_receiver
 from alertagent.core.routing.service import Routing
@@ -72,7 +72,12 @@ class Explanations:
             silences = await self._silences.active(now, transaction)
             everywhere = await held_everywhere(transaction, table, silences, {key: labels})
             homes = groups_of(table, labels)
+            known = {silence.id: silence_in_words(silence, now) for silence in silences.muting(labels)}
+            inhibiting = {by for each in everywhere[key] if isinstance(each, Drop) for by in each.by} - set(known)
+            found = await self._alerts.find(inhibiting, transaction) if inhibiting else []
+            known |= {each.fingerprint: alert_in_words(each) for each in found}
             paths = [await _path(transaction, table, home, everywhere[key], now) for home in homes]
+            paths = [replace(path, known=known) for path in paths]
         paths = await self._with_settings(paths, labels, now)
         return Explanation(
             labels=labels,

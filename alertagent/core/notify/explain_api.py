@@ -1,6 +1,8 @@
 """Why was nobody paged? Over HTTP."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -167,7 +169,7 @@ def _path(path: Path) -> PathView:
             exists=group is not None,
             next_look=group.flush_at if group is not None else None,
         ),
-        held_back=tuple(map(_stage, path.drops)),
+        held_back=tuple(_stage(drop, path.known) for drop in path.drops),
         channels=tuple(map(_hearer, path.hearers)),
     )
 
@@ -187,5 +189,5 @@ def _hearer(hearer: Hearer) -> HearerView:
     )
 
 
-def _stage(drop: Drop) -> StageView:
-    return StageView(stage=drop.stage, by=drop.by, reason=why_held(drop))
+def _stage(drop: Drop, known: Mapping[str, str] = MappingProxyType({})) -> StageView:
+    return StageView(stage=drop.stage, by=drop.by, reason=why_held(drop, known))

@@ -1,15 +1,20 @@
 """Why somebody is told of an alert or not, in sentences for the person who asks at night. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from alertagent.core.alerts.model import Alert
 from alertagent.core.notify.look import Group
 from alertagent.core.routing.model import Route, Told
 from alertagent.core.routing.stages import Drop, Stage
+from alertagent.core.silences.model import Silence
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.durations import format_duration
+from alertagent.kernel.matchers import Operator, written
+
+LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +39,8 @@ class Hearer:
 class Path:
     """One route that takes an alert, its group, and all that could hold the alert back there.
 
-    `drops` has the stages that hold it back; `group` is None where the group does not exist yet.
+    `drops` has the stages that hold it back, and `known` what silences and alerts among them are, by id; `group` is
+    None where the group does not exist yet.
     """
 
     route: Route
@@ -43,6 +49,7 @@ class Path:
     group: Group | None
     drops: tuple[Drop, ...]
     hearers: tuple[Hearer, ...]
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 _HELD = {
@@ -55,15 +62,31 @@ _HELD = {
 }
 
 
-def why_held(drop: Drop) -> str:
-    return _HELD[drop.stage].format(" and ".join(drop.by))
+def why_held(drop: Drop, known: Mapping[str, str] = MappingProxyType({})) -> str:
+    by = [f"{each} ({known[each]})" if each in known else each for each in drop.by]
+    return _HELD[drop.stage].format(" and ".join(by))
+
+
+def silence_in_words(silence: Silence, now: datetime) -> str:
+    """By whom, until when it mutes this time, and why."""
+    window = silence.window(now)
+    until = f" until {rfc3339(window.ends_at)}" if window is not None else ""
+    return f"{silence.created_by}{until}: {clip(silence.comment)}"
+
+
+def alert_in_words(alert: Alert) -> str:
+    return clip(", ".join(written(name, Operator.EQUAL, value) for name, value in sorted(alert.labels.items())))
+
+
+def clip(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def answers(path: Path, alert: Alert | None, now: datetime) -> Iterator[str]:
     """What happens on this path, and why nobody is told if so."""
     where = f'route {path.route.key} leads to receiver "{path.route.receiver}"'
     if path.drops:
-        reasons = "; ".join(why_held(drop) for drop in path.drops)
+        reasons = "; ".join(why_held(drop, path.known) for drop in path.drops)
         yield f"{where}, but the alert is held back: {reasons}"
     if not path.hearers:
         yield f"{where}, behind which there is no channel: nobody is told"
@@ -103,19 +126,27 @@ def _kept(drop: Drop, told: Told | None, alert: Alert | None) -> str:
 
 def _of_alert(path: Path, told: Told | None, alert: Alert | None) -> str:
     if alert is None:
-        return "it would be told"
+        return "it would not be told while that lasts" if path.drops else "it would be told"
     if told is not None and alert.key in told.resolved:
         return f"it was told of the end at {rfc3339(told.at)}"
     if told is not None and alert.key in told.firing:
         return f"it was told at {rfc3339(told.at)}, {_repetition(path, told, alert)}"
+    return _untold(path, alert)
+
+
+def _untold(path: Path, alert: Alert) -> str:
     if not alert.is_firing:
         return "the alert is over and the channel was never told that it fired"
+    if path.drops:
+        return "it is not told while that lasts"
     if path.group is None or path.group.flush_at is None:
         return "it has not been told"
     return f"it will be told when the group is looked at, at {rfc3339(path.group.flush_at)}"
 
 
 def _repetition(path: Path, told: Told, alert: Alert) -> str:
+    if path.drops:
+        return "and hears nothing more while that lasts"
     if not alert.is_firing:
         return "and hears of the end when the group is looked at next"
     if alert.acknowledged_by is not None:

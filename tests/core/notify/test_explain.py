@@ -93,6 +93,7 @@ async def test_all_that_holds_an_alert_back_is_told_at_once(house: House, sink: 
         time_intervals=[never],
     )
     id = await silence(house, 'alertname="A"', minutes=5)
+    until = rfc3339(house.clock.now() + timedelta(minutes=5))
     source = await house.fire("B", severity="critical")
     await house.fire("A", severity="warning")
     await house.work()
@@ -100,10 +101,28 @@ async def test_all_that_holds_an_alert_back_is_told_at_once(house: House, sink: 
     held, channel = await why(house, alertname="A", severity="warning")
 
     assert held == (
-        f"but the alert is held back: silenced by {id}; inhibited by the firing alert {source.fingerprint}; "
+        f"but the alert is held back: silenced by {id} (anna until {until}: quiet); inhibited by the "
+        f'firing alert {source.fingerprint} (alertname="B", severity="critical"); '
         "the route is active only in the time interval never, which is not now"
     )
-    assert channel.startswith("channel one: it will be told when the group is looked at")
+    assert channel == "channel one: it is not told while that lasts"
+    assert (await why(house, alertname="A", severity="none"))[
+        -1
+    ] == "channel one: it would not be told while that lasts"
+
+
+async def test_who_was_told_before_a_silence_hears_nothing_more(house: House, sink: Sink) -> None:
+    await add_channel(house, sink, "one", is_default=False)
+    await route(house, tree())
+    await house.fire("A")
+    await house.work()
+    told = rfc3339(house.clock.now())
+
+    await silence(house, 'alertname="A"', minutes=5)
+
+    assert (await why(house, alertname="A"))[-1] == (
+        f"channel one: it was told at {told}, and hears nothing more while that lasts"
+    )
 
 
 async def test_nobody_behind_a_receiver(house: House, sink: Sink) -> None:
