@@ -41,6 +41,7 @@ MAX_PLACE = 200
 
 _DEFAULT_RETRY = timedelta(seconds=5)
 _NO_TIME = {"datetime_from_date_parsing", "datetime_parsing", "datetime_type"}
+_NO_OBJECT = {"dict_type", "model_attributes_type", "model_type"}
 _A_TIME = "2026-12-24T18:00:00+08:00"
 _OF_MANY = {"too_short", "too_long"}
 _PYTHONS = re.compile(r"datetime\.timedelta\((?:0|(?:days=(\d+))?(?:, )?(?:seconds=(\d+))?)\)")
@@ -116,6 +117,8 @@ def _detail(finding: Any, model: type[BaseModel] | None) -> Detail:
         message = f"not a time{reason and f' ({reason})'}; write it as {_A_TIME}"
     elif finding["type"] == "timezone_aware":
         message = f"its time zone is missing; write the time as {_A_TIME}"
+    elif finding["type"] in _NO_OBJECT:
+        message = "Input should be an object"
     elif finding["type"] in _OF_MANY:
         message = message.replace("Tuple", "Array").replace("Dictionary", "Object")
     if loc[-1:] == ("[key]",):

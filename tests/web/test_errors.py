@@ -171,6 +171,7 @@ class Drawing(BaseModel):
             {"shapes": [{"shape": "square"}], "at": "tomorrow"},
             "at: not a time (input is too short); write it as 2026-12-24T18:00:00+08:00",
         ),
+        ({"shapes": [{"shape": "square"}], "colours": []}, "colours: Input should be an object"),
         ({"shapes": [{"shape": "square"}], "at": []}, "at: not a time; write it as 2026-12-24T18:00:00+08:00"),
         ({"shapes": [{"shape": "square"}], "at": "2026-12-24T18:00:00"}, "at: its time zone is missing; write the"),
         ({"shapes": {}}, "shapes: Input should be a valid array"),
