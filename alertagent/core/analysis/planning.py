@@ -19,6 +19,7 @@ from alertagent.core.analysis.policies import Policies
 from alertagent.kernel.clock import Clock
 from alertagent.kernel.errors import NotFound
 from alertagent.kernel.ids import new_id
+from alertagent.kernel.urgency import Urgency, urgency_of
 from alertagent.queue.producer import Producer
 from alertagent.storage.database import Transaction
 from alertagent.storage.sealing import Unreadable
@@ -183,6 +184,10 @@ def _fresh(groups: Mapping[str, Sequence[Alert]]) -> list[tuple[str, list[Alert]
 
 
 def _wanted(policy: Policy, alerts: Sequence[Alert]) -> list[Alert]:
-    """What began first leads."""
+    """What began first leads, and of what began together the most urgent."""
     wanted = [alert for alert in alerts if policy.wants(alert.labels)]
-    return sorted(wanted, key=lambda alert: (alert.starts_at, alert.fingerprint))
+    return sorted(wanted, key=lambda alert: (alert.starts_at, -_urgency(alert), alert.fingerprint))
+
+
+def _urgency(alert: Alert) -> Urgency:
+    return urgency_of(alert.labels.get("severity", ""))

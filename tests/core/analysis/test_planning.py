@@ -10,6 +10,7 @@ import pytest
 from alertagent.core.alerts.model import Alert
 from alertagent.core.analysis.planning import RECENT_RUNS, RUNS_AT_ONCE
 from alertagent.core.audit.model import Actor
+from alertagent.kernel.labels import fingerprint
 from tests.core.alerts.house import House
 from tests.core.analysis.provided import alert_of, analyzer, events, policy, runs
 from tests.support.dify import KEY, DifyApp
@@ -138,6 +139,19 @@ async def test_what_is_free_has_no_budget(house: House) -> None:
     await house.work()
 
     assert (await alert_of(house, alert)).analysis_status == "analyzed"
+
+
+async def test_of_what_began_together_the_most_urgent_leads(house: House) -> None:
+    both = [{"alertname": "I", "severity": severity} for severity in ("warning", "critical")]
+    warning, critical = map(fingerprint, both)
+    assert warning < critical
+    await house.post(*({"labels": labels} for labels in both))
+
+    await house.work()
+
+    (alert,) = await house.parts.alerts.find([warning])
+    assert alert.analysis_result is not None
+    assert alert.analysis_result["summary"].startswith("I（critical）")
 
 
 async def test_a_storm_of_groups_is_not_answered_with_a_storm_of_questions(house: House) -> None:
