@@ -46,6 +46,9 @@ _TOKEN = re.compile(
 # What could stand between a beginning and its closing brackets, and behind them, in an expression that goes on.
 _MIDDLES = ("", " x", " (x)", " a) (x", ' a="b"', '="b"', ' "b"', "5m", ":5m", " 5m", " 1", " bool x", " by (x) (x)")
 _ENDS = ("", " x", "(x)")
+# Prometheus 2 has it by the first name alone, Prometheus 3 and the parser by the second.
+_OLD_NAME, _NEW_NAME = "holt_winters", "double_exponential_smoothing"
+_OLD_CALL = re.compile(rf"(?<![\w:]){_OLD_NAME}(?=\s*\()")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -200,12 +203,14 @@ def _is_grammatical(text: str) -> bool:
 
 def _parse(text: str) -> Any:
     """The parser's tree. Raises ValueError, also where the parser panics: over a duration that is NaN or endless."""
+    renamed = _OLD_CALL.sub(_NEW_NAME, text)
     try:
-        return promql_parser.parse(text)
+        return promql_parser.parse(renamed)
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if type(error).__name__ != "PanicException" and not isinstance(error, ValueError):
             raise
-        raise ValueError(str(error)) from error
+        message = str(error)
+        raise ValueError(message if renamed == text else message.replace(_NEW_NAME, _OLD_NAME)) from error
 
 
 def _unusable_type(tree: Any) -> str | None:

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from alertagent.core.rules.promql import MAX_DEPTH, MAX_LENGTH, MAX_OPERATORS, check_promql
 
 GOOD = [
+    "holt_winters(foo[1h], 0.5, 0.5) > 1",
+    "holt_winters (foo[1h], 0.5, 0.5) > 1",
+    'holt_winters{a=~"holt_winters()"} > 0',
     "up == 0",
     "vector(0) > 1",
     "42",
@@ -35,6 +38,8 @@ GOOD = [
 ]
 
 BAD = [
+    ("1 + holt_winters(foo[1h], 0.5)", (1, 5), "'holt_winters'"),
+    ("HOLT_WINTERS(foo[1h], 0.5, 0.5)", (1, 1), "unknown function"),
     ("", None, "empty"),
     (" \n ", None, "empty"),
     ("up ==", None, ""),
