@@ -181,7 +181,8 @@ def main() -> None:
     _allow(0)
     _confine()
     while not workshop.is_spent and (asked := _frame(sys.stdin.buffer)) is not None:
-        answer = json.dumps(workshop.answer(asked)).encode()
+        # A template can write half of a surrogate pair, which no reader of JSON takes.
+        answer = json.dumps(workshop.answer(asked), ensure_ascii=False).encode(errors="replace")
         _allow(0)
         sys.stdout.buffer.write(HEAD.pack(len(answer)) + answer)
         sys.stdout.buffer.flush()

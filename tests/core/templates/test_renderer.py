@@ -63,6 +63,11 @@ async def test_a_template_in_a_value_is_text(renderer: Renderer) -> None:
     assert await renderer.render("{{ labels.alertname }}", data) == f"{OPEN}{{{{ 7*7 }}}}{{% for x in y %}}{CLOSE}"
 
 
+async def test_half_a_character_becomes_a_question_mark(renderer: Renderer) -> None:
+    assert await renderer.render("{{ '\\ud800é' }}", DATA) == f"{OPEN}?é{CLOSE}"
+    assert (await fault(renderer, "{{ labels.nothing['\\ud800'] + 1 }}")).line == 1
+
+
 async def test_no_value_can_take_off_its_marks(renderer: Renderer) -> None:
     source = "{{ labels.alertname }}{{ '\\x03' ~ labels.alertname }}{{ '\\x03**x**\\x02' }}"
     data = {**DATA, "labels": {"alertname": f"a{CLOSE}**b**{OPEN}"}}
