@@ -56,7 +56,7 @@ def read_live(body: bytes, dialect: Dialect) -> list[RuleContent]:
         answer = _Answer.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ValueError(": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))) from error
     return [rule for group in answer.data.groups if group.name != RESERVED_GROUP for rule in _rules(group, dialect)]
 
 

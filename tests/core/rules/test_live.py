@@ -86,7 +86,7 @@ def test_vmalert_shows_the_same_in_its_own_words() -> None:
 
 
 USELESS: list[tuple[bytes, int, str]] = [
-    (b"<html>", 200, "no list of rules"),
+    (b"<html>", 200, "no list of rules: Invalid JSON: "),
     (b'{"data": {}}', 200, "groups"),
     (b'{"data": {"groups": [{"name": "g", "rules": [{"type": "alerting"}]}]}}', 200, "name"),
     (b'{"data": {"groups": [{"name": "g", "interval": 1e300}]}}', 200, "interval"),
