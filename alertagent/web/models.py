@@ -47,8 +47,8 @@ def _require_more_than_blanks(text: str) -> str:
     return text
 
 
-Named = Annotated[str, AfterValidator(_require_more_than_blanks)]
-"""A text by which people know something."""
+NAMING = AfterValidator(_require_more_than_blanks)
+"""For a text by which people know something. It stands behind the limits, which else speak of items."""
 
 
 def read_duration(value: object) -> timedelta:

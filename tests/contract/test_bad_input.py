@@ -556,7 +556,8 @@ FIELDS: list[tuple[str, str, Any, Any, str]] = [
     *(
         ("POST", "/channels", CHANNEL, change, name)
         for change, name in [
-            ({"name": ""}, "name"),
+            ({"name": ""}, "name: String should have at least 1 character"),
+            ({"name": "x" * 101}, "name: String should have at most 100 characters"),
             ({"name": " \t"}, "it has nothing but blanks"),
             ({"name": "user:alice"}, "user_id"),
             ({"plugin_name": "none"}, "none"),

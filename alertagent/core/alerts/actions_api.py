@@ -11,7 +11,7 @@ from alertagent.core.alerts.service import Alerts
 from alertagent.core.audit.model import actor_of
 from alertagent.web.access import editor
 from alertagent.web.call import Call
-from alertagent.web.models import Model, Named
+from alertagent.web.models import NAMING, Model
 from alertagent.web.replies import Reply
 from alertagent.web.routes import post
 
@@ -19,12 +19,13 @@ ACK = editor("alerts:ack")
 
 Words = Annotated[str, Field(max_length=16_384, description="Stands in the timeline.")]
 Assignee = Annotated[
-    Named,
+    str,
     Field(
         min_length=1,
         max_length=200,
         description="Who deals with it: a user with channels is told on them; null: nobody.",
     ),
+    NAMING,
 ]
 Fingerprint = Annotated[str, Field(min_length=1, max_length=100)]
 

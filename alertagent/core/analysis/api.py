@@ -19,11 +19,11 @@ from alertagent.kernel.matchers import parse_matcher
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import PUBLIC, editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import Duration, ListQuery, Model, Named
+from alertagent.web.models import NAMING, Duration, ListQuery, Model
 from alertagent.web.replies import Page, Reply
 from alertagent.web.routes import delete, get, post, put
 
-Name = Annotated[Named, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100), NAMING]
 Default = Annotated[bool, Field(description="Is asked; the one before is not any more. Without one: the heuristic.")]
 
 

@@ -11,11 +11,11 @@ from alertagent.core.auth.service import Tokens
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import Role, admin
 from alertagent.web.call import Call
-from alertagent.web.models import Duration, ListQuery, Model, Named
+from alertagent.web.models import NAMING, Duration, ListQuery, Model
 from alertagent.web.replies import Page
 from alertagent.web.routes import delete, get, post
 
-Name = Annotated[Named, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100), NAMING]
 
 
 class TokenRequest(Model):

@@ -19,7 +19,7 @@ from alertagent.kernel.labels import is_legacy_name
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import admin, editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import Duration, ListQuery, Model, Named
+from alertagent.web.models import NAMING, Duration, ListQuery, Model
 from alertagent.web.replies import Page, Raw, Reply
 from alertagent.web.routes import delete, get, post, put
 
@@ -31,7 +31,7 @@ def _check_names(labels: Mapping[str, str]) -> Mapping[str, str]:
     return labels
 
 
-Name = Annotated[Named, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), NAMING]
 Values = Annotated[
     dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64), AfterValidator(_check_names)
 ]

@@ -12,11 +12,11 @@ from alertagent.kernel.clock import Clock
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import Duration, ListQuery, Model, Named
+from alertagent.web.models import NAMING, Duration, ListQuery, Model
 from alertagent.web.replies import Page, Reply
 from alertagent.web.routes import delete, get, post, put
 
-Name = Annotated[Named, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), NAMING]
 Matchers = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=2048)], ...],
     Field(min_length=1, max_length=20, description='Which alerts count as a beat: `alertname="Watchdog"`.'),

@@ -25,11 +25,11 @@ from alertagent.plugins.outcome import Delivered
 from alertagent.storage.pages import PageRequest
 from alertagent.web.access import editor, viewer
 from alertagent.web.call import Call
-from alertagent.web.models import ListQuery, Model, Named
+from alertagent.web.models import NAMING, ListQuery, Model
 from alertagent.web.replies import Page, Reply
 from alertagent.web.routes import delete, get, post, put
 
-Name = Annotated[Named, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100), NAMING]
 Fallback = Annotated[
     tuple[Name, ...], Field(max_length=10, description="Channels to try, in order, when this one cannot deliver.")
 ]
