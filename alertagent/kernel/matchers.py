@@ -16,7 +16,7 @@ from alertagent.kernel.labels import Labels
 
 MAX_PATTERN = 1024
 
-_BARE_NAME = re.compile(r"""[^\s=!~"'{},\\]+""")
+_BARE_NAME = re.compile(r"""[^\s=!~"'`{},\\]+""")
 _MATCHER = re.compile(
     r"""\s*(?P<name>[^\s=!~"'{},]+|"(?:[^"\\]|\\.)+")\s*(?P<operator>=~|!~|!=|=)\s*"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|[^"'{},\s]*)\s*"""

@@ -1,8 +1,11 @@
 """The two grammars of matchers."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from alertagent.core.alertmanager.matching import parse_matchers
+from alertagent.kernel.matchers import Operator, written
 
 
 def read(text: str, *, utf8: bool = True) -> list[str]:
@@ -60,3 +63,14 @@ def test_a_brace_may_be_missing_on_one_side() -> None:
 def test_what_no_grammar_reads_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w+"):
         parse_matchers(text)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(name=TEXT.filter(bool), operator=st.sampled_from([Operator.EQUAL, Operator.NOT_EQUAL]), value=TEXT)
+@example(name="`", operator=Operator.EQUAL, value="x")
+def test_a_matcher_that_we_write_is_read_as_it_was(name: str, operator: Operator, value: str) -> None:
+    (read,) = parse_matchers(written(name, operator, value))
+
+    assert (read.name, read.operator, read.value) == (name, operator, value)
