@@ -74,28 +74,39 @@ def _observed(seconds: Histogram) -> Middleware:
 
 @web.middleware
 async def _explained(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever was raised into the envelope, or into what the clients of a foreign route understand."""
+    """Turn whatever was raised into the envelope, or into what the clients of a foreign route understand.
+
+    The error must not outlive its clause: a variable of a frame of its own traceback, it would keep the body of the
+    request in memory until somebody collects cycles.
+    """
     try:
         return await handler(request)
-    except Invalid as problem:
-        if (route := _route(request)) is not None and route.foreign:
-            return bare(problem)
-        found: Problem = problem
-    except Problem as problem:
-        found = problem
-    except web.HTTPMethodNotAllowed as error:
-        allowed = sorted(error.allowed_methods)
-        found = MethodNotAllowed(f"{request.path} does not take {request.method}", allowed=allowed)
-    except web.HTTPNotFound:
-        found = NotFound(f"there is nothing at {request.path}", code="route.not_found")
-    except web.HTTPRequestEntityTooLarge as error:
-        found = TooLarge(error.text or "the body is too large")
-    except web.HTTPException as error:
-        found = Invalid(error.reason)
     except Exception as error:
-        log.exception("request.crashed", method=request.method, path=request.path, error=type(error).__name__)
-        found = Problem("an unexpected error; the server's log has it under this request_id")
-    return envelope(found, path=request.path, request_id=request[CALL].request_id)
+        if not isinstance(error, Problem | web.HTTPException):
+            log.exception("request.crashed", method=request.method, path=request.path, error=type(error).__name__)
+        return _told(error, request)
+
+
+def _told(error: Exception, request: web.Request) -> web.Response:
+    if isinstance(error, Invalid) and (route := _route(request)) is not None and route.foreign:
+        return bare(error)
+    return envelope(_problem(error, request), path=request.path, request_id=request[CALL].request_id)
+
+
+def _problem(error: Exception, request: web.Request) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case web.HTTPMethodNotAllowed():
+            allowed = sorted(error.allowed_methods)
+            return MethodNotAllowed(f"{request.path} does not take {request.method}", allowed=allowed)
+        case web.HTTPNotFound():
+            return NotFound(f"there is nothing at {request.path}", code="route.not_found")
+        case web.HTTPRequestEntityTooLarge():
+            return TooLarge(error.text or "the body is too large")
+        case web.HTTPException():
+            return Invalid(error.reason)
+    return Problem("an unexpected error; the server's log has it under this request_id")
 
 
 def _authenticated(authenticator: Authenticator) -> Middleware:

@@ -1,6 +1,8 @@
 """What surrounds every request: errors, authentication, identity, security headers, metrics, one log line."""
 
 import asyncio
+import gc
+import weakref
 from base64 import b64encode
 
 import aiohttp
@@ -9,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
 from alertagent.kernel import errors
-from alertagent.kernel.errors import Problem
+from alertagent.kernel.errors import Invalid, Problem
 from tests.web.raw import exchange, request
 from tests.web.small import SmallApi
 from tests.web.test_errors import CONTRACT
@@ -52,6 +54,20 @@ async def test_a_defect_is_a_500_that_says_nothing_and_a_log_entry_that_says_all
     crash = next(entry for entry in logs if entry["event"] == "request.crashed")
     assert (crash["error"], crash["exc_info"]) == ("KeyError", True)
     assert not any("CANARY" in str(entry) for entry in logs)
+
+
+async def test_what_was_raised_does_not_outlive_its_answer(client: aiohttp.ClientSession, small: SmallApi) -> None:
+    """The body of the request hangs on its traceback."""
+    small.problem = Invalid("no")
+    raised = weakref.ref(small.problem)
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await client.post("/api/v1/notes", json={"text": "a"})).status == 400
+        small.problem = None
+        assert raised() is None
+    finally:
+        gc.enable()
 
 
 async def test_an_unknown_route_and_a_wrong_method_are_told_in_the_envelope(client: aiohttp.ClientSession) -> None:

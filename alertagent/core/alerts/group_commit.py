@@ -53,6 +53,7 @@ class GroupCommit:
             await done
         finally:
             giving_up.cancel()
+            del done  # likewise: it has the problem, whose traceback has this frame and so the alerts
 
     async def run(self) -> None:
         """Write until cancelled; then nothing that waits is left without an answer."""
@@ -83,7 +84,8 @@ class GroupCommit:
         try:
             await self._write([alert for alerts, _ in batch for alert in alerts])
         except Unavailable as problem:
-            _answer(batch, problem)
+            # Its traceback has this frame and so the batch, which would stay in memory until cycles are collected.
+            _answer(batch, problem.with_traceback(None))
         except asyncio.CancelledError:
             _answer(batch, _stopping())
             raise

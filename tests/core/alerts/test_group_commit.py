@@ -1,6 +1,8 @@
 """Many posts, few commits, and an answer for each of them."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -110,6 +112,28 @@ async def test_an_outage_is_told_to_all_without_trying_each() -> None:
 
     assert tries == 1
     assert all(isinstance(answer, Unavailable) for answer in answers)
+
+
+async def test_alerts_that_could_not_be_stored_are_not_kept() -> None:
+    class Alerts(list[IncomingAlert]):
+        """One that can be looked for."""
+
+    async def refused() -> weakref.ref[Alerts]:
+        alerts = Alerts(make_alerts(1))
+        with pytest.raises(Unavailable):
+            await commits.add(alerts)
+        return weakref.ref(alerts)
+
+    disk = Disk()
+    disk.fails = lambda _alerts: Unavailable("the database is away")
+    async with committing(disk) as commits:
+        gc.disable()
+        try:
+            found = await refused()
+            await asyncio.sleep(0)  # the batch ends
+            assert found() is None
+        finally:
+            gc.enable()
 
 
 async def test_too_much_waiting_is_refused_with_a_time_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
