@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_origin
 
 from aiohttp import web
@@ -12,15 +12,17 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from alertagent.kernel.errors import Detail, Invalid, TimedOut, TooLarge, UnsupportedMedia
+from alertagent.kernel.errors import Detail, Invalid, TooLarge, UnsupportedMedia
 from alertagent.web.errors import did_you_mean, refusal
+from alertagent.web.room import Entry
 from alertagent.web.routes import Route
-
-READ_TIMEOUT_SECONDS = 10.0
 
 # What zlib calls them. We decompress ourselves: aiohttp takes half a gzip for a whole one, answers a broken deflate
 # by hanging up, and passes an encoding it does not know on as if it were none.
 _ENCODINGS = {"identity": None, "gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+# Bodies are taken in steps of this: what has no room yet stays with the connection, which then stops reading.
+_STEP = 64 * 1024
 
 # PostgreSQL cannot keep U+0000 in text; an even number of backslashes before it means a literal backslash.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -28,8 +30,11 @@ _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_body(request: web.Request, route: Route) -> bytes:
-    """The body as sent, decompressed, within the route's limit and of a kind that it reads."""
+async def read_body(request: web.Request, route: Route, entry: Entry) -> bytes:
+    """The body as sent, decompressed, within the route's limit and of a kind that it reads.
+
+    It takes its room by `entry` as it comes, and once it is whole. Raises Unavailable where there is none.
+    """
     if route.body is None or not request.body_exists:
         return b""
     accepted = route.reads if route.body is bytes else ("application/json",)
@@ -39,7 +44,10 @@ async def read_body(request: web.Request, route: Route) -> bytes:
     if encoding not in _ENCODINGS:
         raise UnsupportedMedia(f'content encoding "{encoding}" is not read here; send gzip, deflate or none')
     window = _ENCODINGS[encoding]
-    return await _read(request, route.body_limit, zlib.decompressobj(window) if window is not None else None)
+    unpacker = zlib.decompressobj(window) if window is not None else None
+    body = await _read(request, route.body_limit, unpacker, entry)
+    await entry.take_whole(body)
+    return body
 
 
 def parse_body(raw: bytes, route: Route) -> object:
@@ -90,26 +98,41 @@ def read_path(request: web.Request, names: tuple[str, ...]) -> Mapping[str, str]
     return {name: request.match_info[name] for name in names}
 
 
-async def _read(request: web.Request, limit: int, unpacker: Any) -> bytes:
-    """Read at most `limit` bytes after decompression, within a deadline: a slow sender holds a connection only."""
+async def _read(request: web.Request, limit: int, unpacker: Any, entry: Entry) -> bytes:
+    """Read at most `limit` bytes after decompression."""
     received, is_empty = bytearray(), True
     is_here = request.content.is_eof()  # as most bodies are: nothing will be waited for
     try:
-        async with contextlib.nullcontext() if is_here else asyncio.timeout(READ_TIMEOUT_SECONDS):
-            while chunk := await request.content.readany():
+        async with contextlib.nullcontext() if is_here else entry.arriving():
+            while chunk := await request.content.read(_STEP):
                 is_empty = False
-                received += chunk if unpacker is None else unpacker.decompress(chunk, limit + 1 - len(received))
-                if len(received) > limit:
-                    raise TooLarge(f"the body is over the limit of {limit} bytes")
-    except TimeoutError as error:
-        raise TimedOut(f"the body did not arrive within {READ_TIMEOUT_SECONDS:.0f} s") from error
+                for part in (chunk,) if unpacker is None else _unpacked(chunk, unpacker):
+                    if len(received) + len(part) > limit:
+                        raise TooLarge(f"the body is over the limit of {limit} bytes")
+                    await entry.take(len(part))
+                    received += part
+                    if unpacker is not None:
+                        await asyncio.sleep(0)  # others go on beside what takes a tenth of a second
     except ConnectionError as error:
         raise Invalid("the sender hung up before its body was whole", code="request.body_unreadable") from error
     except (web.RequestPayloadError, HttpProcessingError, zlib.error) as error:
         raise Invalid(f"the body cannot be decoded: {error}", code="request.body_unreadable") from error
-    if unpacker is not None and not is_empty and (not unpacker.eof or unpacker.unused_data):
-        raise Invalid("the compressed body is not whole, or more follows it", code="request.body_unreadable")
+    if unpacker is not None and not is_empty and not unpacker.eof:
+        raise _not_whole()
     return bytes(received)
+
+
+def _unpacked(chunk: bytes, unpacker: Any) -> Iterator[bytes]:
+    """What a part of a compressed body holds, in steps: a few bytes can stand for megabytes."""
+    while chunk:
+        yield unpacker.decompress(chunk, _STEP)
+        chunk = unpacker.unconsumed_tail
+    if unpacker.unused_data:
+        raise _not_whole()
+
+
+def _not_whole() -> Invalid:
+    return Invalid("the compressed body is not whole, or more follows it", code="request.body_unreadable")
 
 
 def _grouped(request: web.BaseRequest) -> dict[str, list[str]]:

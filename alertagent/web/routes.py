@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from alertagent.web.access import Access, Principal
 from alertagent.web.replies import Page, Raw, Reply, Stream
+from alertagent.web.room import ORDINARY, Bound
 
 BODY_LIMIT = 1024 * 1024
 LARGE_BODY_LIMIT = 16 * 1024 * 1024
@@ -45,6 +46,7 @@ class Route:
     their business, what they sent wrong is answered as a bare text, and a token may come as the password of HTTP basic
     authentication.
     `at_once` may answer a conditional GET from memory; see `express`.
+    `bound` says how much may be in hand of what all routes that name it are sent; see `room`.
     """
 
     method: str
@@ -65,6 +67,7 @@ class Route:
     handler: Callable[..., Awaitable[Any]]
     at_once: AtOnce | None = None
     foreign: bool = False
+    bound: Bound = ORDINARY
 
     @property
     def name(self) -> str:
@@ -82,6 +85,7 @@ class _Declared:
     secret: bool
     at_once: str | None
     foreign: bool
+    bound: Bound
 
 
 def route(
@@ -96,14 +100,15 @@ def route(
     secret: bool = False,
     at_once: str | None = None,
     foreign: bool = False,
+    bound: Bound = ORDINARY,
 ) -> Callable[[Handler], Handler]:
     """Declare a handler. `secret`: its answer shows a secret once, so it is never kept for a repeated request.
 
-    `at_once` names a method beside it that may answer from memory; see `express`. `foreign`: see `Route`.
+    `at_once` names a method beside it that may answer from memory; see `express`. `foreign` and `bound`: see `Route`.
     """
 
     def declare(handler: Handler) -> Handler:
-        declared = _Declared(method, prefix + path, access, status, body_limit, reads, secret, at_once, foreign)
+        declared = _Declared(method, prefix + path, access, status, body_limit, reads, secret, at_once, foreign, bound)
         handler.__dict__["declared"] = declared
         return handler
 
@@ -158,6 +163,7 @@ def _route(api: object, declared: _Declared, method: Callable[..., Awaitable[Any
         handler=method,
         at_once=getattr(api, declared.at_once) if declared.at_once else None,
         foreign=declared.foreign,
+        bound=declared.bound,
     )
 
 

@@ -17,6 +17,7 @@ from alertagent.web.idempotency import KeptReplies, once
 from alertagent.web.middleware import ROUTE_OF, SECURITY_HEADERS, Authenticator, middlewares, request_seconds
 from alertagent.web.parsing import parse_body, read_body, read_path, read_query
 from alertagent.web.replies import Page, Raw, Reply, Stream
+from alertagent.web.room import Room
 from alertagent.web.routes import LARGE_BODY_LIMIT, Route, routes_of
 
 log = structlog.get_logger()
@@ -56,8 +57,9 @@ def application(
     app[ROUTE_OF] = {}
     app[EXPRESS] = Express(routes, authenticator, seconds, fixed={**SECURITY_HEADERS, "Server": SERVER})
     app.on_response_prepare.append(_sign)
+    rooms = {bound: Room(bound) for bound in {route.bound for route in routes}}
     for route in routes:
-        endpoint = _endpoint(route, replies)
+        endpoint = _endpoint(route, replies, rooms[route.bound])
         app[ROUTE_OF][endpoint] = route
         app.router.add_route(route.method, route.path, endpoint)
         if route.method == "GET":
@@ -65,7 +67,7 @@ def application(
     return app
 
 
-def _endpoint(route: Route, replies: KeptReplies) -> Any:
+def _endpoint(route: Route, replies: KeptReplies, room: Room) -> Any:
     async def endpoint(request: web.Request) -> web.StreamResponse:
         call = request[CALL]
         if not route.access.permits(call.principal):
@@ -74,17 +76,18 @@ def _endpoint(route: Route, replies: KeptReplies) -> Any:
         query = read_query(request, route)
         if query is not None:
             arguments["query"] = query
-        raw = await read_body(request, route)
-        if route.body is not None:
-            arguments["body"] = parse_body(raw, route)
+        with room.entry() as entry:
+            raw = await read_body(request, route, entry)
+            if route.body is not None:
+                arguments["body"] = parse_body(raw, route)
 
-        if route.answer_shape is Stream:
-            return await _streamed(request, await route.handler(**arguments))
+            if route.answer_shape is Stream:
+                return await _streamed(request, await route.handler(**arguments))
 
-        async def work() -> web.Response:
-            return _response(request, route, await route.handler(**arguments))
+            async def work() -> web.Response:
+                return _response(request, route, await route.handler(**arguments))
 
-        return await once(request, route, raw, replies, work)
+            return await once(request, route, raw, replies, work)
 
     return endpoint
 

@@ -5,12 +5,13 @@ import gzip
 import resource
 import zlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from alertagent.web import parsing
+from alertagent.web import room
 from tests.web.raw import exchange, request
 from tests.web.small import SmallApi
 
@@ -70,6 +71,14 @@ async def test_a_body_that_cannot_be_unpacked_is_refused(
     assert (await client.get("/open")).status == 200
 
 
+async def test_what_follows_a_compressed_body_is_not_waited_for(address: str) -> None:
+    sent = request("POST", NOTES, JSON, b"Content-Encoding: gzip", b"Content-Length: 1000000000") + packed(GOOD)
+
+    answer = await exchange(address, sent + b"more")
+
+    assert (answer.status, answer.error["code"]) == (400, "request.body_unreadable")
+
+
 @pytest.mark.parametrize("window", [zlib.MAX_WBITS, 16 + zlib.MAX_WBITS])
 async def test_a_bomb_is_refused_before_it_goes_off(client: aiohttp.ClientSession, window: int) -> None:
     packer = zlib.compressobj(9, wbits=window)
@@ -98,7 +107,7 @@ async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_a_body_that_does_not_arrive_is_a_408(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "READ_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(room, "ARRIVAL", timedelta(seconds=0.05))
     for sent in (b"", GOOD[:3]):
         answer = await exchange(address, request("POST", NOTES, JSON, b"Content-Length: 100") + sent)
         assert (answer.status, answer.error["type"]) == (408, "timeout")

@@ -9,6 +9,7 @@ from alertagent.core.configs.api import SYNC, TAR, YAML, ConfigQuery, require_sy
 from alertagent.kernel.errors import UnsupportedMedia
 from alertagent.web.call import Call
 from alertagent.web.models import Model
+from alertagent.web.room import FILES
 from alertagent.web.routes import LARGE_BODY_LIMIT, post
 
 
@@ -25,7 +26,7 @@ class AdoptionApi:
         self._adoption = adoption
         self._clusters = clusters
 
-    @post("/config/adopt", access=SYNC, status=201, body_limit=LARGE_BODY_LIMIT, reads=(YAML, TAR))
+    @post("/config/adopt", access=SYNC, status=201, body_limit=LARGE_BODY_LIMIT, bound=FILES, reads=(YAML, TAR))
     async def adopt(self, call: Call, query: ConfigQuery, body: bytes) -> AdoptedView:
         """Take in what a cluster runs already; 409 `adopt.not_empty` where the server has something for it."""
         require_sync(call, query.cluster_id)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from prometheus_client import Counter
 from pydantic import Field, field_validator
 
-from alertagent.core.alerts.intake import Received, Timeouts, read_api_v2, read_webhook
+from alertagent.core.alerts.intake import LARGE_POST, Received, Timeouts, read_api_v2, read_webhook, weight
 from alertagent.core.alerts.model import FLAPPING_FROM, Alert, AlertStatus, AnalysisStatus, NotificationStatus
 from alertagent.core.alerts.service import Alerts
 from alertagent.kernel import trace
@@ -22,13 +22,15 @@ from alertagent.web.access import scoped, viewer
 from alertagent.web.call import Call
 from alertagent.web.models import FilterQuery, ListQuery, Model
 from alertagent.web.replies import Page, Reply
+from alertagent.web.room import Bound
 from alertagent.web.routes import LARGE_BODY_LIMIT, get, post
 
 INGEST = scoped("ingest")
-MAX_FACETS = 10
 
-# From here on a post is read beside the loop: 16 MiB of wrong alerts take many seconds, and gzip makes them a few KiB.
-LARGE_POST = 256 * 1024
+# Some thousands of alerts that are read, or wait for their commit.
+IN_HAND = Bound(limit=8 * 1024 * 1024, weigh=weight)
+
+MAX_FACETS = 10
 
 
 class Accepted(Model):
@@ -136,12 +138,12 @@ class AlertsApi:
         self._received = received
         self._drop_labels = frozenset(drop_labels)
 
-    @post("/alerts/webhook", access=INGEST, body_limit=LARGE_BODY_LIMIT)
+    @post("/alerts/webhook", access=INGEST, body_limit=LARGE_BODY_LIMIT, bound=IN_HAND)
     async def webhook(self, call: Call, body: bytes) -> Accepted:
         """Take alerts as Alertmanager's webhook sends them, at most 100,000; answered once durable."""
         return await self._take(call, body, read_webhook)
 
-    @post("/api/v2/alerts", prefix="", access=INGEST, body_limit=LARGE_BODY_LIMIT, foreign=True)
+    @post("/api/v2/alerts", prefix="", access=INGEST, body_limit=LARGE_BODY_LIMIT, bound=IN_HAND, foreign=True)
     async def api_v2(self, call: Call, body: bytes) -> Accepted:
         """Take alerts as Prometheus and vmalert post them to Alertmanager, at most 100,000; answered once durable."""
         return await self._take(call, body, read_api_v2)
@@ -200,6 +202,7 @@ class AlertsApi:
             drop_labels=self._drop_labels,
             trace=trace.current(),
         )
+        # A million wrong values take seconds, and gzip makes them a few KiB.
         received = understood() if len(raw) < LARGE_POST else await asyncio.to_thread(understood)
         await self._alerts.ingest(received.alerts)
         for (source, status), count in Tally((alert.source, alert.status) for alert in received.alerts).items():

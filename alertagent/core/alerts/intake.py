@@ -23,6 +23,23 @@ _LONGEST_URL = 8192
 # No sender has more to say at once; that many texts that are no alerts are sent by mistake, or to keep us busy.
 MOST_ALERTS = 100_000
 
+# Each label, annotation and field is one. The largest body of ordinary alerts has half as many; millions only keep busy
+# whoever reads them, and everybody else meanwhile.
+MOST_VALUES = 1_000_000
+
+# Of one alert. All of it is hashed, stored and sent; what Prometheus makes has tens of labels of tens of characters.
+MOST_LABELS = MOST_ANNOTATIONS = 500
+# Characters, names and values together.
+LONGEST_LABELS, LONGEST_ANNOTATIONS = 128 * 1024, 256 * 1024
+
+# From here on a post is read beside the loop, and others at the same time.
+LARGE_POST = 256 * 1024
+
+# Bytes of memory for each such character of a large post, on its way from text to rows; measured.
+_MEMORY = {b"{": 550, b"[": 100, b",": 50}
+# Of a small one, whatever is no alert is gone before another post is looked at, and each comma takes time to find.
+_SMALL_MEMORY = {b"{": 700}
+
 # Of more refusals than these nobody reads the reasons.
 WORDED = 100
 
@@ -128,6 +145,7 @@ def read_webhook(
 
     Source: prometheus/alertmanager, `notify/webhook` and `template.Data`.
     """
+    _refuse_crowd(raw)
     origin = _Origin("webhook", cluster, drop_labels, trace)
 
     def span_of(alert: WebhookAlert) -> _Span:
@@ -164,6 +182,7 @@ def read_api_v2(
     Source: prometheus/alertmanager, `api/v2` `postAlertsHandler`: an absent start is now (or the end), an absent
     end is now + resolve_timeout, an end in the past resolves.
     """
+    _refuse_crowd(raw)
     origin = _Origin("api", cluster, drop_labels, trace)
 
     def span_of(alert: ApiAlert) -> _Span:
@@ -185,7 +204,22 @@ def read_api_v2(
     return _received(raw, (), _each(_api_alert, posted), origin, span_of)
 
 
+def weight(raw: bytes) -> int:
+    """About as many bytes of memory as a post takes up until its alerts are stored: many small ones take up most."""
+    marks = _MEMORY if len(raw) >= LARGE_POST else _SMALL_MEMORY
+    return len(raw) + sum(memory * raw.count(mark) for mark, memory in marks.items())
+
+
 _UNWORDED = Invalid("it is no alert")
+
+
+def _refuse_crowd(raw: bytes) -> None:
+    """Before anything is made of them: no value stands without one of these marks before it."""
+    if len(raw) > MOST_VALUES and (found := sum(map(raw.count, _MEMORY))) > MOST_VALUES:
+        raise Invalid(
+            f"around {found:,} values: {MOST_VALUES:,} at most are read in one post; send fewer alerts in each",
+            code="alerts.too_many",
+        )
 
 
 def _not_too_many(posted: Sequence[Item]) -> Sequence[Item]:
@@ -212,6 +246,7 @@ def _received(
     span_of: Callable[[P], _Span],
 ) -> Received:
     may_hold_nul = b"\\u0000" in raw
+    may_be_long = len(raw) > LONGEST_LABELS
     taken: list[tuple[P, Labels, _Span]] = []
     refused: list[Detail] = []
     for index, alert in enumerate(posted):
@@ -221,6 +256,9 @@ def _received(
         try:
             if may_hold_nul:
                 _refuse_nul(alert)
+            _refuse_many(alert)
+            if may_be_long:
+                _refuse_long(alert)
             span = span_of(alert)
             taken.append((alert, _labels(alert, origin), span))
         except Invalid as problem:
@@ -256,6 +294,33 @@ def _refuse_nul(alert: _Posted) -> None:
     found = [field for field, pairs in texts.items() if any("\x00" in name + value for name, value in pairs.items())]
     if found:
         raise Invalid(problem, details=[Detail((field,), problem) for field in found])
+
+
+def _refuse_many(alert: _Posted) -> None:
+    if len(alert.labels) > MOST_LABELS:
+        raise _too_large("labels", f"{MOST_LABELS} labels at most, and this one has {len(alert.labels):,}")
+    if alert.annotations and len(alert.annotations) > MOST_ANNOTATIONS:
+        raise _too_large(
+            "annotations", f"{MOST_ANNOTATIONS} annotations at most, and this one has {len(alert.annotations):,}"
+        )
+
+
+def _refuse_long(alert: _Posted) -> None:
+    if (size := _characters(alert.labels)) > LONGEST_LABELS:
+        raise _too_large("labels", f"{LONGEST_LABELS:,} characters of labels at most, and this one has {size:,}")
+    if alert.annotations and (size := _characters(alert.annotations)) > LONGEST_ANNOTATIONS:
+        raise _too_large(
+            "annotations", f"{LONGEST_ANNOTATIONS:,} characters of annotations at most, and this one has {size:,}"
+        )
+
+
+def _characters(pairs: Labels) -> int:
+    return sum(map(len, pairs)) + sum(map(len, pairs.values()))
+
+
+def _too_large(field: str, reason: str) -> Invalid:
+    problem = f"an alert may have {reason}"
+    return Invalid(problem, code="alerts.too_large", details=[Detail((field,), problem)])
 
 
 def _labels(alert: _Posted, origin: _Origin) -> Labels:

@@ -22,6 +22,7 @@ from alertagent.web.call import Call
 from alertagent.web.models import ListQuery, Model
 from alertagent.web.parsing import parse_json
 from alertagent.web.replies import Raw, Reply
+from alertagent.web.room import FILES
 from alertagent.web.routes import LARGE_BODY_LIMIT, get, post
 
 JSON = "application/json"
@@ -72,7 +73,7 @@ class FilesApi:
         self._exchange = exchange
         self._previews = previews
 
-    @post("/rules/import", access=editor("rules:write"), body_limit=LARGE_BODY_LIMIT, reads=(*YAML, JSON))
+    @post("/rules/import", access=editor("rules:write"), body_limit=LARGE_BODY_LIMIT, bound=FILES, reads=(*YAML, JSON))
     async def take_in(self, call: Call, query: ImportQuery, body: bytes) -> Reply[Outcomes] | Reply[DryRun]:
         """Take in a rule file, or as JSON several, all or nothing; rules that are there already change in place."""
         terms = Terms(

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from prometheus_client import Counter
 
-from alertagent.app import Service
-from alertagent.core.alerts.api import LARGE_POST, AlertsApi
-from alertagent.core.alerts.intake import Timeouts
+from alertagent.app import Role, Service
+from alertagent.core.alerts.api import IN_HAND, AlertsApi
+from alertagent.core.alerts.intake import LARGE_POST, Timeouts, weight
 from alertagent.core.notify.kinds import FLUSH, Flush
 from alertagent.kernel.errors import Invalid
 from alertagent.kernel.labels import fingerprint
 from alertagent.web.access import Principal
 from alertagent.web.call import Call
+from alertagent.web.room import FILES
+from alertagent.web.routes import BODY_LIMIT
 from tests.core.alerts.house import House, until
 from tests.support.service import Answer, Api, make_settings, serving
 
@@ -102,6 +104,44 @@ async def test_ten_thousand_alerts_in_one_post_are_durable_at_once(api: Api) -> 
 
     assert (answer.status, answer.data) == (200, {"received": 10_000})
     assert (await api.get("/alerts", params={"limit": "1"})).json["page"]["total"] == 10_000
+
+
+async def test_one_alert_that_is_too_large_costs_its_neighbours_nothing(api: Api) -> None:
+    huge = firing("huge", **{f"l{number}": "x" for number in range(1_000)})
+
+    answer = await api.post("/alerts/webhook", webhook(firing("a"), huge, firing("b")))
+
+    assert (answer.status, answer.error["code"]) == (400, "alerts.partly_invalid")
+    assert answer.error["details"][0]["loc"] == ["alerts", 1, "labels"]
+    assert answer.error["message"] == (
+        "alerts.1.labels: an alert may have 500 labels at most, and this one has 1,001; the other 2 alerts are stored"
+    )
+    assert ids(await api.get("/alerts")) == {"a", "b"}
+
+
+async def test_whatever_may_be_large_takes_room_from_its_like_only(service: Service) -> None:
+    large = [route for route in service.parts.routes(Role.ALL) if route.body_limit > BODY_LIMIT]
+
+    assert {route.path: route.bound for route in large} == {
+        "/api/v1/alerts/webhook": IN_HAND,
+        "/api/v2/alerts": IN_HAND,
+        "/api/v1/rules/import": FILES,
+        "/api/v1/config/adopt": FILES,
+    }
+
+
+async def test_posts_for_which_there_is_no_room_wait_for_some(api: Api) -> None:
+    bodies = [json.dumps(webhook(*(firing(f"{post}-{number}") for number in range(2_000)))) for post in range(6)]
+    assert sum(weight(body.encode()) for body in bodies) > 2 * IN_HAND.limit
+
+    async with asyncio.TaskGroup() as posts:
+        tasks = [
+            posts.create_task(api.post("/alerts/webhook", data=body, headers={"Content-Type": "application/json"}))
+            for body in bodies
+        ]
+
+    assert {(task.result().status, task.result().data["received"]) for task in tasks} == {(200, 2_000)}
+    assert (await api.get("/alerts/counts")).data["firing"] == 12_000
 
 
 async def test_a_database_that_is_away_is_a_503_with_a_time_to_come_back(api: Api, service: Service) -> None:

@@ -1,6 +1,7 @@
 """What senders post and what becomes of it; every oddity that was ever seen on the wire is a row."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,15 +9,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertagent.core.alerts.intake import MOST_ALERTS, WORDED, Received, Timeouts, read_api_v2, read_webhook
+from alertagent.core.alerts.intake import (
+    MOST_ALERTS,
+    MOST_VALUES,
+    WORDED,
+    Received,
+    Timeouts,
+    read_api_v2,
+    read_webhook,
+    weight,
+)
 from alertagent.core.alerts.model import AlertStatus, IncomingAlert
 from alertagent.kernel.errors import Invalid
 from alertagent.kernel.labels import fingerprint
+from alertagent.web.routes import LARGE_BODY_LIMIT
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TIMEOUTS = Timeouts(resolve=timedelta(minutes=5), stale=timedelta(hours=24))
 ZERO = "0001-01-01T00:00:00Z"
 LABELS = {"alertname": "HostDown", "instance": "a:9100"}
+ORDINARY = {
+    "status": "firing",
+    "labels": {
+        "alertname": "HighRequestLatency",
+        "severity": "warning",
+        "instance": "10.0.17.23:9100",
+        "job": "node",
+        "cluster": "prod-3",
+        "namespace": "payments",
+        "team": "sre",
+    },
+    "annotations": {
+        "summary": "Request latency is high on instance 10.0.17.23:9100",
+        "description": "p99 latency has been above 500ms for more than 10 minutes; see the runbook",
+        "runbook_url": "https://runbooks.example.com/HighRequestLatency",
+    },
+    "startsAt": "2026-11-22T11:00:00.123456Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+    "generatorURL": "http://prometheus.example.com:9090/graph?g0.expr=job%3Alatency%3Ap99+%3E+0.5",
+}
 
 
 def at(**offset: float) -> datetime:
@@ -347,3 +378,69 @@ def test_nobody_has_that_many_alerts_at_once(post: Any, alert: Any) -> None:
         post(*[alert] * (MOST_ALERTS + 1))
 
     assert refused.value.code == "alerts.too_many"
+
+
+@pytest.mark.parametrize("read", [read_webhook, read_api_v2])
+@pytest.mark.parametrize("values", [b"1,", b"{},", b"[],"])
+def test_millions_of_values_are_refused_before_they_are_read(read: Any, values: bytes) -> None:
+    raw = b'[{"labels": {"a": "b"}, "junk": [' + values * MOST_VALUES + b"1"  # as JSON it is not even whole
+
+    with pytest.raises(Invalid, match="1,000,000 at most are read in one post") as refused:
+        read(raw, cluster=None, timeouts=TIMEOUTS, now=NOW)
+
+    assert refused.value.code == "alerts.too_many"
+
+
+def test_the_largest_body_of_ordinary_alerts_holds_half_as_many_values() -> None:
+    ordinary = json.dumps(ORDINARY).encode()
+
+    assert sum(map(ordinary.count, (b",", b"{", b"["))) * (LARGE_BODY_LIMIT // len(ordinary)) < MOST_VALUES * 0.6
+
+
+@pytest.mark.parametrize("post", [webhook, api_v2])
+@pytest.mark.parametrize(
+    ("field", "pairs", "problem"),
+    [
+        ("labels", {f"l{number}": "x" for number in range(501)}, "500 labels at most, and this one has 501"),
+        ("labels", {"l": "标" * 131_072}, "131,072 characters of labels at most, and this one has 131,073"),
+        ("labels", {"l" * 131_072: "x"}, "131,072 characters of labels at most, and this one has 131,073"),
+        ("annotations", {f"a{number}": "" for number in range(501)}, "500 annotations at most, and this one has 501"),
+        ("annotations", {"a": "x" * 262_144}, "262,144 characters of annotations at most, and this one has 262,145"),
+    ],
+)
+def test_an_alert_that_is_too_large_is_refused_and_its_neighbours_are_not(
+    post: Any, field: str, pairs: dict[str, str], problem: str
+) -> None:
+    good = {"labels": LABELS, "status": "firing"}
+
+    received = post(good, {**good, field: pairs}, good)
+
+    assert len(received.alerts) == 2
+    (refused,) = received.refused
+    assert (refused.loc[-2:], refused.message) == ((1, field), f"an alert may have {problem}")
+
+
+@pytest.mark.parametrize("post", [webhook, api_v2])
+def test_an_alert_as_large_as_may_be_is_taken(post: Any) -> None:
+    labels = {f"l{number:03}": "标" for number in range(499)} | {"last": "x" * (131_072 - 499 * 5 - 4)}
+    annotations = {f"a{number:03}": "" for number in range(499)} | {"last": "x" * (262_144 - 499 * 4 - 4)}
+
+    alert = only(post({"labels": labels, "annotations": annotations, "status": "firing"}))
+
+    assert (alert.labels, alert.annotations) == (labels, annotations)
+
+
+@pytest.mark.parametrize("count", [100, 2_000], ids=["small", "large"])
+@pytest.mark.parametrize("alert", [ORDINARY, {"labels": {"a": "b"}, "status": "firing"}], ids=["ordinary", "tiny"])
+def test_a_post_weighs_about_what_it_takes_up(alert: dict[str, Any], count: int) -> None:
+    posted = [{**alert, "labels": {**alert["labels"], "number": str(number)}} for number in range(count)]
+    raw = json.dumps(posted).encode()
+    tracemalloc.start()
+    try:
+        received = read_api_v2(raw, cluster=None, timeouts=TIMEOUTS, now=NOW)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(received.alerts) == count
+    assert 0.5 < weight(raw) / (most + len(raw)) < 2
