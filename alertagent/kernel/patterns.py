@@ -54,6 +54,12 @@ class Reading:
         """The text with which all values begin that fit."""
         return _beginning(self.alternatives[0]) if len(self.alternatives) == 1 else ""
 
+    @property
+    def inner(self) -> str:
+        """The longest text that all values have behind their beginning that fit."""
+        parts = self.alternatives[0][1:] if len(self.alternatives) == 1 else ()
+        return max((part for part in parts if isinstance(part, str)), key=len, default="")
+
 
 _NOTHING = Reading(((),), is_whole=False)
 

@@ -1,7 +1,8 @@
 """Which silences fit an alert, fast where both are many. Pure.
 
-A silence is found by what one of its matchers demands: one of some values, or a beginning. Of several that is the one
-that the fewest other silences demand. Only silences that demand nothing are tried on every alert.
+A silence is found by what one of its matchers demands: one of some values, or a beginning and a text in it, for which
+values are searched before an expression is tried on them. Of several that is the one that the fewest other silences
+demand. Only silences that demand nothing are tried on every alert.
 """
 
 from collections import Counter
@@ -19,8 +20,8 @@ REMEMBERED = 100_000
 Pair = tuple[str, str]
 """The name of a label, and its value or the beginning of that."""
 
-Key = tuple[str, str, bool]
-"""The same, and whether it is the whole value."""
+Key = Pair | tuple[str, str, str]
+"""The name of a label and its value, or the beginning of that and what else is in it."""
 
 Candidate = tuple[Silence, Sequence[Matcher]]
 """A silence, and those of its matchers of which nothing is known yet."""
@@ -32,7 +33,8 @@ class Coverage:
     def __init__(self, silences: Iterable[Silence]) -> None:
         self.silences: Sequence[Silence] = tuple(silences)
         self._by_value: dict[Pair, list[Candidate]] = {}
-        self._by_prefix: dict[Pair, list[tuple[Matcher, Candidate]]] = {}
+        # And by the text that is in the value.
+        self._by_prefix: dict[Pair, dict[str, list[tuple[Matcher, Candidate]]]] = {}
         self._lengths: dict[str, set[int]] = {}
         self._others: list[Candidate] = []
         # Alerts are many and their values few.
@@ -56,7 +58,8 @@ class Coverage:
         for value in demand.values:
             self._by_value.setdefault((name, value), []).append(candidate)
         if not demand.values:
-            self._by_prefix.setdefault((name, demand.prefix), []).append((demand.matcher, candidate))
+            by_text = self._by_prefix.setdefault((name, demand.prefix), {})
+            by_text.setdefault(demand.inner, []).append((demand.matcher, candidate))
             self._lengths.setdefault(name, set()).add(len(demand.prefix))
 
     def _candidates(self, labels: Labels) -> Iterator[Candidate]:
@@ -79,8 +82,9 @@ class Coverage:
         label = {name: value}
         for length in self._lengths[name]:
             if length <= len(value):
-                found = self._by_prefix.get((name, value[:length]), ())
-                yield from (candidate for matcher, candidate in found if matcher.matches(label))
+                for text, found in self._by_prefix.get((name, value[:length]), {}).items():
+                    if text in value:
+                        yield from (candidate for matcher, candidate in found if matcher.matches(label))
 
 
 class ActiveSilences:
@@ -118,4 +122,4 @@ def _rarest(demands: Sequence[Demand], frequency: Counter[Key]) -> Demand | None
 def _keys(demand: Demand) -> Sequence[Key]:
     """What others may demand, too: the values, or the beginning."""
     name = demand.matcher.name
-    return [(name, value, True) for value in demand.values] or [(name, demand.prefix, False)]
+    return [(name, value) for value in demand.values] or [(name, demand.prefix, demand.inner)]

@@ -9,11 +9,15 @@ from alertagent.kernel.patterns import read_pattern
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The value of `matcher.name` is one of `values`, or else begins with `prefix`; it is never empty."""
+    """The value of `matcher.name` is one of `values`, or else begins with `prefix` and has `inner` in it.
+
+    It is never empty.
+    """
 
     matcher: Matcher
     values: Sequence[str]
     prefix: str = ""
+    inner: str = ""
 
 
 def demand_of(matcher: Matcher) -> Demand | None:
@@ -23,4 +27,6 @@ def demand_of(matcher: Matcher) -> Demand | None:
     if matcher.operator is Operator.EQUAL:
         return Demand(matcher, (matcher.value,))
     reading = read_pattern(matcher.value)
-    return Demand(matcher, reading.values, "" if reading.values else reading.prefix)
+    if reading.values:
+        return Demand(matcher, reading.values)
+    return Demand(matcher, (), reading.prefix, reading.inner)

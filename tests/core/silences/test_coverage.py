@@ -11,9 +11,9 @@ from tests.core.silences.samples import NOON, at, daily_at, silence
 NAMES = st.sampled_from(["alertname", "cluster", "team"])
 VALUES = st.sampled_from(["a", "b", "ab", "", "c"])
 OPERATORS = st.sampled_from(["=", "!=", "=~", "!~"])
-PATTERNS = st.sampled_from(
-    ["a", "b", "a|b", "^(?:a|ab)$", "(a)|(b)", "a.*", "ab?", "a+b", "a{1,2}", "(?i)A", ".*", ".+", "", "(a|)b?", "a|"]
-)
+PLAIN = ["a", "b", "a|b", "^(?:a|ab)$", "(a)|(b)", "a.*", ".*b", "a.*b", ".*a.*", ".*", ".+", "", "a|"]
+OTHERS = [".+[ab]", "ab?", "a+b", "a{1,2}", "(?i)A", "(a|)b?"]
+PATTERNS = st.sampled_from(PLAIN + OTHERS)
 TEXTS = st.one_of(
     st.builds('{}{}"{}"'.format, NAMES, st.sampled_from(["=", "!="]), VALUES),
     st.builds('{}{}"{}"'.format, NAMES, st.sampled_from(["=~", "!~"]), PATTERNS),
@@ -60,13 +60,15 @@ def test_a_silence_is_found_by_what_the_fewest_others_demand() -> None:
 
     values = [shared(number, f'instance=~"db-{number}|web-{number}"') for number in range(1000)]
     prefixes = [shared(number, f'instance=~"cache-{number}-.*"') for number in range(1000, 2000)]
-    coverage = Coverage([*values, *prefixes])
+    inners = [shared(number, f'instance=~".*-{number}:.+"') for number in range(2000, 3000)]
+    coverage = Coverage([*values, *prefixes, *inners])
     asked.clear()
 
-    found = [coverage.fitting({"severity": "warning", "instance": name}) for name in ("web-7", "cache-1007-a", "x")]
+    names = ("web-7", "cache-1007-a", "mq-2007:1", "x")
+    found = [coverage.fitting({"severity": "warning", "instance": name}) for name in names]
 
-    assert [[each.id for each in some] for some in found] == [["0007"], ["1007"], []]
-    assert len(asked) == 3
+    assert [[each.id for each in some] for some in found] == [["0007"], ["1007"], ["2007"], []]
+    assert len(asked) == 5
 
 
 def test_one_that_recurs_rests_between_its_windows() -> None:

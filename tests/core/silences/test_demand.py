@@ -42,6 +42,21 @@ def test_what_a_matcher_demands(text: str, values: list[str], prefix: str) -> No
     assert demand_of(matcher) == Demand(matcher, tuple(values), prefix)
 
 
+@pytest.mark.parametrize(
+    ("text", "prefix", "inner"),
+    [
+        ('a=~"prod-.*-db"', "prod-", "-db"),
+        ('a=~".*:9100"', "", ":9100"),
+        ('a=~".*-db-.+:9[0-9]"', "", "-db-"),
+        (r'a=~".+\\.db-(7|8)"', "", ""),
+    ],
+)
+def test_a_text_may_be_demanded_behind_the_beginning(text: str, prefix: str, inner: str) -> None:
+    matcher = parse_matcher(text)
+
+    assert demand_of(matcher) == Demand(matcher, (), prefix, inner)
+
+
 @pytest.mark.parametrize("text", ['a=""', 'a!="b"', 'a!~"b"', 'a=~".*"', 'a=~"b|"', 'a=~"b?"', 'a!=""'])
 def test_where_an_alert_without_the_label_may_fit_nothing_is_demanded(text: str) -> None:
     assert demand_of(parse_matcher(text)) is None
