@@ -33,11 +33,11 @@ class Operator(StrEnum):
 
     @property
     def is_regex(self) -> bool:
-        return self in {Operator.MATCH, Operator.NOT_MATCH}
+        return "~" in self
 
     @property
     def is_negative(self) -> bool:
-        return self in {Operator.NOT_EQUAL, Operator.NOT_MATCH}
+        return "!" in self
 
 
 @dataclass(frozen=True)
