@@ -64,14 +64,14 @@ class _Protocol(RequestHandler):
 
 
 def _expecting(handler: Ordinary) -> Ordinary:
-    """aiohttp looks at `Expect` before any middleware, too."""
+    """aiohttp looks at `Expect` before any middleware, too, and fails over one that is no text."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        try:
+        expected = request.headers.get("Expect")
+        if expected is None or expected.lower() == "100-continue":
             return await handler(request)
-        except web.HTTPExpectationFailed:
-            problem = Invalid("of the header Expect only 100-continue is understood", code="request.expectation")
-            return _refusal(problem, path=request.path, request_id=new_id())
+        problem = Invalid("of the header Expect only 100-continue is understood", code="request.expectation")
+        return _refusal(problem, path=request.path, request_id=new_id())
 
     return handle
 

@@ -78,8 +78,11 @@ async def test_a_broken_header_is_named(address: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/open", "/nothing"])
-async def test_an_expectation_that_nobody_knows_gets_the_envelope_too(address: str, path: str) -> None:
-    answer = await exchange(address, request("GET", path, b"Expect: unicorns"))
+@pytest.mark.parametrize("expectation", [b"unicorns", b"\xff"])
+async def test_an_expectation_that_nobody_knows_gets_the_envelope_too(
+    address: str, path: str, expectation: bytes
+) -> None:
+    answer = await exchange(address, request("GET", path, b"Expect: " + expectation))
 
     assert (answer.status, answer.error["code"]) == (400, "request.expectation")
     assert answer.error["message"] == "of the header Expect only 100-continue is understood"
