@@ -42,7 +42,7 @@ def parse_matchers(text: str, *, utf8: bool = True) -> tuple[Matcher, ...]:
     return _modern(text)
 
 
-def parse_matcher(text: str) -> tuple[Matcher, ...]:
+def parse_filter(text: str) -> tuple[Matcher, ...]:
     """What a filter of the API says, which is one matcher: commas and braces belong to its value. Raises ValueError.
 
     Only the later grammar, which comes second here too, can find several. Source: prometheus/alertmanager,

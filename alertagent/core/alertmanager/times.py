@@ -173,10 +173,7 @@ class TimeSpan(Section):
         yield from super().problems()
         for days in self.days_of_month or ():
             if is_backwards(day_bounds(days)):
-                yield (
-                    "days_of_month",
-                    f"{days} may end before it begins; Alertmanager counts -1 as day 27",
-                )
+                yield "days_of_month", f"{days} may end before it begins; Alertmanager counts -1 as day 27"
 
 
 class TimeInterval(Section):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alertagent.core.alertmanager.matching import parse_matcher, parse_matchers
+from alertagent.core.alertmanager.matching import parse_filter, parse_matchers
 from alertagent.kernel.matchers import Matcher, Operator
 
 # The release of Alertmanager whose API v2 this is: the first that tells which alerts are muted by the time of the week.
@@ -62,7 +62,7 @@ def read_filter(texts: Iterable[str]) -> tuple[Matcher, ...]:
 def _matchers(text: str) -> tuple[Matcher, ...]:
     bare = text.strip()
     try:
-        matchers = parse_matchers(bare) if bare.startswith("{") and bare.endswith("}") else parse_matcher(bare)
+        matchers = parse_matchers(bare) if bare.startswith("{") and bare.endswith("}") else parse_filter(bare)
     except ValueError as error:
         raise ValueError(f"bad matcher format: {text}: {error}") from error
     if not matchers or any("\x00" in matcher.name + matcher.value for matcher in matchers):
