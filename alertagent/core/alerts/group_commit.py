@@ -107,7 +107,7 @@ def _give_up(done: asyncio.Future[None], patience: float) -> None:
     if not done.done():
         done.set_exception(
             Unavailable(
-                f"the database did not answer within {patience:g} s; send again",
+                f"the database did not answer within {patience:.3g} s; send again",
                 code="database.unavailable",
                 retry_after=timedelta(seconds=5),
             )

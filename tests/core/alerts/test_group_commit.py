@@ -5,7 +5,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -151,6 +151,19 @@ async def test_too_much_waiting_is_refused_with_a_time_to_come_back(monkeypatch:
 
         assert refused.value.code == "alerts.overloaded"
         assert refused.value.retry_after is not None
+        disk.open.set()
+
+
+async def test_who_waited_too_long_is_told_how_long_in_round_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "PATIENCE", timedelta(seconds=0.1))
+    monkeypatch.setattr(group_commit, "MORE_FOR_EACH", timedelta(microseconds=100))
+    disk = Disk()
+    async with committing(disk) as commits:
+        disk.open.clear()
+
+        with pytest.raises(Unavailable, match=r"did not answer within 0\.1 s; send again"):
+            await commits.add(make_alerts(1))
+
         disk.open.set()
 
 
