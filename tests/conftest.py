@@ -18,6 +18,7 @@ from tests.support.directories import open_directory
 from tests.support.engines import Addresses, PrivatePostgres, PrivateValkey, SharedEngines, fresh_database
 from tests.support.processes import running_in
 from tests.support.service import Api, make_settings
+from tests.support.sink import Sink
 
 _SHARED = pytest.StashKey[SharedEngines]()
 
@@ -109,6 +110,13 @@ def nobody_takes_a_second_connection(monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(Database, "_acquired", noting_further_ones(Database._acquired, places.append))
     yield
     assert not places
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    """Takes what channels send."""
+    async with Sink() as running_sink:
+        yield running_sink
 
 
 @pytest.fixture

@@ -1,21 +1,12 @@
 """`alertagent plugins` as a process of its own, against a running service."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from alertagent.app import Service
 from tests.support.serve import Ended, run
 from tests.support.service import ADMIN_TOKEN
 from tests.support.sink import Answer, Sink
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def plugins(service: Service, *arguments: str) -> Ended:

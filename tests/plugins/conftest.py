@@ -8,13 +8,6 @@ import pytest
 from alertagent.plugins.addresses import AddressGuard
 from alertagent.plugins.transport import Transport
 from tests.support.dingtalk import DingTalkRobot
-from tests.support.sink import Sink
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What people do with alerts, and what becomes of it in the episodes after."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -18,12 +18,6 @@ from tests.support.sink import Sink
 
 ANNA, BOB = Actor(name="anna"), Actor(name="bob")
 ACK, UNACK, RESOLVE = Action(verb=Verb.ACK), Action(verb=Verb.UNACK), Action(verb=Verb.RESOLVE)
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def do(house: House, action: Action, *alerts: Alert, actor: Actor = ANNA) -> Handled:

@@ -1,7 +1,6 @@
 """Labels are as long as a sender likes, and nothing makes these shorter: an index would not hold them whole."""
 
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -11,12 +10,6 @@ from alertagent.kernel.labels import fingerprint
 from tests.core.alerts.house import House
 from tests.core.notify.test_groups import add_channel, messages
 from tests.support.sink import Sink
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 def long_text() -> str:

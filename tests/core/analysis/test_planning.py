@@ -21,12 +21,6 @@ HOLD = timedelta(seconds=30)
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
-@pytest.fixture
 async def app() -> AsyncIterator[DifyApp]:
     async with DifyApp() as app:
         yield app

@@ -1,7 +1,6 @@
 """Changing the key while everybody goes on, and rows that do not open."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,6 @@ from tests.support.sink import Sink
 HEADERS = {"Authorization": "Bearer CANARY"}
 CONFIG = "route: {receiver: r}\nreceivers:\n- name: r\n  webhook_configs: [{url: http://hook.example/CANARY}]\n"
 SERVED = "/config/sync?cluster_id=c1&type=alertmanager"
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

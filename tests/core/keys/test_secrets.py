@@ -28,12 +28,6 @@ CLEAR = """
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
-@pytest.fixture
 async def robot() -> AsyncIterator[DingTalkRobot]:
     async with DingTalkRobot() as robot:
         yield robot

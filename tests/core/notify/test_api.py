@@ -24,12 +24,6 @@ POSTED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
-@pytest.fixture
 async def robot() -> AsyncIterator[DingTalkRobot]:
     async with DingTalkRobot() as robot:
         yield robot

@@ -1,6 +1,5 @@
 """Whoever is assigned an alert is told by whom, and of its end, each once."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import orjson
@@ -23,12 +22,6 @@ from tests.support.sink import Sink
 
 MINUTE = timedelta(minutes=1)
 ANNA = Actor(name="anna")
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A provider that keeps failing is left alone by all processes, and one message tries whether it is back."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,6 @@ from tests.core.notify.test_plugins import EXAMPLE
 from tests.support.sink import Answer, Sink
 
 DOWN = Answer(status=503)
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -1,21 +1,11 @@
 """The breakers of channels and analyzers over HTTP and among the metrics."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from alertagent.app import Service
 from tests.core.alerts.house import until
 from tests.core.notify.test_api import add, fire
 from tests.support.dify import KEY
 from tests.support.service import Api
 from tests.support.sink import Sink
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def open_breaker(service: Service, key: str) -> None:

@@ -1,7 +1,6 @@
 """One delivery, attempt by attempt, against a server that answers as it was told."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,12 +17,6 @@ from tests.support.dingtalk import DingTalkRobot
 from tests.support.sink import Answer, Sink
 
 ANNA = Actor(name="anna")
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def add_channel(house: House, plugin: str, config: dict[str, Any]) -> Channel:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +19,6 @@ from tests.support.pagers import ROUTING_KEY, PagerDutyEvents
 from tests.support.sink import Answer, Received, Sink
 
 ANNA = Actor(name="anna")
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ GONE = Answer(status=400, body=b"no")
 SETTINGS: dict[str, dict[str, Any]] = {"pagerduty": {"routing_key": ROUTING_KEY}, "opsgenie": {"api_key": API_KEY}}
 
 
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
 @pytest.fixture(params=SETTINGS)
 async def pager(request: pytest.FixtureRequest, house: House, sink: Sink) -> AsyncIterator[Pager]:
     """One that is no default channel."""

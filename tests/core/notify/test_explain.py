@@ -1,6 +1,5 @@
 """Why was nobody paged? Each answer beside what really happens."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -14,12 +13,6 @@ from tests.core.notify.test_groups import ANNA, add_channel, pass_time
 from tests.core.notify.test_routed_groups import INHIBITION, tree
 from tests.support.service import Api
 from tests.support.sink import Answer, Sink
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def why(house: House, **labels: str) -> list[str]:

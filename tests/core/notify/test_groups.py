@@ -1,12 +1,11 @@
 """Groups over time: the clock is moved by hand, and the tasks that are due run then."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-import pytest
 
 from alertagent.core.audit.model import Actor
 from alertagent.core.notify import groups, timers
@@ -18,12 +17,6 @@ from tests.core.alerts.house import House, open_house
 from tests.support.sink import Answer, Sink
 
 ANNA = Actor(name="anna")
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def add_channel(house: House, sink: Sink, name: str = "hook", **values: Any) -> Channel:

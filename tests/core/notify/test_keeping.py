@@ -1,10 +1,7 @@
 """What the settings of one channel hold back from it, while others hear of it."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-
-import pytest
 
 from tests.core.alerts.house import House
 from tests.core.notify.routed import ANNA, route
@@ -13,12 +10,6 @@ from tests.core.notify.test_routed_groups import tree
 from tests.support.sink import Sink
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 def quiet(house: House, minutes: int = 10, **fields: Any) -> dict[str, Any]:

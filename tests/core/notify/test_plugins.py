@@ -20,12 +20,6 @@ ANNA = Actor(name="anna")
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
-@pytest.fixture
 def directory(tmp_path: Path) -> Path:
     path = tmp_path / "plugins"
     path.mkdir(mode=0o755)

@@ -193,12 +193,6 @@ async def robot() -> AsyncIterator[DingTalkRobot]:
         yield robot
 
 
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
 async def test_a_bad_pool_is_refused_with_its_place(api: Api, robot: DingTalkRobot, sink: Sink) -> None:
     made = dingtalk(robot, secret=robot.secret)
     for name in ("one", "two"):

@@ -26,12 +26,6 @@ EACH = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_inte
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
-@pytest.fixture
 async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
     async with open_house(database_url, redis_url) as house:
         house.parts.prompt.most = IN_HAND

@@ -1,6 +1,6 @@
 """The task of a delivery is tried again or cancelled as a task, by somebody who looks at the queue."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,12 +19,6 @@ from tests.core.notify.test_prompt import states
 from tests.support.sink import Answer, Sink
 
 REFUSED = Answer(status=400, body=b"no such hook")
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Groups under a routing document: routes, what holds alerts back, and what a change of the document does."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +13,6 @@ from tests.support.sink import Sink
 
 MINUTE = timedelta(minutes=1)
 SOON = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "4h"}
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -26,12 +26,6 @@ LOCK_ONE = "SELECT FROM notification_groups WHERE labels @> $1 FOR UPDATE"
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
-
-
-@pytest.fixture
 async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
     async with open_house(database_url, redis_url) as house:
         house.parts.prompt.most = IN_HAND

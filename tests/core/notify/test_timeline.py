@@ -1,20 +1,11 @@
 """What the timeline of an alert says of messages: a line where a channel hears something of it, none for an echo."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-
-import pytest
 
 from alertagent.core.alerts.model import Alert
 from tests.core.alerts.house import House
 from tests.core.notify.test_groups import add_channel, messages, pass_time
 from tests.support.sink import Answer, Sink
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def lines(house: House, alert: Alert) -> list[str]:

@@ -1,7 +1,6 @@
 """Routes that lead to a user: to each of their channels, as if it had been named."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import orjson
@@ -17,12 +16,6 @@ from tests.core.notify.test_routed_groups import tree
 from tests.support.sink import Sink
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 async def own(house: House, sink: Sink, name: str, user: str = "alice", **values: object) -> Channel:

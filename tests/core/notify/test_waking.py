@@ -1,7 +1,7 @@
 """What waits for a provider goes out when that is back, whichever process finds out and whichever sends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -24,12 +24,6 @@ from tests.support.sink import Answer, Sink
 NONE_PUT_OFF = (
     "SELECT count(*) = 0 FROM task_queue WHERE task_type = 'deliver' AND scheduled_at > now() + interval '10 seconds'"
 )
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

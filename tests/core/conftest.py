@@ -7,5 +7,6 @@ from tests.core.alerts.house import House, open_house
 
 @pytest.fixture
 async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
-    async with open_house(database_url, redis_url) as house:
-        yield house
+    """Everything that happens to alerts, with a clock that is moved by hand."""
+    async with open_house(database_url, redis_url) as open_one:
+        yield open_one
