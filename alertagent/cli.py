@@ -145,7 +145,7 @@ def sidecar(*, token_file: Path | None, instance: str | None, **options: Any) ->
         log.configure(level="info", format="auto")
         if instance is not None:
             options["instance"] = instance
-        sys.exit(asyncio.run(run(Options(**options, token=read_token(token_file)))))
+        sys.exit(asyncio.run(run(Options(**options, token=read_token(token_file), token_file=token_file))))
 
     _reported(start)
 

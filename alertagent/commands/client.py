@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from alertagent import __version__
 from alertagent.kernel.errors import Detail, Problem
+from alertagent.kernel.strange_json import decoded
 
 TIMEOUT_SECONDS = 60.0
 PAGE = 500
@@ -45,7 +46,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body)
+        return decoded(self.body)
 
 
 class Client:
@@ -157,7 +158,7 @@ class Client:
         if 300 <= status < 400:
             return CouldNotRun(f"{self._server} sends us to {headers.get('Location')}: name that one, if you trust it")
         try:
-            error = json.loads(body)["error"]
+            error = decoded(body)["error"]
             details = [_detail(each) for each in error["details"]]
             message, code = str(error["message"]), str(error["code"])
         except (ValueError, KeyError, TypeError):

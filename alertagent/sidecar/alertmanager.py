@@ -4,11 +4,11 @@ The hash says nothing of template files. It need not: their directory is named a
 configuration, and they are there before a reload is asked for.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from hashlib import md5
 
+from alertagent.kernel.strange_json import decoded
 from alertagent.sidecar.site import Site
 
 _SAMPLE = re.compile(rb"^(alertmanager_config_hash|alertmanager_config_last_reload_successful) (\S+)$", re.MULTILINE)
@@ -38,7 +38,7 @@ class Alertmanager:
     async def version(self) -> str | None:
         status, body = await self._site.get("api/v2/status")
         try:
-            return str(json.loads(body)["versionInfo"]["version"]) if status == 200 else None
+            return str(decoded(body)["versionInfo"]["version"]) if status == 200 else None
         except (ValueError, LookupError, TypeError):
             return None
 

@@ -11,7 +11,8 @@ from alertagent.kernel.errors import Fatal
 from alertagent.sidecar.bundle import is_tar
 from alertagent.sidecar.model import Away, Discarded, Identity, Report, Unadopted
 from alertagent.sidecar.offer import Offer
-from alertagent.sidecar.refusals import away, envelope_of, expect, words_of
+from alertagent.sidecar.refusals import away, envelope_of, expect, reason_of, words_of
+from alertagent.sidecar.token import Token
 
 MAX_BODY = 64 << 20
 # What a long poll may take on top of the wait that was asked for.
@@ -34,7 +35,7 @@ class Server:
         endpoint: str,
         identity: Identity,
         *,
-        token: str | None,
+        token: Token,
         has_templates: bool = False,
     ) -> None:
         self._session = session
@@ -42,7 +43,7 @@ class Server:
         self._url = _endpoint(endpoint) / "api/v1/config"
         self._query = {"cluster_id": identity.cluster_id, "type": identity.config_type}
         self._format = {"format": "bundle"} if has_templates else {}
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._token = token
 
     async def fetch(self, *, known: str | None, wait: timedelta) -> Offer | None:
         """The configuration that is wanted now; None when it is still the known one. Raises Discarded too."""
@@ -84,14 +85,14 @@ class Server:
             async with self._session.request(
                 method,
                 url,
-                headers=self._headers | (headers or {}),
+                headers=self._token.header() | (headers or {}),
                 timeout=ClientTimeout(total=within.total_seconds()),
                 allow_redirects=False,
                 **what,  # type: ignore[arg-type]  # json or data
             ) as response:
                 yield response
         except (ClientError, OSError, TimeoutError) as error:
-            reason = str(error) or "no answer in time"
+            reason = reason_of(error) or "no answer in time"
             raise Away(f"the server at {self._url.host}:{self._url.port} is not reachable: {reason}") from error
 
 
@@ -111,7 +112,7 @@ async def _read(response: ClientResponse) -> bytes:
             if len(body) > MAX_BODY:
                 raise Discarded(f"the configuration is larger than {MAX_BODY >> 20} MiB")
     except ClientPayloadError as error:
-        raise Discarded(f"the configuration broke off on its way: {error}") from error
+        raise Discarded(f"the configuration broke off on its way: {reason_of(error)}") from error
     return bytes(body)
 
 

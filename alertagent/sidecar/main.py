@@ -27,6 +27,7 @@ from alertagent.sidecar.refusals import MAX_RETRY_AFTER
 from alertagent.sidecar.reporter import Reporter
 from alertagent.sidecar.sync import Sync
 from alertagent.sidecar.targets import kind_of, target_for
+from alertagent.sidecar.token import Token
 
 _LONGEST_WAIT = timedelta(seconds=60)
 
@@ -37,6 +38,7 @@ _log = structlog.get_logger()
 class Options:
     """What the operator says.
 
+    A `token_file` is read again for each request; `token` is what it held at the start, or all there is.
     `checker` is `auto`, `off`, or the name or path of the target's tool. `proof` is how long a target may take
     to show what it loaded; None leaves it to the type. With `adopt`, the server gets what runs here before anything
     is changed.
@@ -49,6 +51,7 @@ class Options:
     reload_url: str
     sync_interval: timedelta = timedelta(seconds=30)
     token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
     checker: str = "auto"
     listen: tuple[str, int] | None = None
     once: bool = False
@@ -93,7 +96,8 @@ async def _work(options: Options, live: LiveFile) -> None:
 def _built(options: Options, live: LiveFile, session: ClientSession) -> tuple[Sync, Reporter, Health]:
     kind = kind_of(options.config_type)
     clock = SystemClock()
-    server = Server(session, options.endpoint, options.identity, token=options.token, has_templates=kind.has_templates)
+    token = Token(options.token, options.token_file)
+    server = Server(session, options.endpoint, options.identity, token=token, has_templates=kind.has_templates)
     target = target_for(kind, session, options.reload_url)
     patience = options.proof or kind.proof
     health = Health(patience=_patience(options.wait, patience))

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from alertagent.kernel.clock import rfc3339
 from alertagent.kernel.errors import Delayed, Fatal
+from alertagent.kernel.strange_json import decoded
 
 
 class Phase(StrEnum):
@@ -147,7 +148,7 @@ class State:
     def decode(cls, data: bytes) -> Self:
         """Raises ValueError when the text is not a state."""
         try:
-            fields = json.loads(data)
+            fields = decoded(data)
             return cls(
                 written=_version(fields["written"]),
                 applied=_version(fields["applied"]),

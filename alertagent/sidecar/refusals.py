@@ -1,12 +1,12 @@
 """What a server says when it does not do what was asked, turned into words for the operator."""
 
-import json
 import re
 from datetime import timedelta
 from typing import Any
 
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, ClientResponseError
 
+from alertagent.kernel.strange_json import decoded
 from alertagent.sidecar.model import Away
 
 # A longer pause would look like a hang, and one poll a minute harms no server.
@@ -38,10 +38,17 @@ async def envelope_of(response: ClientResponse) -> dict[str, Any]:
     """The server's error; of anything else the beginning, as its message."""
     body = await response.content.read(_LONGEST)
     try:
-        error = json.loads(body)["error"]
+        error = decoded(body)["error"]
         return {"message": str(error["message"]), "code": error.get("code"), "details": error.get("details") or []}
     except (ValueError, LookupError, TypeError, AttributeError):
         return {"message": body.decode(errors="replace")[:200], "code": None, "details": []}
+
+
+def reason_of(error: Exception) -> str:
+    """Why there was no answer, in one line and without the address: there may be a password in it."""
+    if isinstance(error, ClientResponseError):
+        return f"what answers does not speak HTTP as it should: {_line(error.message)}"
+    return _line(str(error))
 
 
 def words_of(envelope: dict[str, Any]) -> str:
@@ -54,6 +61,10 @@ def _place(detail: dict[str, Any]) -> str:
     place = ".".join(map(str, detail.get("loc") or ()))
     line = f" line {detail['line']}" if detail.get("line") else ""
     return f"{place}{line}: {detail.get('message', '')}".strip(": ")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:300]
 
 
 def _advice(status: int) -> str:

@@ -5,12 +5,12 @@ Prometheus answers a reload with 200 after it has read everything, and with 500 
 only the marker in `/api/v1/rules` counts as a proof.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from alertagent.core.configs import marker
+from alertagent.kernel.strange_json import decoded
 from alertagent.sidecar.site import Site
 
 
@@ -73,7 +73,7 @@ class RuleTarget:
         """None where it does not say."""
         status, body = await self._site.get("api/v1/status/buildinfo")
         try:
-            return str(json.loads(body)["data"]["version"]) if status == 200 else None
+            return str(decoded(body)["data"]["version"]) if status == 200 else None
         except (ValueError, LookupError, TypeError):
             return None
 
@@ -86,8 +86,8 @@ class RuleTarget:
         body = await self._site.page("api/v1/rules", **query)
         try:
             # vmalert says null where it has none.
-            return [Group.read(group) for group in json.loads(body)["data"]["groups"] or ()]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return [Group.read(group) for group in decoded(body)["data"]["groups"] or ()]
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise self._site.misdirected("does not list rules as Prometheus does") from error
 
 

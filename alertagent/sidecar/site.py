@@ -7,9 +7,12 @@ from yarl import URL
 
 from alertagent.kernel.errors import Fatal
 from alertagent.sidecar.model import ErrorClass, Rejected, Undecided
+from alertagent.sidecar.refusals import reason_of
 
 _RELOAD = "/-/reload"
 _TIMEOUT = timedelta(seconds=10)
+# No list of rules is as long; what is, is no page of a target, and the machine has better use for its memory.
+_MAX_BODY = 256 << 20
 _STARTING = frozenset({502, 503, 504})
 
 
@@ -19,11 +22,14 @@ class Site:
     No message holds the whole reload URL: there may be a password in it.
     """
 
-    def __init__(self, session: ClientSession, reload_url: str, *, timeout: timedelta = _TIMEOUT) -> None:
+    def __init__(
+        self, session: ClientSession, reload_url: str, *, timeout: timedelta = _TIMEOUT, max_body: int = _MAX_BODY
+    ) -> None:
         self._session = session
         self._reload_url = _parsed(reload_url)
         self._base = _base_of(self._reload_url)
         self._timeout = ClientTimeout(total=timeout.total_seconds())
+        self._max_body = max_body
         self.name = f"the target at {self._base.host}:{self._base.port}"
 
     async def get(self, path: str, **query: str) -> tuple[int, bytes]:
@@ -64,10 +70,18 @@ class Site:
     async def _ask(self, method: str, url: URL) -> tuple[ClientResponse, bytes]:
         try:
             async with self._session.request(method, url, timeout=self._timeout, allow_redirects=False) as response:
-                return response, await response.read()
+                return response, await self._body(response)
         except (ClientError, OSError, TimeoutError) as error:
-            reason = str(error) or f"no answer in {self._timeout.total:g} s"
+            reason = reason_of(error) or f"no answer in {self._timeout.total:g} s"
             raise Undecided(f"{self.name} is not reachable: {reason}", ErrorClass.UNREACHABLE) from error
+
+    async def _body(self, response: ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(1 << 16):
+            body += chunk
+            if len(body) > self._max_body:
+                raise self.misdirected(f"answers with more than {self._max_body >> 20} MiB")
+        return bytes(body)
 
 
 def _parsed(reload_url: str) -> URL:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from alertagent.sidecar import client
 from alertagent.sidecar.client import Server
 from alertagent.sidecar.model import Away, Discarded, Identity, Report
 from alertagent.sidecar.reporter import Reporter
+from alertagent.sidecar.token import Token
 from tests.support.config_server import TOKEN, ConfigServer, answer, rule_file, sha256
 from tests.support.prometheus import free_port
 
@@ -40,7 +42,7 @@ async def session() -> AsyncIterator[ClientSession]:
 
 @pytest.fixture
 def asked(session: ClientSession, server: ConfigServer) -> Server:
-    return Server(session, server.url, IDENTITY, token=TOKEN)
+    return Server(session, server.url, IDENTITY, token=Token(TOKEN))
 
 
 def answering(status: int, *, headers: dict[str, str] | None = None, body: Any = None) -> Any:
@@ -105,7 +107,7 @@ async def test_a_redirect_is_not_followed_so_the_token_stays_here(server: Config
 
 
 async def test_a_server_that_is_not_there_is_away(session: ClientSession) -> None:
-    nobody = Server(session, f"http://127.0.0.1:{free_port()}", IDENTITY, token=TOKEN)
+    nobody = Server(session, f"http://127.0.0.1:{free_port()}", IDENTITY, token=Token(TOKEN))
 
     with pytest.raises(Away, match="not reachable"):
         await nobody.fetch(known=None, wait=NO_WAIT)
@@ -132,11 +134,11 @@ async def test_a_body_over_the_cap_is_cut_off(
 @pytest.mark.parametrize("endpoint", ["alertagent:9000", "ftp://host", "http://", "http://host:port"])
 async def test_an_endpoint_that_cannot_work_is_refused_at_once(endpoint: str, session: ClientSession) -> None:
     with pytest.raises(Fatal, match="endpoint"):
-        Server(session, endpoint, IDENTITY, token=None)
+        Server(session, endpoint, IDENTITY, token=Token(None))
 
 
 async def test_an_endpoint_may_have_a_path(session: ClientSession, server: ConfigServer) -> None:
-    behind = Server(session, f"{server.url}/alerting/", IDENTITY, token=TOKEN)
+    behind = Server(session, f"{server.url}/alerting/", IDENTITY, token=Token(TOKEN))
 
     with pytest.raises(Away, match="HTTP 404"):
         await behind.fetch(known=None, wait=NO_WAIT)
@@ -170,12 +172,37 @@ async def test_what_was_not_delivered_is_told_again(server: ConfigServer, asked:
     assert len(server.reports) == 1
 
 
+async def test_an_error_that_is_nested_for_ever_is_only_an_error(server: ConfigServer, asked: Server) -> None:
+    async def lie(_: web.Request, __: bytes) -> web.StreamResponse:
+        return web.Response(status=500, text="[" * 16_000)
+
+    server.lie = lie
+
+    with pytest.raises(Away, match="HTTP 500"):
+        await asked.fetch(known=None, wait=NO_WAIT)
+
+
+async def test_a_token_that_its_file_has_changed_meanwhile_is_the_one_that_counts(
+    session: ClientSession, server: ConfigServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    asked = Server(session, server.url, IDENTITY, token=Token("revoked", file))
+
+    with pytest.raises(Away, match="token"):
+        await asked.fetch(known=None, wait=NO_WAIT)
+    file.write_text(f"{TOKEN}\n")
+    assert await asked.fetch(known=None, wait=NO_WAIT)
+    for empty in (lambda: file.write_text(""), file.unlink):
+        empty()
+        assert await asked.fetch(known=None, wait=NO_WAIT)
+
+
 async def test_no_message_holds_the_token(
     session: ClientSession, server: ConfigServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "a-token-that-is-not-known"
-    stranger = Server(session, server.url, IDENTITY, token=secret)
+    stranger = Server(session, server.url, IDENTITY, token=Token(secret))
 
     with pytest.raises(Away) as caught:
         await stranger.fetch(known=None, wait=NO_WAIT)

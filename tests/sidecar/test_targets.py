@@ -89,6 +89,40 @@ async def test_a_page_that_is_no_list_of_rules_is_the_wrong_address(session: Cli
     assert caught.value.error_class is ErrorClass.MISDIRECTED
 
 
+HUGE = '{"data": {"groups": [{"name": "g", "rules": [{"name": "A", "duration": 1' + "0" * 400 + "}]}]}}"
+
+
+@pytest.mark.parametrize("page", ["[" * 100_000, '{"data": {"groups": ' + "[" * 100_000, HUGE])
+async def test_a_page_that_no_target_would_send_is_the_wrong_address(page: str, session: ClientSession) -> None:
+    async with answering({"/api/v1/rules": 200}, page) as url:
+        with pytest.raises(Undecided) as caught:
+            await RuleTarget(Site(session, f"{url}/-/reload")).running()
+    assert caught.value.error_class is ErrorClass.MISDIRECTED
+
+
+async def test_what_speaks_no_http_is_told_in_one_line_without_the_address(session: ClientSession) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\0\1 220 smtp.example.com\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(Undecided, match="does not speak HTTP") as caught:
+            await Site(session, f"http://127.0.0.1:{port}/-/reload?authKey=secret").reload()
+        with pytest.raises(Undecided, match="does not speak HTTP") as reload:
+            await Site(session, f"http://127.0.0.1:{port}/-/reload").get("-/ready", authKey="secret")
+
+    for message in (caught.value.message, reload.value.message):
+        assert "secret" not in message
+        assert "\n" not in message
+
+
+async def test_a_page_that_never_ends_is_left(session: ClientSession) -> None:
+    async with answering({"/api/v1/rules": 200}, "x" * (2 << 20)) as url:
+        with pytest.raises(Undecided, match="more than 1 MiB.*reload URL"):
+            await RuleTarget(Site(session, f"{url}/-/reload", max_body=1 << 20)).running()
+
+
 async def test_a_target_that_does_not_answer_is_given_up(session: ClientSession) -> None:
     async with answering({}) as url:
         target = RuleTarget(Site(session, f"{url}/prefix/-/reload?authKey=secret", timeout=timedelta(seconds=0.2)))
@@ -127,13 +161,13 @@ def test_only_the_marker_in_its_own_group_counts() -> None:
 
 
 @asynccontextmanager
-async def answering(statuses: dict[str, int]) -> AsyncIterator[str]:
+async def answering(statuses: dict[str, int], page: str = "<html></html>") -> AsyncIterator[str]:
     """A server with these statuses at these paths; what is not named is never answered."""
 
     async def answer(request: web.BaseRequest) -> web.Response:
         if request.path not in statuses:
             await asyncio.Event().wait()
-        return web.Response(status=statuses[request.path], text="<html></html>")
+        return web.Response(status=statuses[request.path], text=page)
 
     runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
     await runner.setup()
