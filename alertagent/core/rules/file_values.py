@@ -18,7 +18,9 @@ Read = Callable[[Node], Any]
 
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _FALSE = frozenset({"false", "no", "off", "n"})
-_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+# As their library for YAML reads them, `0x1f`, `0o17` and `0b11`; to it `017` is 15 as well.
+_INTEGER = re.compile(r"([-+]?)(0x[0-9a-f]{1,15}|0o?[0-7]{1,20}|0b[01]{1,60}|[0-9]{1,18})", re.IGNORECASE)
+_OLD_OCTAL = re.compile(r"0[0-7]+")
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _MILLISECONDS |= {"d": 86_400_000, "w": 7 * 86_400_000, "y": 365 * 86_400_000}
 _METRICSQL_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|[smhdwy])", re.IGNORECASE)
@@ -69,9 +71,13 @@ def read_lists(node: Node) -> dict[str, tuple[str, ...]]:
 def read_integer(node: Node) -> int | None:
     if isinstance(node, Scalar) and node.is_null:
         return None
-    if not isinstance(node, Scalar) or not node.is_plain or not _INTEGER.fullmatch(node.value):
+    text = node.value if isinstance(node, Scalar) and node.is_plain else ""
+    number = None if text.startswith("_") else _INTEGER.fullmatch(text.replace("_", ""))
+    if number is None:
         raise Misread("must be a whole number", node)
-    return int(node.value)
+    sign, digits = number.groups()
+    base = 8 if _OLD_OCTAL.fullmatch(digits) else 0 if digits[1:2].isalpha() else 10
+    return int(sign + digits, base)
 
 
 def read_bool(node: Node) -> bool | None:

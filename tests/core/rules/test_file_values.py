@@ -1,10 +1,11 @@
-"""Durations as vmalert writes them; what else a field may hold is told by the tests of whole files."""
+"""Durations as vmalert writes them, numbers as both do; the rest of what fields hold is told by tests of whole files."""
 
 from datetime import timedelta
 
 import pytest
 
-from alertagent.core.rules.file_values import parse_metricsql_duration
+from alertagent.core.rules.file_values import Misread, parse_metricsql_duration, read_integer
+from alertagent.kernel.yaml_guard import load
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,30 @@ def test_a_duration_of_vmalert_is_read_exactly(text: str, milliseconds: int) -> 
 def test_what_is_none_or_would_lose_something_is_refused(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_metricsql_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("10", 10),
+        ("+5", 5),
+        ("-1", -1),
+        ("00", 0),
+        ("010", 8),
+        ("-010", -8),
+        ("089", 89),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("0b11", 3),
+        ("1_000", 1000),
+        ("~", None),
+    ],
+)
+def test_a_number_is_what_the_servers_read(text: str, number: int | None) -> None:
+    assert read_integer(load(text)) == number
+
+
+@pytest.mark.parametrize("text", ["'5'", "_1", "1.5", "0x", "0xg", "five", "9" * 19, "[1]"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(Misread, match="whole number"):
+        read_integer(load(text))
