@@ -49,6 +49,10 @@ _ENDS = ("", " x", "(x)")
 # Prometheus 2 has it by the first name alone, Prometheus 3 and the parser by the second.
 _OLD_NAME, _NEW_NAME = "holt_winters", "double_exponential_smoothing"
 _OLD_CALL = re.compile(rf"(?<![\w:]){_OLD_NAME}(?=\s*\()")
+# All that the parser says of most mistakes.
+_NO_REASON = "invalid promql query"
+_METRICSQL_WORDS = frozenset({"default", "if", "ifnot", "keep_metric_names", "limit"})
+_LONGEST_WORD = 100
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -167,7 +171,15 @@ def _explained(scan: _Scan, expression: str, message: str) -> Detail:
     offset = _first_misfit(scan.text)
     if offset == len(expression.rstrip()):
         return _at(expression, f"{message}: it ends too early", offset)
-    return _at(expression, message, offset)
+    return _at(expression, _misfit(expression, offset) if message == _NO_REASON else message, offset)
+
+
+def _misfit(expression: str, offset: int) -> str:
+    """What the parser should have said, and whose word it is that PromQL does not know."""
+    token = _TOKEN.match(expression, offset)
+    word = token[0] if token is not None else ""
+    hint = "; vmalert knows it, in rules of the dialect metricsql" if word.lower() in _METRICSQL_WORDS else ""
+    return f'unexpected "{word[:_LONGEST_WORD]}"{hint}'
 
 
 def _first_misfit(tokens: Sequence[str]) -> int:
