@@ -13,12 +13,12 @@ _NEW_DIRECTORY_MODE = 0o755
 
 
 @contextmanager
-def disk_failures() -> Iterator[None]:
-    """Turns every OSError into Unwritable."""
+def disk_failures(path: Path | None = None) -> Iterator[None]:
+    """Turns every OSError into Unwritable. A full disk does not say whom it has no room for: `path` does."""
     try:
         yield
     except OSError as error:
-        raise Unwritable(f"{error.filename or 'disk'}: {error.strerror}") from error
+        raise Unwritable(f"{error.filename or path or 'disk'}: {error.strerror}") from error
 
 
 def read(path: Path) -> bytes | None:
@@ -52,7 +52,7 @@ class Writer:
         """A durable file, gone afterwards unless it was renamed."""
         path = self._model.with_name(f"{self._prefix}{os.getpid()}-{purpose}.tmp")
         try:
-            with disk_failures():
+            with disk_failures(path):
                 self._write(path, body)
             yield path
         finally:

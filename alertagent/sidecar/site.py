@@ -13,6 +13,7 @@ _RELOAD = "/-/reload"
 _TIMEOUT = timedelta(seconds=10)
 # No list of rules is as long; what is, is no page of a target, and the machine has better use for its memory.
 _MAX_BODY = 256 << 20
+_VAGUE = "one or more errors occurred"
 _STARTING = frozenset({502, 503, 504})
 
 
@@ -52,7 +53,7 @@ class Site:
             raise self._undecided(status, "is starting")
         response, body = await self._ask("POST", self._reload_url)
         if response.status == 500:
-            raise Rejected(f"{self.name} refuses the file: {_words(body)}", ErrorClass.REFUSED)
+            raise Rejected(f"{self.name} refuses the file: {_refusal(body)}", ErrorClass.REFUSED)
         if response.status == 403:
             message = f"{self.name} does not allow reloads: start Prometheus with --web.enable-lifecycle"
             raise Undecided(message, ErrorClass.FORBIDDEN)
@@ -97,6 +98,13 @@ def _parsed(reload_url: str) -> URL:
 def _base_of(reload_url: URL) -> URL:
     """Where the target's pages begin: everything before `/-/reload`, a path prefix included."""
     return reload_url.with_path(reload_url.path.removesuffix(_RELOAD) or "/")
+
+
+def _refusal(body: bytes) -> str:
+    """Prometheus' own words, which do not say what is wrong: that stands in its log, and may be about another file."""
+    words = _words(body)
+    vague = _VAGUE in words
+    return f"{words}; its log says what is wrong, which may be about another file that it loads" if vague else words
 
 
 def _words(body: bytes) -> str:

@@ -129,6 +129,7 @@ def test_a_full_disk_leaves_the_live_file_and_no_debris(
         pytest.fail("staged a file that does not fit")
 
     assert caught.value.error_class is ErrorClass.IO
+    assert str(live.path.parent) in caught.value.message
     assert [path.name for path in live.path.parent.iterdir()] == ["rules.yml"]
 
 

@@ -44,6 +44,7 @@ async def test_prometheus_refuses_a_bad_file(session: ClientSession, prometheus:
     with pytest.raises(Rejected) as caught:
         await RuleTarget(Site(session, prometheus.reload_url)).reload()
     assert caught.value.error_class is ErrorClass.REFUSED
+    assert "its log says what is wrong" in caught.value.message
 
 
 async def test_prometheus_says_its_version(session: ClientSession, prometheus: Prometheus) -> None:
@@ -119,7 +120,7 @@ async def test_what_speaks_no_http_is_told_in_one_line_without_the_address(sessi
 
 async def test_a_page_that_never_ends_is_left(session: ClientSession) -> None:
     async with answering({"/api/v1/rules": 200}, "x" * (2 << 20)) as url:
-        with pytest.raises(Undecided, match="more than 1 MiB.*reload URL"):
+        with pytest.raises(Undecided, match=r"more than 1 MiB.*reload URL"):
             await RuleTarget(Site(session, f"{url}/-/reload", max_body=1 << 20)).running()
 
 
