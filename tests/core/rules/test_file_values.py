@@ -1,4 +1,4 @@
-"""Durations as vmalert writes them, numbers as both do; the rest of what fields hold is told by tests of whole files."""
+"""Durations as vmalert writes them, numbers as both do; what else fields hold is told by tests of whole files."""
 
 from datetime import timedelta
 
