@@ -1,12 +1,12 @@
 """All that a configuration depends on, and which rules of it a checker meant. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from alertagent.core.clusters.model import Cluster, ConfigType
 from alertagent.core.configs.gating import Gate
 from alertagent.core.configs.model import Report
-from alertagent.core.configs.refusals import named
+from alertagent.core.configs.refusals import bearable, named
 from alertagent.core.configs.render import Pieces, Refusal, Rendered, render
 from alertagent.core.rules.model import Rule
 
@@ -24,6 +24,11 @@ class Recipe:
 
     def rendered(self) -> Rendered:
         return render(self.cluster, self.config_type, self.rules, self.gate, refused=self.refused, pieces=self.pieces)
+
+    def bears(self, found: Collection[str], rendered: Rendered) -> bool:
+        """Whether so many rules may be missing. A refusal of what was mended or removed since keeps nothing out."""
+        out = {id for id, refusal in self.refused.items() if refusal.keeps_out(rendered.notes.get(id, ()))}
+        return len(out.union(found)) <= bearable(len(rendered.revisions))
 
     def refused_by(self, report: Report, rendered: Rendered) -> dict[str, Refusal]:
         """The rules that a checker named when it refused exactly this file."""

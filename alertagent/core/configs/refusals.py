@@ -8,8 +8,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-# Each step back takes at least one rule out of a file; a checker that wants more than this out has another trouble.
-MOST = 20
+# Each step back takes at least one rule out of a file; a checker that wants more than these out has another trouble.
+_ALWAYS_BEARABLE = 20
+_BEARABLE_PART = 4
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _BY_NUMBER = re.compile(rf"group {_QUOTED}, rule (\d+), {_QUOTED}: ((?:(?! the file: ).)+)")
@@ -30,6 +31,11 @@ def named(message: str, body: bytes, layout: Mapping[str, Sequence[str]], names:
     ]:
         found.setdefault(id, reason.strip()[:1000])
     return found
+
+
+def bearable(rules: int) -> int:
+    """How many of so many rules may be held back: twenty, or a quarter of them."""
+    return max(_ALWAYS_BEARABLE, rules // _BEARABLE_PART)
 
 
 def _by_number(message: str, layout: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:

@@ -64,6 +64,10 @@ class Refusal:
     digest: str
     message: str
 
+    def keeps_out(self, notes: Iterable[Note]) -> bool:
+        """Whether it is the reason, by what stands beside the rule in a file."""
+        return any(note.kind is Treatment.QUARANTINED and note.message == self.message for note in notes)
+
 
 class Pieces:
     """The texts of rules, each made once for each kind of target and each set of parameters.

@@ -31,7 +31,6 @@ from alertagent.core.configs.model import (
     target_states,
 )
 from alertagent.core.configs.recipe import Recipe
-from alertagent.core.configs.refusals import MOST
 from alertagent.core.configs.render import Pieces, Refusal, Rendered, belongs
 from alertagent.core.configs.served import Bodies, OneAtATime
 from alertagent.core.configs.watch import CHANNEL, ConfigWatch
@@ -379,8 +378,9 @@ class Configs:
             if latest is None or latest["hash"] != report.rejected_hash:
                 return False
             recipe = await self._recipe(transaction, cluster, config_type, await generation(transaction))
-            found = recipe.refused_by(report, await asyncio.to_thread(recipe.rendered))
-            if len(found) + len(recipe.refused) > MOST:
+            rendered = await asyncio.to_thread(recipe.rendered)
+            found = recipe.refused_by(report, rendered)
+            if not recipe.bears(found, rendered):
                 log.error("config.too_many_refusals", cluster=cluster.id, kind=config_type)
                 return False
             if not found:

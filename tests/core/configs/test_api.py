@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import pytest
 import yaml
 
 from alertagent.app import Role, Service, running
@@ -44,6 +45,13 @@ async def targets_of(api: Api, rule: Any) -> list[Any]:
     data = (await api.get(f"/rules/{rule['id']}/distribution")).data
     targets: list[Any] = data["targets"]
     return targets
+
+
+async def refuse(api: Api, file: Answer, *numbers: int) -> None:
+    """Report that promtool would not have these rules of the file."""
+    words = " the file: ".join(f'group "alertagent", rule {number}, "A": no' for number in numbers)
+    refusal = {"status": "failed", "error_class": "check", "rejected_hash": file.headers["X-Config-Hash"]}
+    assert (await report(api, **refusal, error_message=words, checker="promtool")).status == 200
 
 
 def alerts_in(answer: Answer) -> list[str]:
@@ -345,6 +353,30 @@ async def test_a_rule_that_a_checker_named_is_held_back_until_it_is_mended(api: 
     assert (alerts_in(without), alerts_in(mended)) == (["Good"], ["Good", "Bad"])
     assert (state["state"], state["error_message"]) == ("error", "held back: promtool: it cannot be")
     assert (await api.get(f"/rules/{good['id']}")).data["status"] == "active"
+
+
+async def test_a_refusal_of_a_rule_that_is_gone_is_no_reason_to_keep_the_next_in(api: Api) -> None:
+    await add_rule(api, "Good")
+    for number in range(22):
+        bad = await add_rule(api, "Bad")
+        await refuse(api, await sync(api), 2)
+        without = await sync(api)
+        assert alerts_in(without) == ["Good"], number
+        await report(api, config_hash=without.headers["X-Config-Hash"])
+        assert (await api.delete(f"/rules/{bad['id']}")).status == 204
+
+
+@pytest.mark.parametrize(("rules", "most"), [(30, 20), (100, 25)])
+async def test_a_checker_takes_out_no_more_than_twenty_rules_or_a_quarter(api: Api, rules: int, most: int) -> None:
+    operations = [{"op": "create", "name": f"A{each}", "expression": "up", "targets": ["c1"]} for each in range(rules)]
+    assert (await api.post("/rules/batch", {"operations": operations})).status == 200
+    first = await sync(api)
+
+    await refuse(api, first, *range(1, most + 2))
+    assert (await sync(api, first)).status == 304
+    await report(api, config_hash=first.headers["X-Config-Hash"])
+    await refuse(api, first, *range(1, most + 1))
+    assert len(alerts_in(await sync(api))) == rules - most
 
 
 async def test_a_new_version_of_the_target_gives_a_refused_rule_another_chance(api: Api) -> None:
