@@ -209,7 +209,8 @@ class Configs:
             return
         if row["generation"] is not None:
             self._watch.counted(row["generation"])
-        refused = row["is_news"] and report.error_class == "check" and await self._hold_back(report)
+        # Also when it is told again: whoever died after he had kept the first report has held nothing back.
+        refused = report.error_class == "check" and await self._hold_back(report, is_news=row["is_news"])
         if refused or row["generation"] is not None:
             await self._follow(report.cluster_id, report.config_type)
 
@@ -369,7 +370,7 @@ class Configs:
         transaction.tell(CHANNEL, _key(*place))
         return _snapshot(row)
 
-    async def _hold_back(self, report: Report) -> bool:
+    async def _hold_back(self, report: Report, *, is_news: bool) -> bool:
         """Leave the rules that a checker named out of the next file; whether there were any."""
         cluster, config_type = await self._clusters.get(report.cluster_id), report.config_type
         async with self._database.transaction() as transaction:
@@ -381,7 +382,8 @@ class Configs:
             rendered = await asyncio.to_thread(recipe.rendered)
             found = recipe.refused_by(report, rendered)
             if not recipe.bears(found, rendered):
-                log.error("config.too_many_refusals", cluster=cluster.id, kind=config_type)
+                if is_news:
+                    log.error("config.too_many_refusals", cluster=cluster.id, kind=config_type)
                 return False
             if not found:
                 return False

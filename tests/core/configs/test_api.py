@@ -366,6 +366,20 @@ async def test_a_refusal_of_a_rule_that_is_gone_is_no_reason_to_keep_the_next_in
         assert (await api.delete(f"/rules/{bad['id']}")).status == 204
 
 
+async def test_a_refusal_that_is_told_again_holds_back_what_the_first_did_not(api: Api) -> None:
+    await add_rule(api, "Good")
+    file = await sync(api)
+    for _ in range(2):
+        # The same text has the same hash, so that the second refusal says nothing new.
+        bad = await add_rule(api, "Bad")
+        refused = await sync(api)
+        await refuse(api, refused, 2)
+        assert alerts_in(await sync(api)) == ["Good"]
+        await api.delete(f"/rules/{bad['id']}")
+
+    assert (await sync(api, file)).status == 304
+
+
 @pytest.mark.parametrize(("rules", "most"), [(30, 20), (100, 25)])
 async def test_a_checker_takes_out_no_more_than_twenty_rules_or_a_quarter(api: Api, rules: int, most: int) -> None:
     operations = [{"op": "create", "name": f"A{each}", "expression": "up", "targets": ["c1"]} for each in range(rules)]
