@@ -192,9 +192,17 @@ async def test_a_token_that_its_file_has_changed_meanwhile_is_the_one_that_count
         await asked.fetch(known=None, wait=NO_WAIT)
     file.write_text(f"{TOKEN}\n")
     assert await asked.fetch(known=None, wait=NO_WAIT)
-    for empty in (lambda: file.write_text(""), file.unlink):
-        empty()
+    for spoilt in ("", "two\nlines", "käse"):
+        file.write_text(spoilt)
         assert await asked.fetch(known=None, wait=NO_WAIT)
+    file.unlink()
+    assert await asked.fetch(known=None, wait=NO_WAIT)
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "käse", "nul\0"])
+def test_what_no_header_can_hold_is_no_token(text: str) -> None:
+    with pytest.raises(Fatal, match="one line"):
+        Token(text)
 
 
 async def test_no_message_holds_the_token(
