@@ -108,7 +108,7 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 def _moment(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year or a zone of twenty digits
         return None
     return moment if moment.tzinfo else None
 

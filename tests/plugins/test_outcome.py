@@ -42,6 +42,8 @@ def test_a_receiver_that_is_gone_says_so() -> None:
         ("1.5", None),
         ("²", None),
         ("soon", None),
+        ("Sun, 22 Nov 99999999999999999999 14:42:00 GMT", None),
+        ("Sun, 22 Nov 2026 14:42:00 +99999999999999999999", None),
         ("", None),
     ],
 )
