@@ -18,8 +18,9 @@ MAX_ROOT_CAUSE = 4_000
 MAX_LINE = 500
 MAX_LINES = 10
 
-# What a model thought before it answered.
+# What a model thought before it answered. Of some, the mark that begins it is part of the question and does not come.
 _THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_END_OF_THOUGHTS = "</think>"
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _STRING = r'"(?P<value>(?:[^"\\]|\\.)*)"?'
 
@@ -35,7 +36,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 
 def read_text(text: str, *, provider: str, tokens: int | None = None) -> Analysis | None:
     """The analysis inside a text; one without any structure is itself the root cause. None when nothing was said."""
-    text = _THOUGHTS.sub("", text).strip()
+    text = _THOUGHTS.sub("", text).rpartition(_END_OF_THOUGHTS)[2].strip()
     found = _object_in(text)
     if found is not None:
         return read_object(found, provider=provider, tokens=tokens)
@@ -116,10 +117,18 @@ def _text(value: object, limit: int) -> str:
     if isinstance(value, str):
         text = value
     elif isinstance(value, Mapping | list):
-        text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        text = _json(value)
     else:
         text = "" if value is None else str(value)
     return cut(printable(text).strip(), limit)
+
+
+def _json(value: Mapping[str, Any] | list[Any]) -> str:
+    """Empty for what is nested so deep that it can be read and not written."""
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        return ""
 
 
 def _lines(value: object) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ def read(answer: Any) -> Analysis:
         '{"root_cause": "why", "confidence": 0.5}',
         'Here you are:\n```json\n{"root_cause": "why", "confidence": 0.5}\n```\nHope it helps.',
         '<think>{"root_cause": "no"}</think>{"rootCause": "why", "confidence": "50%"}',
+        'Is it {"root_cause": "no"}?</think>{"root_cause": "why", "confidence": 0.5}',
         '{"analysis": {"cause": "why", "confidence": 50}}',
         '{"analysis": "{\\"root_cause\\": \\"why\\", \\"confidence\\": 0.5}"}',
         '{"root_cause": "why", "confidence": 0.5,}',
@@ -73,6 +74,13 @@ def test_everything_is_cut_and_has_no_controls() -> None:
     assert max(sizes[2:]) <= MAX_LINE
     assert len(analysis.evidence) == MAX_LINES
     assert not {"\x1b", "\x00", "\u202e"} & set("".join((analysis.summary, analysis.root_cause, *analysis.evidence)))
+
+
+def test_what_is_nested_too_deep_to_be_written_says_nothing() -> None:
+    deep = "[" * 1_000 + "]" * 1_000
+
+    assert read_text(f'{{"root_cause": {deep}}}', provider="p") is None
+    assert read(f'{{"root_cause": "why", "evidence": [{deep}, "seen"]}}').evidence == ("seen",)
 
 
 @pytest.mark.parametrize(
