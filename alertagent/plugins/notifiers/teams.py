@@ -23,16 +23,17 @@ from alertagent.kernel.urgency import Urgency
 from alertagent.plugins.base import HttpNotifier, Limits, Rate, Worded
 from alertagent.plugins.config import PluginConfig, SecretUrl, described
 from alertagent.plugins.languages import Bilingual
-from alertagent.plugins.notifiers.incident import links, urgency
+from alertagent.plugins.notifiers.incident import Link, links, urgency
 from alertagent.plugins.notifiers.markdown import escaped_line, heading
 from alertagent.plugins.notifiers.outline import outline
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, excerpt, failure
-from alertagent.plugins.text import json_size
+from alertagent.plugins.text import cut, json_size
 from alertagent.plugins.transport import HttpRequest
 from alertagent.plugins.vocabulary import words
 
 MAX_BYTES = 21_000
 MAX_ALERTS = 50
+MAX_BUTTONS = 6  # Teams draws no more of a card's actions
 
 _NAMES = 8_000
 
@@ -124,10 +125,14 @@ def _card(message: Message) -> dict[str, Any]:
         "body": [{**head, "style": "heading", "color": colour}],
         "msteams": {"width": "full"},
     }
-    shown = [link for link in links(message) if json_size(link.url) <= 500]
+    shown = [link for link in links(message) if json_size(link.url) <= 500][:MAX_BUTTONS]
     if shown:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": link.text, "url": link.url} for link in shown]
+        card["actions"] = [_button(link) for link in shown]
     return card
+
+
+def _button(link: Link) -> dict[str, str]:
+    return {"type": "Action.OpenUrl", "title": cut(link.text, 100, size=json_size), "url": link.url}
 
 
 def _fitting(lines: list[Line], room: int, mark: Line) -> list[Line]:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from alertagent.kernel.errors import Invalid
+from alertagent.kernel.message import Kind, Line, Wording
 from alertagent.plugins.addresses import AddressGuard
-from alertagent.plugins.notifiers.teams import MAX_ALERTS, MAX_BYTES, Teams, TeamsConfig
+from alertagent.plugins.notifiers.teams import MAX_ALERTS, MAX_BUTTONS, MAX_BYTES, Teams, TeamsConfig
 from alertagent.plugins.outcome import Ambiguous, Delivered, Outcome, Refused, RetryAfter
 from alertagent.plugins.transport import Transport
 from tests.support.chats import TeamsWorkflow
@@ -146,6 +147,20 @@ def test_no_request_exceeds_the_limit_and_every_alert_is_named(filler: str) -> N
 
     assert len(body) <= MAX_BYTES
     assert all(f"Alert{number:02}" in body.decode() for number in range(MAX_ALERTS))
+
+
+def test_a_template_of_many_links_exceeds_no_limit() -> None:
+    links = tuple(
+        Line(kind=Kind.LINK, text="x" * 1_500, url=f"https://wiki.example/{number}/{'x' * 400}")
+        for number in range(400)
+    )
+
+    request = PLUGIN.render(configured(), make_message(wording=Wording(lines=links)), NOON)
+
+    assert len(request.body) <= MAX_BYTES
+    actions = json.loads(request.body)["attachments"][0]["content"]["actions"]
+    assert len(actions) == MAX_BUTTONS
+    assert actions[0] == {"type": "Action.OpenUrl", "title": "Alert", "url": "https://alertagent.example"}
 
 
 def test_what_is_left_out_is_told() -> None:
