@@ -105,7 +105,8 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     except OSError as error:
         await runner.cleanup()
         raise Fatal(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port or server.port"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port or server.port, "
+            "or another address with --host or server.host"
         ) from error
     try:
         yield _address(runner.addresses[0])

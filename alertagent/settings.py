@@ -25,13 +25,27 @@ from alertagent.storage.sealing import read_keys
 from alertagent.web.errors import did_you_mean
 from alertagent.web.models import Duration
 
+# What pydantic would say with names of classes.
+_REASONS = {
+    "model_type": "it must have keys below it",
+    "path_type": "it must be a path",
+    "tuple_type": 'it must be a list, such as ["10.0.0.0/8"]',
+}
+
 ENV_PREFIX = "ALERTAGENT_"
 _FILE_TWIN = "_file"
 _HOST_AND_PORT = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::[0-9]{0,5})?")
 
+# Of no time at all each request would be given up, each alert be over, and each task be taken away at once.
+_Moment = Annotated[Duration, Field(ge=timedelta(seconds=1))]
+
 
 class Section(BaseModel):
-    """One part of the file. A secret given by `…_file` is read when the settings are."""
+    """One part of the file. A secret given by `…_file` is read when the settings are.
+
+    What is empty is as if it were not there: a variable that a deployment leaves empty must not become an address
+    that listens everywhere.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,9 +59,8 @@ class Section(BaseModel):
             secret = name.removesuffix(_FILE_TWIN)
             if found.get(secret):
                 raise ValueError(f'"{secret}" and "{name}" are both set; keep one')
-            found[secret] = _secret_in(Path(str(found[name])))
-        # `url:` and `url: ""` mean the same: the default.
-        return {name: None if value == "" and _is_optional(cls, name) else value for name, value in found.items()}
+            found[secret] = _secret_in(name, Path(str(found[name])))
+        return {name: value for name, value in found.items() if value != "" or name not in cls.model_fields}
 
 
 class ServerSettings(Section):
@@ -60,6 +73,14 @@ class ServerSettings(Section):
             "Elsewhere the address above stands in."
         ),
     ] = None
+
+    @field_validator("external_url")
+    @classmethod
+    def _can_be_opened(cls, url: str | None) -> str | None:
+        parts = split_url(url or "")
+        if url is not None and (parts.scheme not in {"http", "https"} or not parts.netloc or not url.isprintable()):
+            raise ValueError("this is no address that people can open; write it as https://alertagent.example.org")
+        return url
 
 
 class DatabaseSettings(Section):
@@ -116,7 +137,7 @@ class OutgoingSettings(Section):
             "Public addresses are always allowed, others never."
         ),
     ] = ()
-    timeout: Annotated[Duration, Field(description="How long one outgoing request may take.")] = timedelta(seconds=10)
+    timeout: Annotated[_Moment, Field(description="How long one outgoing request may take.")] = timedelta(seconds=10)
 
     @model_validator(mode="after")
     def _networks_parse(self) -> Self:
@@ -130,10 +151,10 @@ class OutgoingSettings(Section):
 
 class AlertSettings(Section):
     resolve_timeout: Annotated[
-        Duration, Field(description="An alert posted without an end counts as resolved after this silence.")
+        _Moment, Field(description="An alert posted without an end counts as resolved after this silence.")
     ] = timedelta(minutes=5)
     stale_after: Annotated[
-        Duration,
+        _Moment,
         Field(description="An alert that Alertmanager said is firing counts as resolved after this silence."),
     ] = timedelta(hours=24)
     keep_ended: Annotated[
@@ -166,7 +187,7 @@ class NotifySettings(Section):
 
 
 class ConfigSettings(Section):
-    silent_after: Annotated[Duration, Field(description="A sidecar that has not reported for this long is silent.")] = (
+    silent_after: Annotated[_Moment, Field(description="A sidecar that has not reported for this long is silent.")] = (
         timedelta(minutes=2)
     )
     stale_after: Annotated[
@@ -188,7 +209,7 @@ class ConfigSettings(Section):
 
 
 class QueueSettings(Section):
-    lease: Annotated[Duration, Field(description="How long a task stays with a worker that stopped answering.")] = (
+    lease: Annotated[_Moment, Field(description="How long a task stays with a worker that stopped answering.")] = (
         timedelta(seconds=10)
     )
     grace: Annotated[Duration, Field(description="How long running tasks may go on while the process stops.")] = (
@@ -208,10 +229,10 @@ class QueueSettings(Section):
         ),
     ] = 50_000
     max_age: Annotated[
-        Duration,
+        _Moment,
         Field(
             description="Alerts are refused with 503, to be sent again, while the oldest notification task is overdue "
-            "for longer than this, although workers could have taken it."
+            "for longer than this, although workers could have taken it.",
         ),
     ] = timedelta(hours=1)
     keep_ended: Annotated[Duration, Field(description="How long ended tasks stay in the database.")] = timedelta(days=7)
@@ -269,6 +290,11 @@ class Settings(BaseSettings):
     plugins: PluginSettings = PluginSettings()
     queue: QueueSettings = QueueSettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _is_somewhere(cls, directory: Any) -> Any:
+        return default_data_dir() if directory == "" else directory
 
     @classmethod
     def settings_customise_sources(
@@ -368,6 +394,8 @@ def _from_file(file: Path) -> dict[str, Any]:
         raise Fatal(f"cannot read the settings file {file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Fatal(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise Fatal(f"{file} is nested too deeply to be settings") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -436,7 +464,17 @@ def _complaint(finding: Any, origins: Mapping[str, str]) -> str:
     if finding["type"] == "extra_forbidden":
         names = [*known_settings(), *Settings.model_fields]
         return f'{place}unknown setting "{name}".{did_you_mean(name, names)}'
-    return f'{place}setting "{name}": {finding["msg"].removeprefix("Value error, ")}'
+    return f'{place}setting "{name}": {_reason(name, finding)}'
+
+
+def _reason(name: str, finding: Any) -> str:
+    field = known_settings().get(name)
+    if finding["type"] == "greater_than_equal" and field is not None:
+        for least in (getattr(bound, "ge", None) for bound in field.metadata):
+            if isinstance(least, timedelta):  # of which pydantic tells the repr
+                return f"it must be at least {format_duration(least)}"
+    found: str = _REASONS.get(finding["type"]) or finding["msg"].removeprefix("Value error, ")
+    return found
 
 
 def _server_url(url: SecretStr | None, *schemes: str) -> SecretStr | None:
@@ -469,18 +507,13 @@ def _keys(text: SecretStr | None) -> SecretStr | None:
     return text
 
 
-def _is_optional(section: type[BaseModel], name: str) -> bool:
-    field = section.model_fields.get(name)
-    return field is not None and not field.is_required() and field.default is None
-
-
-def _secret_in(file: Path) -> str:
+def _secret_in(name: str, file: Path) -> str:
     try:
         secret = file.read_text("utf-8").strip()
     except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}") from error
+        raise ValueError(f"{name}: cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not text") from error
+        raise ValueError(f"{name}: {file} is not text") from error
     if not secret:
-        raise ValueError(f"{file} is empty")
+        raise ValueError(f"{name}: {file} is empty")
     return secret

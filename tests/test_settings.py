@@ -4,7 +4,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 import yaml
@@ -128,6 +128,20 @@ def test_an_empty_variable_means_an_embedded_engine(monkeypatch: pytest.MonkeyPa
     assert load()[0].database.url is None
 
 
+@pytest.mark.parametrize("name", sorted(known_settings()))
+def test_what_is_left_empty_is_as_if_it_were_not_there(name: str, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Otherwise an empty host would listen on all addresses, and an empty directory be the current one."""
+    section, _, key = name.rpartition(".")
+    file.write_text(f'{section}: {{{key}: ""}}' if section else f'{key}: ""')
+
+    assert load(file)[0] == load()[0]
+
+    if get_origin(known_settings()[name].annotation) is not tuple:
+        default = load()[0]
+        monkeypatch.setenv(f"ALERTAGENT_{name.upper().replace('.', '__')}", "")
+        assert load()[0] == default
+
+
 # Secrets in files of their own.
 
 SECRETS = [
@@ -159,7 +173,7 @@ def test_a_secret_and_its_file_together_are_refused(tmp_path: Path, section: str
 @pytest.mark.parametrize(("section", "name", "_"), SECRETS)
 def test_a_secret_file_that_cannot_be_read_is_named(tmp_path: Path, section: str, name: str, _: str) -> None:
     missing = tmp_path / "missing"
-    assert f"cannot read {missing}" in refusal(flags={section: {f"{name}_file": missing}})
+    assert f"{name}_file: cannot read {missing}" in refusal(flags={section: {f"{name}_file": missing}})
 
     empty = tmp_path / "empty"
     empty.write_text(" \n")
@@ -227,8 +241,11 @@ def test_an_unknown_variable_is_named_with_the_nearest_known_one(
         ("server: {port: eighty}", "server.port", "integer"),
         ("server: {port: 70000}", "server.port", "65535"),
         ("server: {port: -1}", "server.port", "greater than or equal to 0"),
-        ("server: 5", "server", "valid"),
-        ("server: []", "server", "valid"),
+        ("server: {external_url: alertagent.example}", "server.external_url", "https://alertagent.example.org"),
+        ("server: {external_url: 'javascript:alert(1)'}", "server.external_url", "https://alertagent.example.org"),
+        ("server: {external_url: 'https://'}", "server.external_url", "https://alertagent.example.org"),
+        ("server: 5", "server", "it must have keys below it"),
+        ("server: []", "server", "it must have keys below it"),
         ("database: {connections: 3}", "database.connections", "4"),
         ("database: {url: 5}", "database.url", "string"),
         ("database: {url: mysql://h/d}", "database.url", "postgresql://"),
@@ -245,10 +262,17 @@ def test_an_unknown_variable_is_named_with_the_nearest_known_one(
         ("queue: {notification_workers: 0}", "queue.notification_workers", "1"),
         ("outgoing: {allow_networks: [10.0.0.1/8]}", "outgoing", "10.0.0.0/8"),
         ("outgoing: {allow_networks: [nonsense]}", "outgoing", "allow_networks"),
-        ("outgoing: {allow_networks: 10.0.0.0/8}", "outgoing.allow_networks", "tuple"),
+        ("outgoing: {allow_networks: 10.0.0.0/8}", "outgoing.allow_networks", "must be a list"),
+        ("outgoing: {timeout: 0s}", "outgoing.timeout", "at least 1s"),
+        ("alerts: {keep_ended: 1h}", "alerts.keep_ended", "at least 2d"),
+        ("alerts: {resolve_timeout: 0s}", "alerts.resolve_timeout", "at least 1s"),
+        ("alerts: {stale_after: 0s}", "alerts.stale_after", "at least 1s"),
+        ("configs: {silent_after: 0s}", "configs.silent_after", "at least 1s"),
+        ("queue: {lease: 0s}", "queue.lease", "at least 1s"),
+        ("queue: {max_age: 0s}", "queue.max_age", "at least 1s"),
         ("log: {level: loud}", "log.level", "debug"),
         ("auth: {admin_token: short}", "auth.admin_token", "16"),
-        ("data_dir: 5", "data_dir", "path"),
+        ("data_dir: 5", "data_dir", "it must be a path"),
     ],
 )
 def test_a_bad_value_is_told_with_its_setting_and_its_source(file: Path, text: str, named: str, reason: str) -> None:
@@ -279,6 +303,7 @@ def test_every_mistake_is_told_at_once(file: Path) -> None:
         (b"just text", "must hold sections"),
         (b"5: 6", 'unknown setting "5"'),
         (b"server: {5: 6}", "server"),
+        (b"[" * 10_000, "nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_settings_file_is_refused_in_one_line(file: Path, content: bytes, reason: str) -> None:
