@@ -151,6 +151,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, UnicodeDecodeError) as error:
             self._fail(BrokenOff(f"the answer is not HTTP: {type(error).__name__}"))
+        except httptools.HttpParserUpgrade:  # is none of the errors
+            self._fail(BrokenOff("it changes to another protocol, which nobody asked for"))
         if not self._has_headers and self._head > MAX_HEAD:
             self._fail(BrokenOff("the answer's headers have no end"))
 

@@ -178,6 +178,17 @@ async def test_what_is_no_answer_may_have_been_received(script: Sequence[bytes |
     assert len(server.requests) == 2
 
 
+async def test_that_a_server_changes_the_protocol_is_no_error_of_ours(
+    transport: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    change = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
+    async with serving(Server([change])) as server:
+        with pytest.raises(Unanswered, match="changes to another protocol"):
+            await post(transport, server)
+
+    assert not caplog.records
+
+
 async def test_an_answer_that_drips_is_not_waited_for_longer_than_any_other() -> None:
     drops = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *(b"x" for _ in range(1000))]
     async with (
