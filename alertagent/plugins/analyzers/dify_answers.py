@@ -113,12 +113,12 @@ def message_of(found: Mapping[str, Any], id: str | None) -> Analysis | None:
 
 
 def _require_success(run: Mapping[str, Any], secrets: tuple[str, ...]) -> None:
-    status = run.get("status")
+    status = str(run.get("status"))
     if status == "paused":
         raise Permanent(_PAUSED, code="dify.paused")
     if status not in {"succeeded", "partial-succeeded"}:
         reason = redacted(cut(one_line(str(run.get("error") or "")), 300), secrets) or "it does not say why"
-        raise Permanent(f"Dify: the run ended as {one_line(str(status))[:50]}: {reason}", code="dify.run_failed")
+        raise Permanent(f"Dify: the run ended as {one_line(status)[:50]}: {reason}", code="dify.run_failed")
 
 
 def analysis_of(heard: Heard) -> Analysis:

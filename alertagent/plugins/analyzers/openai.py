@@ -122,11 +122,11 @@ def read_completion(body: bytes) -> Analysis:
 def refusal(answer: HttpResponse, secrets: tuple[str, ...] = ()) -> Problem:
     """What an answer other than 200 means."""
     error = _mapping((object_of(answer.body) or {}).get("error"))
-    code = error.get("code") if isinstance(error.get("code"), str) else error.get("type")
+    names = [name[:100] for name in (error.get("code"), error.get("type")) if isinstance(name, str) and name]
+    named = f"openai.{names[0]}" if names else ""
     message = words(answer.status, answer.body, secrets)
-    if code in _QUOTA or error.get("type") in _QUOTA:
-        return Permanent(f"{message} (the account's quota is used up)", code=f"openai.{code}")
-    named = f"openai.{code[:100]}" if isinstance(code, str) and code else ""
+    if not _QUOTA.isdisjoint(names):
+        return Permanent(f"{message} (the account's quota is used up)", code=named)
     return by_status(answer.status, answer.headers, message, code=named)
 
 

@@ -42,7 +42,7 @@ from alertagent.plugins.outcome import (
     failure,
     object_of,
 )
-from alertagent.plugins.text import cut, fits, utf16_size
+from alertagent.plugins.text import cut, fits, one_line, utf16_size
 from alertagent.plugins.threaded import ThreadingNotifier
 from alertagent.plugins.transport import HttpRequest, Transport, Unanswered, Unreachable
 
@@ -214,7 +214,7 @@ def _named(failed: RetryAfter | Refused, body: bytes) -> RetryAfter | Refused:
 def _judged(answer: Mapping[str, Any], text: str) -> Outcome:
     if answer["ok"]:
         return Delivered(code="ok", text=text, message_id=_message_id(answer))
-    error = str(answer.get("error") or "unknown")
+    error = cut(one_line(str(answer.get("error") or "unknown")), 100)
     if _PERMANENT.fullmatch(error):
         return Refused(code=error, text=text)
     if error in _AMBIGUOUS:

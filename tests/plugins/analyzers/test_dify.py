@@ -175,9 +175,9 @@ async def test_a_gateway_is_no_answer(status: int, app: DifyApp, transport: Tran
     assert app.runs == 1
 
 
-@pytest.mark.parametrize("status", ["failed", "stopped", "paused"])
+@pytest.mark.parametrize("status", ["failed", "stopped", "paused", None, ["succeeded"], {}])
 async def test_a_run_that_did_not_succeed_is_http_200_and_still_a_failure(
-    status: str, app: DifyApp, transport: Transport
+    status: Any, app: DifyApp, transport: Transport
 ) -> None:
     app.status, app.error = status, "node LLM: " + "x" * 1000
 

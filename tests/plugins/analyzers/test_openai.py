@@ -1,3 +1,4 @@
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -6,8 +7,8 @@ import pytest
 
 from alertagent.kernel.errors import External, Permanent, RateLimited
 from alertagent.plugins.analysis import AnalysisContext
-from alertagent.plugins.analyzers.openai import OpenAI, OpenAIConfig
-from alertagent.plugins.transport import Transport
+from alertagent.plugins.analyzers.openai import OpenAI, OpenAIConfig, refusal
+from alertagent.plugins.transport import HttpResponse, Transport
 from tests.support.messages import NOON, make_alert
 from tests.support.openai import KEY, ChatModel
 from tests.support.runs import Notebook
@@ -89,6 +90,15 @@ async def test_each_refusal_means_what_it_says(
     assert KEY not in str(caught.value)
     if isinstance(caught.value, RateLimited):
         assert caught.value.retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize("name", [[], {}, None, 5, ""])
+def test_a_refusal_whose_code_is_no_text_goes_by_its_status(name: Any) -> None:
+    body = json.dumps({"error": {"message": "no", "code": name, "type": name}}).encode()
+
+    problem = refusal(HttpResponse(status=400, headers={}, body=body))
+
+    assert (type(problem), problem.code) == (Permanent, "http.400")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b"null"])

@@ -248,6 +248,13 @@ def test_what_a_bot_is_told_inside_a_200_decides(error: str, kind: type[Outcome]
     assert outcome.code == error
 
 
+def test_a_code_is_short_whatever_a_bot_is_told() -> None:
+    outcome = PLUGIN.accept(200, {}, json.dumps({"ok": False, "error": "x\n" * 10_000}).encode())
+
+    assert len(outcome.code.encode()) <= 100
+    assert "\n" not in outcome.code
+
+
 @pytest.mark.parametrize("body", [b"rate_limited", b'{"ok":false,"error":"ratelimited"}'])
 def test_who_is_too_fast_pauses_for_as_long_as_slack_says(body: bytes) -> None:
     outcome = PLUGIN.accept(429, {"Retry-After": "30"}, body)
