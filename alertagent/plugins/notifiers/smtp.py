@@ -122,7 +122,7 @@ async def _before_content(server: Server) -> AsyncIterator[None]:
     except Permanent as error:
         raise _Failed(Refused(code=error.code, text=error.message)) from error
     except SMTPResponseException as error:
-        raise _Failed(_answered(error.code, error.message)) from error
+        raise _Failed(_answered(where, error)) from error
     except TimeoutError as error:
         raise _Failed(RetryAfter(code="smtp.timeout", text=f"{where} did not answer in time")) from error
     except OSError as error:
@@ -148,12 +148,13 @@ async def _announce(server: Server, client: SMTP, envelope: Envelope) -> dict[st
 async def _content(
     server: Server, client: SMTP, envelope: Envelope, refused: dict[str, SMTPRecipientRefused]
 ) -> Outcome:
+    where = f"{server.host}:{server.port}"
     try:
         answer = await client.data(envelope.content)
-    except SMTPDataError as error:
-        return _answered(error.code, error.message)
     except (SMTPException, OSError) as error:
-        text = f"{server.host}:{server.port} had the mail and did not confirm it: {type(error).__name__}"
+        if isinstance(error, SMTPDataError) and 400 <= error.code < 600:
+            return _answered(where, error)
+        text = f"{where} had the mail and did not confirm it: {type(error).__name__}"
         return Ambiguous(code="smtp.unconfirmed", text=text)
     text = _short(f"{answer.code} {answer.message}")
     if refused:
@@ -161,15 +162,24 @@ async def _content(
     return Delivered(code=str(answer.code), text=text)
 
 
-def _answered(code: int, message: str) -> RetryAfter | Refused:
-    text = _short(f"{code} {message}")
-    return RetryAfter(code=str(code), text=text) if 400 <= code < 500 else Refused(code=str(code), text=text)
+def _answered(where: str, error: SMTPResponseException) -> RetryAfter | Refused:
+    """Only 5xx is final. What is no answer of SMTP at all comes from whoever stands before the server just now."""
+    if not 200 <= error.code < 600:
+        text = f"{where} does not answer as a mail server does: {error.message}"
+        return RetryAfter(code="smtp.garbage", text=_short(text))
+    text = _short(f"{error.code} {error.message}")
+    kind = Refused if _is_final(error.code) else RetryAfter
+    return kind(code=str(error.code), text=text)
+
+
+def _is_final(code: int) -> bool:
+    return 500 <= code < 600
 
 
 def _nobody(refused: dict[str, SMTPRecipientRefused]) -> Outcome:
     """Not delivered to anyone; as long as one may be let in later it is worth another attempt."""
-    errors = sorted(refused.values(), key=lambda error: not 400 <= error.code < 500)
-    kind = RetryAfter if 400 <= errors[0].code < 500 else Refused
+    errors = sorted(refused.values(), key=lambda error: _is_final(error.code))
+    kind = Refused if _is_final(errors[0].code) else RetryAfter
     return kind(code=str(errors[0].code), text=_refusals(refused))
 
 
@@ -177,7 +187,7 @@ def _some(refused: dict[str, SMTPRecipientRefused], taken: Sequence[str], answer
     """Not delivered to all. A repetition tells the others again: it is worth one, and only where it may help."""
     text = _short(f"{_refusals(refused)}; taken for {', '.join(taken)}: {answer}")
     errors = list(refused.values())
-    passing = [error for error in errors if 400 <= error.code < 500]
+    passing = [error for error in errors if not _is_final(error.code)]
     if passing:
         return Ambiguous(code=str(passing[0].code), text=text)
     return Refused(code=str(errors[0].code), text=text)

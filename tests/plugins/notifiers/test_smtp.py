@@ -1,5 +1,6 @@
 """What the answers of a real SMTP server mean, and at which moment they stop being harmless."""
 
+import asyncio
 import ssl
 from datetime import timedelta
 from typing import Any
@@ -151,6 +152,16 @@ async def test_a_server_that_does_not_confirm_the_content_may_have_it(fault: Any
     assert outcome.code == "smtp.unconfirmed"
 
 
+@pytest.mark.parametrize("answer", ["354 Go on", "999 What"])
+async def test_an_answer_to_the_content_that_says_nothing_is_no_refusal(answer: str, transport: Transport) -> None:
+    async with MailServer() as server:
+        server.answer = answer
+        outcome = await hand_in(at(server), ENVELOPE, transport)
+
+    assert isinstance(outcome, Ambiguous)
+    assert outcome.code == "smtp.unconfirmed"
+
+
 async def test_a_server_that_is_away_is_tried_again(transport: Transport) -> None:
     async with MailServer() as server:
         gone = at(server)
@@ -175,6 +186,23 @@ async def test_what_is_no_mail_server_gets_nothing(transport: Transport) -> None
 
     assert isinstance(outcome, RetryAfter)
     assert outcome.code == "smtp.timeout"
+
+
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n", b"\xff\x00\r\n", b"\r\n", b"999 what\r\n"])
+async def test_what_answers_as_no_mail_server_does_may_be_one_again(greeting: bytes, transport: Transport) -> None:
+    async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greets, "127.0.0.1", 0) as listener:
+        port: int = listener.sockets[0].getsockname()[1]
+        server = Server(host="127.0.0.1", port=port, tls="none", context=ssl.create_default_context())
+        outcome = await hand_in(server, ENVELOPE, transport)
+
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.code == "smtp.garbage"
+    assert outcome.text.startswith(f"127.0.0.1:{port} does not answer as a mail server does")
 
 
 async def test_a_forbidden_address_is_final_and_no_connection_is_made() -> None:
