@@ -211,9 +211,8 @@ class AlertsApi:
             first = received.refused[0]
             place = ".".join(map(str, first.loc))
             more = f" (and {len(received.refused) - 1} more)" if len(received.refused) > 1 else ""
-            rest = f"; the other {count} alerts are stored" if (count := len(received.alerts)) else ""
             raise Invalid(
-                f"{place}: {first.message}{more}{rest}",
+                f"{place}: {first.message}{more}{_stored(len(received.alerts))}",
                 code="alerts.partly_invalid",
                 details=received.refused[:100],
             )
@@ -242,3 +241,9 @@ def _view(alert: Alert, episodes: int) -> AlertView:
         flapping=episodes >= FLAPPING_FROM,
         episodes_last_hour=episodes,
     )
+
+
+def _stored(others: int) -> str:
+    if others == 0:
+        return ""
+    return "; the other one is stored" if others == 1 else f"; the other {others} alerts are stored"

@@ -66,6 +66,12 @@ async def test_the_good_alerts_of_a_partly_bad_post_are_stored(api: Api) -> None
     assert ids(await api.get("/alerts")) == {"a", "b"}
 
 
+async def test_one_good_alert_beside_a_bad_one_is_told_as_one(api: Api) -> None:
+    answer = await api.post("/alerts/webhook", webhook(firing("a"), {"status": "firing", "labels": {}}))
+
+    assert answer.error["message"].endswith("; the other one is stored")
+
+
 async def test_what_is_no_post_of_alerts_is_a_400(api: Api) -> None:
     for path in ("/alerts/webhook", "//api/v2/alerts"):
         for body in (b"", b"{", b"7", b'"x"', b"null", b"\xff", b"[" * 100_000):
