@@ -75,7 +75,7 @@ class World:
 
 
 class Ledger:
-    """What was accepted, and what the channels heard of it. Each message is read once."""
+    """What was accepted, and what the channels took of it. Each message is read once."""
 
     def __init__(self, *sinks: Sink) -> None:
         self.began: set[str] = set()
@@ -86,8 +86,10 @@ class Ledger:
     def is_told(self) -> bool:
         """Of an alert that ended the end must have been told, since it fired for long; of any other that it fires."""
         for sink, read in self._read.items():
-            self._heard.update((labels["name"], status) for _, labels, status in said(sink.requests[read:]))
-            self._read[sink] = len(sink.requests)
+            new = sink.requests[read:]
+            taken = said([request for request in new if request.is_taken])
+            self._heard.update((labels["name"], status) for _, labels, status in taken)
+            self._read[sink] = read + len(new)
         return {(name, "resolved" if name in self.ended else "firing") for name in self.began} <= self._heard
 
 

@@ -15,12 +15,16 @@ from tests.support.waiting import Inbox
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """One request. Names in `headers` match in any case; `target` is path and query as they came."""
+    """One request. Names in `headers` match in any case; `target` is path and query as they came.
+
+    `is_taken`: it is answered as a success, so that its sender need not come again.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str]
     body: bytes
+    is_taken: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +88,15 @@ class Sink:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        received = Received(method=request.method, target=request.raw_path, headers=request.headers, body=body)
-        self._inbox.add(received)
         answer = self._next.popleft() if self._next else self._otherwise
+        received = Received(
+            method=request.method,
+            target=request.raw_path,
+            headers=request.headers,
+            body=body,
+            is_taken=200 <= answer.status < 300 and not answer.fault,
+        )
+        self._inbox.add(received)
         if answer.hold:
             await self._released.wait()
         if answer.fault:
