@@ -14,7 +14,6 @@ from alertagent.core.alertmanager.fields import (
     Url,
 )
 
-_TLS_VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
 # Those that the HTTP client of Prometheus sets itself.
 _RESERVED_HEADERS = frozenset(
     {

@@ -29,7 +29,6 @@ from alertagent.plugins.languages import Bilingual
 from alertagent.plugins.notifiers.n8n import N8nConfig as WebhookConfig
 from alertagent.plugins.transport import HttpRequest, Transport, Unanswered, Unreachable
 
-DEADLINE = timedelta(minutes=2)
 LEAST, LONGEST = timedelta(seconds=1), timedelta(minutes=5)
 LONGEST_CALLBACK = timedelta(hours=1)
 # What an instance that has to take the question has to answer within.
